@@ -1,0 +1,53 @@
+# MageFlow operator. `make` lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export PYTHONPATH := hack
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make .venv with the locked dependencies
+$(READY): requirements/dev.txt pyproject.toml
+	@echo "setup: making $(VENV) from requirements/dev.txt (about half a minute)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+lock: setup ## Write requirements/dev.txt anew from pyproject.toml (versions and hashes, no addresses)
+	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-options \
+	  --no-emit-index-url --no-emit-trusted-host --extra operator --extra cli --extra dev -o requirements/dev.txt pyproject.toml
+
+cluster-up: setup ## Start a cluster: $$KUBECONFIG with CLUSTER=current, kind if Docker runs, else a local one with real pods
+	@$(BIN)/python -m localcluster up
+
+cluster-down: setup ## Stop it and leave nothing behind
+	@$(BIN)/python -m localcluster down
+
+generate: setup ## Write crds/ and docs/reference.md anew from mageflow.api
+	@$(BIN)/python -m generate
+
+verify: setup ## Fail if what is generated differs from what is committed
+	@$(BIN)/python -m generate --check
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+check: lint verify ## The one command before a commit: linters, types, generated files, fast tests
+	@$(BIN)/pytest -q tests --ignore tests/integration
+
+test: setup ## Everything: fast tests, a real API server, real pods
+	@$(BIN)/python -m localcluster build
+	@$(BIN)/pytest tests e2e
+
+demo: setup ## A Workflow going through every transition on a real cluster
+	@$(BIN)/python -m demo
+
+.PHONY: help setup lock cluster-up cluster-down generate verify lint check test demo
