@@ -1,0 +1,54 @@
+"""How the models of the API read and write JSON."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic.alias_generators import to_camel
+
+INT32_MAX = 2**31 - 1
+"""The largest integer that Kubernetes takes for counts and for a pod's `activeDeadlineSeconds`."""
+
+
+def _to_seconds(time: datetime) -> datetime:
+    return time.astimezone(UTC).replace(microsecond=0)
+
+
+def _to_rfc3339(time: datetime) -> str:
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+Time = Annotated[
+    AwareDatetime,
+    AfterValidator(_to_seconds),
+    PlainSerializer(_to_rfc3339, return_type=str, when_used="json"),
+]
+"""A point in time as `metav1.Time` has it: UTC, whole seconds, RFC 3339 in JSON."""
+
+Count = Annotated[int, Field(ge=0, le=INT32_MAX)]
+"""A number of things, never negative."""
+
+
+class Model(BaseModel):
+    """Frozen; snake_case here, camelCase in JSON."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        alias_generator=to_camel,
+        populate_by_name=True,
+        serialize_by_alias=True,
+    )
+
+
+class SpecModel(Model):
+    """What a user writes: an unknown field is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class StatusModel(Model):
+    """What the operator writes: fields of a newer operator are ignored."""
+
+    model_config = ConfigDict(extra="ignore")

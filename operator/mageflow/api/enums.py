@@ -1,0 +1,81 @@
+"""The words of the API. Two that look alike are two types: `Lifecycle` is wanted, `Phase` is seen."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Lifecycle(StrEnum):
+    """What is wanted of a resource: `spec.lifecycle`."""
+
+    ACTIVE = "active"
+    """Its tasks run."""
+    SUSPENDED = "suspended"
+    """Nothing new starts, pending pods are scaled down; a task that runs finishes."""
+    INTERRUPTED = "interrupted"
+    """Running pods are deleted too. Setting it back to active runs the task again."""
+    CANCELED = "canceled"
+    """It stops for good. Final."""
+
+
+class Phase(StrEnum):
+    """What is seen of a resource: `status.phase`."""
+
+    PENDING = "Pending"
+    """No container of any task has ever started."""
+    ACTIVE = "Active"
+    """A container of a task has started at some time, and its tasks may run."""
+    SUSPENDING = "Suspending"
+    """Suspended, but pods still run."""
+    SUSPENDED = "Suspended"
+    """No pod runs, and none starts until it is resumed."""
+    INTERRUPTING = "Interrupting"
+    """Interrupted or canceled, but pods still run."""
+    INTERRUPTED = "Interrupted"
+    """No pod runs, and none starts until it is resumed."""
+    SUCCEEDED = "Succeeded"
+    """Ended well. Never changes again."""
+    FAILED = "Failed"
+    """Ended badly. Never changes again."""
+    CANCELED = "Canceled"
+    """Stopped for good by its user. Never changes again."""
+
+
+class TaskPhase(StrEnum):
+    """The state that one task is in: `status.tasks[].phase`."""
+
+    UNSTARTED = "Unstarted"
+    """It has no run: none yet, or the latest one was held or interrupted."""
+    RECORDED = "Recorded"
+    """A run is recorded; its Job was not seen yet."""
+    BACKING_OFF = "BackingOff"
+    """Its latest run failed; it waits for the next."""
+    PENDING = "Pending"
+    """Its run has a Job, and no container has started."""
+    RUNNING = "Running"
+    """A container of its run, init containers included, has started."""
+    STOPPING = "Stopping"
+    """Its run is being stopped; its pod may still run."""
+    SUCCEEDED = "Succeeded"
+    """It has ended well, and never runs again."""
+    FAILED = "Failed"
+    """It has failed, with no retries left."""
+
+
+class ConditionType(StrEnum):
+    """The types in `status.conditions`."""
+
+    READY = "Ready"
+    """What the spec asks is in force: it runs, is held or has ended, as asked."""
+    RECONCILING = "Reconciling"
+    """kstatus: the operator is on its way to what the spec asks. Present only while True."""
+    STALLED = "Stalled"
+    """kstatus: what the spec asks can't be reached without help. Present only while True."""
+    SUSPENDED = "Suspended"
+    """It is held, and nothing runs."""
+    CONSISTENT = "Consistent"
+    """No running task was ever interrupted."""
+    COMPLETE = "Complete"
+    """It has ended well; named as in a Job, for `kubectl wait`."""
+    FAILED = "Failed"
+    """It has ended badly; named as in a Job, for `kubectl wait`."""

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import ValidationError
+
+from mageflow.api import (
+    Condition,
+    ConditionType,
+    Lifecycle,
+    Phase,
+    TaskPhase,
+    TaskStatus,
+    WorkflowSpec,
+    WorkflowStatus,
+)
+
+NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
+
+
+def test_spec_defaults_when_only_a_template_is_given() -> None:
+    spec = WorkflowSpec.model_validate({"template": {"spec": {"containers": []}}})
+    assert (spec.lifecycle, spec.retries, spec.timeout_seconds, spec.input) == (
+        Lifecycle.ACTIVE,
+        0,
+        None,
+        None,
+    )
+    assert not spec.has_input
+
+
+def test_spec_tells_null_from_absent_when_input_is_null() -> None:
+    assert WorkflowSpec.model_validate({"template": {}, "input": None}).has_input
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"templte": {}},
+        {"lifecycle": "paused"},
+        {"retries": -1},
+        {"retries": 2**31},
+        {"timeoutSeconds": 0},
+        {"timeoutSeconds": 2**31},
+    ],
+)
+def test_spec_is_refused_when_a_field_is_wrong(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        WorkflowSpec.model_validate({"template": {}} | wrong)
+
+
+def test_models_are_frozen_when_assigned_to() -> None:
+    with pytest.raises(ValidationError):
+        WorkflowStatus().done = 1  # type: ignore[misc]
+
+
+def test_status_shows_counts_when_empty() -> None:
+    assert WorkflowStatus().to_json() == {
+        "done": 0,
+        "total": 0,
+        "running": 0,
+        "failed": 0,
+        "pending": 0,
+        "interruptions": 0,
+        "tasks": [],
+        "conditions": [],
+    }
+
+
+def test_status_survives_when_written_and_read_back() -> None:
+    status = WorkflowStatus(
+        phase=Phase.ACTIVE,
+        lifecycle=Lifecycle.ACTIVE,
+        observed_generation=3,
+        started_at=NOON,
+        total=1,
+        running=1,
+        progress="0/1",
+        output={"rows": None, "files": [None]},
+        tasks=(TaskStatus(name="main", phase=TaskPhase.RUNNING, run=2, job="x-1", started_at=NOON),),
+        conditions=(
+            Condition(
+                type=ConditionType.READY,
+                status="True",
+                observed_generation=3,
+                last_transition_time=NOON,
+                reason="Running",
+            ),
+        ),
+    )
+    document = status.to_json()
+    assert document["startedAt"] == "2026-11-24T12:00:00Z"
+    assert document["output"] == {"rows": None, "files": [None]}
+    assert document["tasks"] == [
+        {"name": "main", "phase": "Running", "run": 2, "job": "x-1", "startedAt": "2026-11-24T12:00:00Z"}
+    ]
+    assert WorkflowStatus.model_validate(document) == status
+
+
+def test_task_shows_its_phase_when_it_is_the_default() -> None:
+    assert TaskStatus(name="main").to_json() == {"name": "main", "phase": "Unstarted"}
+
+
+def test_status_is_read_when_a_newer_operator_wrote_it() -> None:
+    status = WorkflowStatus.model_validate(
+        {
+            "phase": "Active",
+            "lifecycleSource": "namespace",
+            "tasks": [{"name": "main", "phase": "Running", "shard": 7}],
+            "conditions": [
+                {
+                    "type": "Quarantined",
+                    "status": "True",
+                    "observedGeneration": 1,
+                    "lastTransitionTime": "2026-11-24T12:00:00Z",
+                    "reason": "Newer",
+                    "severity": "Info",
+                }
+            ],
+        }
+    )
+    assert status.conditions[0].type == "Quarantined"
+
+
+def test_known_condition_types_are_members_when_read() -> None:
+    condition = Condition.model_validate(
+        {
+            "type": "Ready",
+            "status": "True",
+            "observedGeneration": 1,
+            "lastTransitionTime": "2026-11-24T13:00:00.123+01:00",
+            "reason": "Running",
+        }
+    )
+    assert condition.type is ConditionType.READY
+    assert condition.last_transition_time == NOON
