@@ -1,0 +1,42 @@
+"""Which programs the local cluster is made of, and the Go modules they are built from.
+
+To add one, add a line to `COMPONENTS`: only what is missing in the cache is built.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Module:
+    """A Go module at a version (with its leading "v")."""
+
+    path: str
+    version: str
+
+
+KUBERNETES = Module("k8s.io/kubernetes", "v1.34.4")
+"""1.34 is the last minor version whose kubelet takes cgroup v1 without a fight."""
+
+ETCD = Module("go.etcd.io/etcd/server/v3", "v3.6.4")
+"""The etcd version that Kubernetes 1.34 is built against."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """A program: its name, its main package, and the modules that are resolved together to build it."""
+
+    name: str
+    package: str
+    modules: tuple[Module, ...] = (KUBERNETES, ETCD)
+
+
+COMPONENTS = (
+    Component("etcd", "go.etcd.io/etcd/server/v3"),
+    Component("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
+    Component("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"),
+    Component("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
+    Component("kubelet", "k8s.io/kubernetes/cmd/kubelet"),
+    Component("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
+)

@@ -1,0 +1,295 @@
+"""A real control plane without a node: etcd, kube-apiserver, kube-controller-manager and kube-scheduler."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import signal
+import socket
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from localcluster.binaries import ensure
+from localcluster.certificates import Authority
+from localcluster.errors import ClusterError
+from localcluster.kubeconfig import write_kubeconfig
+from localcluster.processes import Supervisor, wait_until
+
+SERVICE_SUBNET = "10.96.0.0/16"
+SERVICE_IP = "10.96.0.1"
+"""The first address of the service subnet: the service `kubernetes` in the namespace `default`."""
+
+NAMES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+"""The processes, in the order in which they start."""
+
+_AUDIT_POLICY = Path(__file__).with_name("audit_policy.yaml")
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Free ports, chosen once for a directory and kept, so that a restarted process is found where it was."""
+
+    etcd: int
+    etcd_peer: int
+    api: int
+
+
+class ControlPlane:
+    """The control plane whose state is in `directory`; see the package's docstring for its use.
+
+    `address` is where the API server listens. With `has_nodes` there are kubelets: nodes that stop reporting
+    are tainted, and the API server has an endpoint for pods; without, a test may play the kubelet, and a Node
+    that nobody renews stays as it is. `records` is where process records are kept, if not in the directory.
+    With `bound_to_parent` the processes die with the thread that starts them.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        address: str = "127.0.0.1",
+        has_nodes: bool = False,
+        bound_to_parent: bool = True,
+        records: Path | None = None,
+    ) -> None:
+        self.directory = directory.absolute()
+        self.kubeconfig = self.directory / "kubeconfig"
+        self.audit_log = self.directory / "audit.log"
+        self.logs = self.directory / "logs"
+        self.address = address
+        self._has_nodes = has_nodes
+        self._binaries = ensure()
+        self.kubectl = self._binaries["kubectl"]
+        self.authority = Authority(self.directory / "pki")
+        self.processes = Supervisor(
+            records or self.directory / "processes", self.logs, bound_to_parent=bound_to_parent
+        )
+        self._ports = self._keep_ports()
+
+    @property
+    def server(self) -> str:
+        """The API server's URL."""
+        return f"https://{self.address}:{self._ports.api}"
+
+    def __enter__(self) -> ControlPlane:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start what does not run; return once the API server and the default service account are there."""
+        if not all(self.processes.is_running(name) for name in ("etcd", "kube-apiserver")):
+            self._ports = self._keep_ports()
+        self._admin = self.authority.client("admin", ("system:masters",), "admin")
+        write_kubeconfig(self.kubeconfig, self.server, self.authority.pair.certificate, "admin", self._admin)
+        for name in NAMES:
+            self._start(name)
+        self._wait_for("/api/v1/namespaces/default/serviceaccounts/default", "the default service account")
+
+    def stop(self) -> None:
+        """End every process at once; the data stays, so that `start` goes on from there."""
+        for name in reversed(NAMES):
+            self.processes.kill(name)
+
+    def pause(self, name: str) -> None:
+        """Stop a process in its tracks (SIGSTOP): to the others it is there, and answers nothing."""
+        self.processes.signal(self._known(name), signal.SIGSTOP)
+
+    def resume(self, name: str) -> None:
+        """Let a paused process go on (SIGCONT)."""
+        self.processes.signal(self._known(name), signal.SIGCONT)
+
+    def kill(self, name: str) -> None:
+        """End a process without warning (SIGKILL)."""
+        self.processes.kill(self._known(name))
+
+    def restart(self, name: str) -> None:
+        """Kill a process if it runs, start it again, and wait for it if it is the API server."""
+        self.kill(name)
+        self._start(name)
+
+    def kubeconfig_for(self, user: str, groups: Sequence[str] = ("system:masters",)) -> Path:
+        """Write a kubeconfig with a certificate of its own, by which the audit log tells this user apart."""
+        file_name = re.sub(r"[^A-Za-z0-9.-]", "-", user)
+        pair = self.authority.client(user, groups, f"client-{file_name}")
+        path = self.directory / "kubeconfigs" / file_name
+        return write_kubeconfig(path, self.server, self.authority.pair.certificate, user, pair)
+
+    def wait_until_ready(self, timeout_s: float = 60) -> None:
+        """Wait until the API server answers /readyz with 200."""
+        self._wait_for("/readyz", "the API server", timeout_s)
+
+    def _known(self, name: str) -> str:
+        if name not in NAMES:
+            raise ValueError(f"{name!r} is none of {', '.join(NAMES)}")
+        return name
+
+    def _start(self, name: str) -> None:
+        if self.processes.is_running(name):
+            return
+        self.processes.start(name, [self._binaries[name], *self._arguments(name)])
+        if name == "kube-apiserver":
+            self.wait_until_ready()
+
+    def _arguments(self, name: str) -> list[str]:
+        match name:
+            case "etcd":
+                return self._etcd_arguments()
+            case "kube-apiserver":
+                return self._api_arguments()
+            case "kube-controller-manager":
+                return self._controller_arguments()
+            case _:
+                return [
+                    f"--kubeconfig={self._component_kubeconfig(name)}",
+                    "--leader-elect=false",
+                    "--secure-port=0",
+                    *_CLIENT_SPEED,
+                ]
+
+    def _etcd_arguments(self) -> list[str]:
+        client, peer = (f"http://127.0.0.1:{port}" for port in (self._ports.etcd, self._ports.etcd_peer))
+        return [
+            f"--data-dir={self.directory / 'etcd'}",
+            f"--listen-client-urls={client}",
+            f"--advertise-client-urls={client}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=default={peer}",
+            "--unsafe-no-fsync",
+        ]
+
+    def _api_arguments(self) -> list[str]:
+        hosts = (self.address, SERVICE_IP, "localhost", "kubernetes", "kubernetes.default.svc")
+        serving = self.authority.server("kube-apiserver", hosts, "apiserver")
+        kubelet = self.authority.client("kube-apiserver", ("system:masters",), "apiserver-kubelet")
+        tokens = self.authority.service_account_keys()
+        return [
+            f"--etcd-servers=http://127.0.0.1:{self._ports.etcd}",
+            f"--bind-address={self.address}",
+            f"--advertise-address={self.address}",
+            f"--secure-port={self._ports.api}",
+            # An endpoint on the loopback interface is refused, and without nodes nobody needs one.
+            f"--endpoint-reconciler-type={'lease' if self._has_nodes else 'none'}",
+            f"--service-cluster-ip-range={SERVICE_SUBNET}",
+            "--authorization-mode=Node,RBAC",
+            "--enable-admission-plugins=NodeRestriction",
+            "--allow-privileged=true",
+            f"--client-ca-file={self.authority.pair.certificate}",
+            f"--tls-cert-file={serving.certificate}",
+            f"--tls-private-key-file={serving.key}",
+            f"--kubelet-certificate-authority={self.authority.pair.certificate}",
+            f"--kubelet-client-certificate={kubelet.certificate}",
+            f"--kubelet-client-key={kubelet.key}",
+            "--kubelet-preferred-address-types=InternalIP",
+            f"--service-account-key-file={tokens.certificate}",
+            f"--service-account-signing-key-file={tokens.key}",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            f"--audit-policy-file={_AUDIT_POLICY}",
+            f"--audit-log-path={self.audit_log}",
+            "--audit-log-maxsize=1000",
+            "--audit-log-maxbackup=1",
+        ]
+
+    def _controller_arguments(self) -> list[str]:
+        return [
+            f"--kubeconfig={self._component_kubeconfig('kube-controller-manager')}",
+            "--leader-elect=false",
+            "--secure-port=0",
+            "--use-service-account-credentials",
+            f"--root-ca-file={self.authority.pair.certificate}",
+            f"--service-account-private-key-file={self.authority.service_account_keys().key}",
+            f"--cluster-signing-cert-file={self.authority.pair.certificate}",
+            f"--cluster-signing-key-file={self.authority.pair.key}",
+            "--concurrent-job-syncs=20",
+            *_CLIENT_SPEED,
+            *(
+                []
+                if self._has_nodes
+                else ["--controllers=*,-node-lifecycle-controller,-taint-eviction-controller"]
+            ),
+        ]
+
+    def _component_kubeconfig(self, name: str) -> Path:
+        """Write the kubeconfig of a component; its user is one that RBAC knows by default."""
+        pair = self.authority.client(f"system:{name}", (), name)
+        path = self.directory / "kubeconfigs" / f"system-{name}"
+        return write_kubeconfig(path, self.server, self.authority.pair.certificate, f"system:{name}", pair)
+
+    def _keep_ports(self) -> Ports:
+        """Read the directory's ports, or choose free ones; anew if others took them since."""
+        path = self.directory / "ports.json"
+        busy = any(self.processes.is_running(name) for name in ("etcd", "kube-apiserver"))
+        if path.exists():
+            ports = Ports(**json.loads(path.read_text()))
+            if busy or all(_is_free(address, port) for address, port in self._listeners(ports)):
+                return ports
+        ports = Ports(*_free_ports(("127.0.0.1", "127.0.0.1", self.address)))
+        self.directory.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(vars(ports)))
+        return ports
+
+    def _listeners(self, ports: Ports) -> list[tuple[str, int]]:
+        return [("127.0.0.1", ports.etcd), ("127.0.0.1", ports.etcd_peer), (self.address, ports.api)]
+
+    def _wait_for(self, path: str, what: str, timeout_s: float = 60) -> None:
+        """Wait until the API server answers a GET with 200; tell at once if it has died."""
+        tls = ssl.create_default_context(cafile=str(self.authority.pair.certificate))
+        tls.load_cert_chain(self._admin.certificate, self._admin.key)
+
+        def is_there() -> bool:
+            self._fail_if_dead()
+            return _get_status(self.address, self._ports.api, path, tls) == http.client.OK
+
+        wait_until(is_there, timeout_s, f"{what} (logs are in {self.logs})", interval_s=0.05)
+
+    def _fail_if_dead(self) -> None:
+        for name in ("etcd", "kube-apiserver"):
+            if not self.processes.is_running(name):
+                raise ClusterError(
+                    f"{name} ended while starting; the end of its log:\n{_tail(self.processes.log(name))}",
+                    f"The whole log is {self.processes.log(name)}.",
+                )
+
+
+_CLIENT_SPEED = ("--kube-api-qps=200", "--kube-api-burst=400")
+
+
+def _get_status(host: str, port: int, path: str, tls: ssl.SSLContext) -> int | None:
+    connection = http.client.HTTPSConnection(host, port, timeout=5, context=tls)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def _free_ports(addresses: Sequence[str]) -> list[int]:
+    """Let the kernel choose; all are held until the last is chosen, so that they differ."""
+    sockets = [socket.create_server((address, 0)) for address in addresses]
+    ports = [int(listener.getsockname()[1]) for listener in sockets]
+    for listener in sockets:
+        listener.close()
+    return ports
+
+
+def _is_free(address: str, port: int) -> bool:
+    try:
+        socket.create_server((address, port)).close()
+    except OSError:
+        return False
+    return True
+
+
+def _tail(path: Path, lines: int = 15) -> str:
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
