@@ -1,0 +1,103 @@
+"""What is told to people, to `kubectl wait` and to kstatus: the conditions of a resource.
+
+    Ready                 what the spec asks is in force: running as asked, held as asked, or ended
+    Reconciling, Stalled  kstatus: present only while True
+    Suspended             held, and nothing runs: safe to drain
+    Consistent            no running task was ever interrupted
+    Complete, Failed      ended, as in a Job
+
+https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from mageflow.api import Condition, ConditionType, Phase
+from mageflow.core import reasons
+from mageflow.core.lifecycle import ENDED_PHASES, HELD_PHASES
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether what the spec asks is in force; if not, why not, and whether it ever will be without help."""
+
+    is_ready: bool
+    reason: str
+    message: str
+    is_stalled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A condition as it should be; when it changed is found by comparing it with the old one."""
+
+    type: ConditionType
+    status: bool
+    reason: str
+    message: str = ""
+
+
+def build_conditions(
+    phase: Phase,
+    readiness: Readiness,
+    interruptions: int,
+    old: Iterable[Condition],
+    generation: int,
+    now: datetime,
+) -> tuple[Condition, ...]:
+    """Build every condition of a resource; `lastTransitionTime` moves only when a status does."""
+    previous = {condition.type: condition for condition in old}
+    return tuple(
+        _keep_time(wanted, previous.get(wanted.type), generation, now)
+        for wanted in _wanted_conditions(phase, readiness, interruptions)
+    )
+
+
+def find_condition(conditions: Iterable[Condition], type_: ConditionType) -> Condition | None:
+    """Return the condition of a type, or None."""
+    return next((condition for condition in conditions if condition.type == type_), None)
+
+
+def _wanted_conditions(phase: Phase, readiness: Readiness, interruptions: int) -> Iterable[_Wanted]:
+    yield _Wanted(ConditionType.READY, readiness.is_ready, readiness.reason, readiness.message)
+    if readiness.is_stalled:
+        yield _Wanted(ConditionType.STALLED, True, readiness.reason, readiness.message)
+    elif not readiness.is_ready:
+        yield _Wanted(ConditionType.RECONCILING, True, readiness.reason, readiness.message)
+    yield _suspended(phase, readiness)
+    if interruptions:
+        what = f"a running task was interrupted, {interruptions} in all: it runs again from its start"
+        yield _Wanted(ConditionType.CONSISTENT, False, reasons.INTERRUPTED_WHILE_RUNNING, what)
+    else:
+        yield _Wanted(ConditionType.CONSISTENT, True, reasons.NEVER_INTERRUPTED)
+    if phase is Phase.SUCCEEDED:
+        yield _Wanted(ConditionType.COMPLETE, True, reasons.SUCCEEDED, readiness.message)
+    if phase is Phase.FAILED:
+        yield _Wanted(ConditionType.FAILED, True, reasons.FAILED, readiness.message)
+
+
+def _suspended(phase: Phase, readiness: Readiness) -> _Wanted:
+    if phase in HELD_PHASES:
+        return _Wanted(ConditionType.SUSPENDED, True, phase.value, "nothing runs, and nothing starts until resumed")
+    if phase in ENDED_PHASES:
+        return _Wanted(ConditionType.SUSPENDED, False, phase.value, "ended")
+    if phase in (Phase.SUSPENDING, Phase.INTERRUPTING):
+        return _Wanted(ConditionType.SUSPENDED, False, phase.value, readiness.message)
+    if readiness.reason == reasons.TASK_ALREADY_RUNNING:
+        return _Wanted(ConditionType.SUSPENDED, False, readiness.reason, readiness.message)
+    return _Wanted(ConditionType.SUSPENDED, False, reasons.ACTIVE)
+
+
+def _keep_time(wanted: _Wanted, old: Condition | None, generation: int, now: datetime) -> Condition:
+    status = "True" if wanted.status else "False"
+    return Condition(
+        type=wanted.type,
+        status=status,
+        observed_generation=generation,
+        last_transition_time=old.last_transition_time if old is not None and old.status == status else now,
+        reason=wanted.reason,
+        message=wanted.message,
+    )

@@ -1,0 +1,91 @@
+"""The answer of a decision: a status to write, actions to carry out, events to make, a time to look again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from mageflow.api import WorkflowStatus
+from mageflow.core.observed import ObservedJob, ObservedPod
+
+
+@dataclass(frozen=True, slots=True)
+class CreateJob:
+    """Create the Job of a run. "Already exists" with our uid as its owner is success."""
+
+    task: str
+    manifest: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EvictPod:
+    """Evict a pod that has not started, with its uid and resourceVersion as preconditions: suspend."""
+
+    pod: ObservedPod
+
+
+@dataclass(frozen=True, slots=True)
+class HoldJob:
+    """Delete a Job that has no pod yet, orphaning a pod that slips through: suspend."""
+
+    job: ObservedJob
+
+
+@dataclass(frozen=True, slots=True)
+class StopJob:
+    """Set `suspend: true` on a Job, which deletes its pod, running or not: interrupt."""
+
+    job: ObservedJob
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePod:
+    """Delete a pod that has no Job any more, with its uid and resourceVersion as preconditions: interrupt."""
+
+    pod: ObservedPod
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteJob:
+    """Delete the Job of a run whose end is recorded, in the background, with its uid as precondition."""
+
+    job: ObservedJob
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainMissingPod:
+    """Read the events of a Job that has no pod, to say on the resource why."""
+
+    job: ObservedJob
+
+
+Action = CreateJob | EvictPod | HoldJob | StopJob | DeletePod | DeleteJob | ExplainMissingPod
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A Kubernetes Event on the resource; made on lifecycle transitions and failures only."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to be done, in this order: `first`, write `status` if it changed, `actions`, `events`."""
+
+    status: WorkflowStatus | None = None
+    """The whole new status; None: leave it as it is."""
+    first: tuple[CreateJob, ...] = ()
+    """The first runs of a resource that has no status yet: created before they are recorded (DESIGN section 3)."""
+    actions: tuple[Action, ...] = ()
+    """Carried out after the status is written: it is written ahead."""
+    events: tuple[Event, ...] = ()
+    recheck_at: datetime | None = None
+    """When to decide again even if nothing is seen to change."""
+
+
+NOTHING = Decision()

@@ -1,0 +1,205 @@
+"""The Job of one run: its name, its labels and its manifest.
+
+A run is one Job with one pod that nobody but us replaces: `backoffLimit: 0`, `restartPolicy: Never` and FailJob on
+the pod condition DisruptionTarget (DESIGN section 3). A retry, or a run after a hold, is another Job.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from mageflow.api import API_VERSION
+
+LABEL_KIND: Final = "mageflow.io/kind"
+LABEL_NAME: Final = "mageflow.io/name"
+LABEL_UID: Final = "mageflow.io/uid"
+LABEL_TASK: Final = "mageflow.io/task"
+LABEL_RUN: Final = "mageflow.io/run"
+ANNOTATION_NAME: Final = LABEL_NAME
+"""Carries the full name where the label has a hashed one."""
+
+MAIN_TASK: Final = "main"
+"""The task label of a Workflow's own task."""
+
+MAX_LABEL: Final = 63
+"""Characters in a label value, and in a Job's name, which becomes one.
+
+https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
+"""
+
+MAX_INPUT: Final = 128 * 1024 - len("MAGEFLOW_INPUT=") - 1
+"""Bytes of `input` as JSON: Linux refuses to start a program with a longer environment variable (MAX_ARG_STRLEN)."""
+
+DEFAULT_CONTAINER_ANNOTATION: Final = "kubectl.kubernetes.io/default-container"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The resource that a Job belongs to."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What the spec asks of one task."""
+
+    name: str
+    template: Mapping[str, Any]
+    """A PodTemplateSpec, as the user wrote it."""
+    input: Any = None
+    retries: int = 0
+    timeout_seconds: int | None = None
+    index: int = 0
+
+    @property
+    def template_hash(self) -> str:
+        """Ten characters that change with anything that a run is made from."""
+        return digest(self.template, self.input, self.timeout_seconds)
+
+
+def digest(*parts: Any) -> str:
+    """Return ten lower-case characters that identify any JSON values."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def shorten(name: str, limit: int = MAX_LABEL) -> str:
+    """Return `name` as a label value: as it is if it fits, else cut, with a hash of the whole."""
+    if len(name) <= limit:
+        return name
+    return f"{name[: limit - 11].rstrip('-._')}-{digest(name)}"
+
+
+def job_name(owner: Owner, task: str, run: int) -> str:
+    """Return the name of a run's Job: the same on every try, and no other run's, not even of a namesake."""
+    prefix = owner.name.replace(".", "-")[: MAX_LABEL - 11].rstrip("-")
+    return f"{prefix}-{digest(owner.uid, task, run)}"
+
+
+def labels_of(owner: Owner, task: str, run: int) -> dict[str, str]:
+    """Return the labels that the Job of a run and its pod carry."""
+    return {
+        LABEL_KIND: owner.kind,
+        LABEL_NAME: shorten(owner.name),
+        LABEL_UID: owner.uid,
+        LABEL_TASK: task,
+        LABEL_RUN: str(run),
+    }
+
+
+def input_problem(task: Task) -> str | None:
+    """Return why the input can't be given to a container, naming the field; None if it can."""
+    size = len(_as_json(task.input).encode())
+    if size <= MAX_INPUT:
+        return None
+    return (
+        f"input: {size} bytes as JSON, at most {MAX_INPUT} fit in an environment variable; keep large inputs elsewhere"
+    )
+
+
+def build_job(owner: Owner, task: Task, run: int, *, was_interrupted: bool) -> dict[str, Any]:
+    """Build the manifest of a run's Job.
+
+    `was_interrupted` tells the task that an earlier run of it was interrupted (MAGEFLOW_RESUMED), so that it can
+    pick up a checkpoint.
+    """
+    labels = labels_of(owner, task.name, run)
+    annotations = {} if labels[LABEL_NAME] == owner.name else {ANNOTATION_NAME: owner.name}
+    environment = _environment(owner, task, run, was_interrupted=was_interrupted)
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": job_name(owner, task.name, run),
+            "namespace": owner.namespace,
+            "labels": labels,
+            "annotations": annotations,
+            "ownerReferences": [
+                {
+                    "apiVersion": API_VERSION,
+                    "kind": owner.kind,
+                    "name": owner.name,
+                    "uid": owner.uid,
+                    "controller": True,
+                    "blockOwnerDeletion": True,
+                }
+            ],
+        },
+        "spec": {
+            "completions": 1,
+            "parallelism": 1,
+            "backoffLimit": 0,
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": {
+                "rules": [
+                    {
+                        "action": "FailJob",
+                        "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+                    }
+                ]
+            },
+            "template": _build_template(task, labels, annotations, environment),
+        },
+    }
+
+
+def main_container(pod: Mapping[str, Any]) -> str | None:
+    """Return the name of the container whose output counts: the annotated default, else the first (DESIGN 2)."""
+    containers = pod.get("spec", {}).get("containers") or [{}]
+    annotated = (pod.get("metadata", {}).get("annotations") or {}).get(DEFAULT_CONTAINER_ANNOTATION)
+    name: str | None = annotated if annotated is not None else containers[0].get("name")
+    return name
+
+
+def _build_template(
+    task: Task,
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str],
+    environment: Mapping[str, str],
+) -> dict[str, Any]:
+    template = copy.deepcopy(dict(task.template))
+    metadata = template.setdefault("metadata", {})
+    metadata["labels"] = {**(metadata.get("labels") or {}), **labels}
+    if annotations:
+        metadata["annotations"] = {**(metadata.get("annotations") or {}), **annotations}
+    spec = template["spec"]
+    spec["restartPolicy"] = "Never"
+    deadlines = [
+        seconds for seconds in (spec.get("activeDeadlineSeconds"), task.timeout_seconds) if seconds is not None
+    ]
+    if deadlines:
+        spec["activeDeadlineSeconds"] = min(deadlines)
+    for container in (*(spec.get("initContainers") or ()), *spec["containers"]):
+        own = container.get("env") or []
+        taken = {variable["name"] for variable in own}
+        ours = [{"name": name, "value": value} for name, value in environment.items() if name not in taken]
+        container["env"] = [*ours, *own]
+    return template
+
+
+def _environment(owner: Owner, task: Task, run: int, *, was_interrupted: bool) -> dict[str, str]:
+    """Return what a task sees of itself: DESIGN section 2, "What a task sees"."""
+    return {
+        "MAGEFLOW_KIND": owner.kind,
+        "MAGEFLOW_NAME": owner.name,
+        "MAGEFLOW_NAMESPACE": owner.namespace,
+        "MAGEFLOW_UID": owner.uid,
+        "MAGEFLOW_TASK": task.name,
+        "MAGEFLOW_INDEX": str(task.index),
+        "MAGEFLOW_RUN": str(run),
+        "MAGEFLOW_INPUT": _as_json(task.input),
+        "MAGEFLOW_RESUMED": "true" if was_interrupted else "false",
+    }
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

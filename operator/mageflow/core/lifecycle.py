@@ -1,0 +1,87 @@
+"""Whether tasks may run, and the phase that follows from what is seen.
+
+                   active                          suspended                    interrupted, canceled
+tasks              run                             hold                         stop
+while pods run     Pending, Active                 Suspending (a single task    Interrupting
+                                                   that runs on: Active)
+once none can      (Succeeded, Failed)             Suspended                    Interrupted, Canceled
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import assert_never
+
+from mageflow.api import Lifecycle, Phase, TaskPhase
+
+ENDED_PHASES = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELED})
+"""Phases that never change again, whatever `lifecycle` becomes."""
+
+HELD_PHASES = frozenset({Phase.SUSPENDED, Phase.INTERRUPTED})
+"""Phases in which no pod runs and none starts."""
+
+OCCUPIED = frozenset({TaskPhase.PENDING, TaskPhase.RUNNING, TaskPhase.STOPPING})
+"""States of a task in which a pod of it runs or may yet start."""
+
+STRENGTH = (Lifecycle.ACTIVE, Lifecycle.SUSPENDED, Lifecycle.INTERRUPTED, Lifecycle.CANCELED)
+"""The weakest first."""
+
+
+class Wanted(Enum):
+    """What is to become of the tasks that have not ended."""
+
+    RUN = "run"
+    """They run."""
+    HOLD = "hold"
+    """Those that have not started don't start; those that run finish."""
+    STOP = "stop"
+    """None runs."""
+
+
+def strongest(*lifecycles: Lifecycle) -> Lifecycle:
+    """Return the lifecycle that holds where several apply (DESIGN promise 7)."""
+    return max(lifecycles, key=STRENGTH.index)
+
+
+def wanted_by(lifecycle: Lifecycle) -> Wanted:
+    """Return what an effective lifecycle asks of the tasks."""
+    match lifecycle:
+        case Lifecycle.ACTIVE:
+            return Wanted.RUN
+        case Lifecycle.SUSPENDED:
+            return Wanted.HOLD
+        case Lifecycle.INTERRUPTED | Lifecycle.CANCELED:
+            return Wanted.STOP
+        case _:
+            assert_never(lifecycle)
+
+
+def find_phase(
+    lifecycle: Lifecycle,
+    outcome: Phase | None,
+    tasks: frozenset[TaskPhase],
+    *,
+    has_ever_started: bool,
+    runs_on_when_suspended: bool,
+) -> Phase:
+    """Find the phase: DESIGN section 2, "How the phase is found", first match wins.
+
+    `outcome` is Succeeded or Failed once decided, else None. `tasks` are the states that its tasks are in.
+    `runs_on_when_suspended` is true of a Workflow: its one task is not stopped once it has started.
+    """
+    if outcome is not None:
+        return outcome
+    is_occupied = not OCCUPIED.isdisjoint(tasks)
+    match lifecycle:
+        case Lifecycle.CANCELED:
+            return Phase.INTERRUPTING if is_occupied else Phase.CANCELED
+        case Lifecycle.INTERRUPTED:
+            return Phase.INTERRUPTING if is_occupied else Phase.INTERRUPTED
+        case Lifecycle.SUSPENDED:
+            if TaskPhase.RUNNING in tasks and runs_on_when_suspended:
+                return Phase.ACTIVE
+            return Phase.SUSPENDING if is_occupied else Phase.SUSPENDED
+        case Lifecycle.ACTIVE:
+            return Phase.ACTIVE if has_ever_started else Phase.PENDING
+        case _:
+            assert_never(lifecycle)

@@ -1,0 +1,158 @@
+"""What is seen of a resource: a frozen snapshot, the one input of a decision besides the time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+
+from mageflow.api import WorkflowSpec, WorkflowStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedPod:
+    """The few facts about a pod that decisions are made from."""
+
+    name: str
+    uid: str
+    resource_version: str
+    phase: str
+    """`status.phase`: Pending, Running, Succeeded, Failed or Unknown."""
+    has_started: bool = False
+    """A container, init containers included, is running or has ended (DESIGN section 3, "Started")."""
+    is_terminating: bool = False
+    """It has a deletionTimestamp."""
+    deletion_due: datetime | None = None
+    """The deletionTimestamp: when its grace period is over."""
+    is_disrupted: bool = False
+    """Its condition DisruptionTarget is True. Set *before* the delete, which may fail."""
+    node: str | None = None
+    started_at: datetime | None = None
+    """When its first container started, by the kubelet's clock."""
+    reason: str | None = None
+    """`status.reason`, such as DeadlineExceeded or Evicted."""
+    message: str | None = None
+    exit_code: int | None = None
+    """The main container's, once it has ended."""
+    output: str | None = None
+    """The main container's termination message, as the kubelet recorded it."""
+    waiting: Waiting | None = None
+    """Why it doesn't start, if that is more than the usual start of a pod."""
+
+    @property
+    def has_ended(self) -> bool:
+        """No container of it runs, and none will."""
+        return self.phase in ("Succeeded", "Failed")
+
+    @property
+    def can_run(self) -> bool:
+        """A container of it runs or may yet start.
+
+        A terminating pod that was never bound to a node can't start: no kubelet knows it (DESIGN section 3).
+        """
+        return not self.has_ended and not (self.is_terminating and self.node is None)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Why something that should run doesn't: a PascalCase reason and a sentence."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedJob:
+    """The few facts about a Job that decisions are made from."""
+
+    name: str
+    uid: str
+    resource_version: str
+    is_suspended: bool = False
+    """`spec.suspend`."""
+    is_suspension_in_force: bool = False
+    """The Job controller has acted on `spec.suspend`: condition Suspended, no active pod. It starts none."""
+    is_terminating: bool = False
+    is_complete: bool = False
+    failure: Waiting | None = None
+    """Reason and message of its condition Failed, if it has failed."""
+    created_at: datetime | None = None
+    missing_pod: str | None = None
+    """What the API server said when it refused the Job's pod; None if nothing was said."""
+    explained_at: datetime | None = None
+    """When that was last asked."""
+
+    @property
+    def has_ended(self) -> bool:
+        """It is Complete or Failed: it makes no more pods."""
+        return self.is_complete or self.failure is not None
+
+    @property
+    def is_disrupted(self) -> bool:
+        """It failed by the rule on DisruptionTarget: a durable mark that the task did not fail.
+
+        https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-failure-policy
+        """
+        return self.failure is not None and self.failure.reason == "PodFailurePolicy"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a task as the cluster has it: a Job and its pod (more only if someone meddled)."""
+
+    job: ObservedJob | None = None
+    pods: tuple[ObservedPod, ...] = ()
+
+    @property
+    def live_pods(self) -> tuple[ObservedPod, ...]:
+        """The pods that run or may yet start."""
+        return tuple(pod for pod in self.pods if pod.can_run)
+
+    @property
+    def has_started(self) -> bool:
+        """A container of one of its pods has started."""
+        return any(pod.has_started for pod in self.pods)
+
+
+NO_RUN = Run()
+
+Runs = Mapping[int, Run]
+"""The runs of one task that the cluster still has, by number."""
+
+NO_RUNS: Runs = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The API server refused the Job of a run."""
+
+    reason: str
+    message: str
+    is_final: bool
+    """True: trying again without an edit is pointless (422). False: it is tried again at `retry_at`."""
+    retry_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedWorkflow:
+    """A Workflow, its Jobs and their pods, all at least as new as our own last write to any of them."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    generation: int
+    is_terminating: bool
+    spec: WorkflowSpec | None
+    """None if it can't be read; `problem` tells why."""
+    status: WorkflowStatus
+    problem: str | None = None
+    runs: Mapping[str, Runs] = field(default_factory=dict)
+    """By task name."""
+    refusals: Mapping[str, Refusal] = field(default_factory=dict)
+    """By task name: the last refusal since the spec was edited."""
+
+    def runs_of(self, task: str) -> Runs:
+        """Return the runs of one task, by number; empty if it has none."""
+        return self.runs.get(task, NO_RUNS)

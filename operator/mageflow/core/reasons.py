@@ -1,0 +1,84 @@
+"""The reasons that conditions, tasks and events give: PascalCase facts, each told here once."""
+
+from typing import Final
+
+RUNNING: Final = "Running"
+"""The task runs, as asked."""
+
+PENDING: Final = "Pending"
+"""The task may run; its pod has not started yet."""
+
+BACKING_OFF: Final = "BackingOff"
+"""The last run failed or was disrupted; the next one waits for its back-off."""
+
+SUSPENDING: Final = "Suspending"
+"""Suspended is asked for; a pod that has not started is going."""
+
+SUSPENDED: Final = "Suspended"
+"""Held, and nothing runs: it is safe to drain."""
+
+INTERRUPTING: Final = "Interrupting"
+"""Interrupted or canceled is asked for; a pod can still run."""
+
+INTERRUPTED: Final = "Interrupted"
+"""Interrupted, and nothing runs."""
+
+SUCCEEDED: Final = "Succeeded"
+"""Every task succeeded."""
+
+FAILED: Final = "Failed"
+"""A task failed, with no retries left."""
+
+CANCELED: Final = "Canceled"
+"""Stopped for good."""
+
+ACTIVE: Final = "Active"
+"""Not held."""
+
+RESUMED: Final = "Resumed"
+"""Active again after a hold (an event)."""
+
+TASK_ALREADY_RUNNING: Final = "TaskAlreadyRunning"
+"""Suspended is asked for, but the task had started: it finishes, and no further run starts."""
+
+NODE_UNREACHABLE: Final = "NodeUnreachable"
+"""A deleted pod is still there after its grace period: the node doesn't answer, so it may run on."""
+
+INVALID_TASK: Final = "InvalidTask"
+"""The API server refused the Job of a run; it stays so until the task is edited."""
+
+FORBIDDEN: Final = "Forbidden"
+"""The API server refused the Job of a run for now: a quota, a policy or the operator's own rights."""
+
+NAME_CONFLICT: Final = "NameConflict"
+"""A Job that isn't ours has the name that the run's Job must have."""
+
+POD_NOT_CREATED: Final = "PodNotCreated"
+"""The API server refuses the pod of a Job: a quota, an admission policy, a missing service account."""
+
+UNSCHEDULABLE: Final = "Unschedulable"
+"""No node takes the pod."""
+
+NEVER_INTERRUPTED: Final = "NeverInterrupted"
+"""No running task was ever interrupted."""
+
+INTERRUPTED_WHILE_RUNNING: Final = "InterruptedWhileRunning"
+"""A running task was interrupted; it ran, or will run, again from its start. Stays after a resume."""
+
+DEADLINE_EXCEEDED: Final = "DeadlineExceeded"
+"""A run took longer than `timeoutSeconds`, or than the template's own activeDeadlineSeconds."""
+
+NON_ZERO_EXIT_CODE: Final = "NonZeroExitCode"
+"""A container of the run ended with an exit code other than 0."""
+
+POD_FAILED: Final = "PodFailed"
+"""A run failed, and how is not known any more: its pod is gone."""
+
+DISRUPTED: Final = "Disrupted"
+"""A run ended through no fault of the task: a drain, a preemption, a refusal by the kubelet."""
+
+TOO_MANY_DISRUPTIONS: Final = "TooManyDisruptions"
+"""Ten runs in a row were disrupted."""
+
+OUTPUT_TRUNCATED: Final = "OutputTruncated"
+"""The task wrote more output than the 4,096 bytes that the kubelet keeps."""
