@@ -1,0 +1,10 @@
+"""All that touches the cluster. It observes, lets `mageflow.core` decide, and acts.
+
+handlers.py   kopf's watch events  →  caches.py  and a key in queue.py
+queue.py      one key per resource, a limit on workers, back-off, delayed re-checks
+reconcile.py  one resource: snapshot from the caches → decide → act
+act.py        actions, the status write and events as API requests with preconditions
+observe.py    API objects → the few facts that the core reads
+client.py     one HTTP session for kopf and for us
+health.py     whether watches and queue move
+"""

@@ -1,0 +1,80 @@
+"""The command `mageflow-operator`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from enum import StrEnum
+from typing import Annotated
+
+import kopf
+import typer
+import uvloop
+
+from mageflow import __version__
+from mageflow.controller.client import ApiError, CredentialsError
+from mageflow.controller.operator import MissingResourceError, run_operator
+from mageflow.controller.settings import Settings
+
+
+class LogFormat(StrEnum):
+    """How log lines look."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """The least important lines that are shown."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+
+
+def start(
+    namespace: Annotated[
+        list[str] | None, typer.Option("--namespace", "-n", help="Watch this namespace; may be given several times.")
+    ] = None,
+    all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Watch every namespace.")] = False,
+    log_format: Annotated[LogFormat, typer.Option(help="How log lines look.")] = LogFormat.TEXT,
+    log_level: Annotated[LogLevel, typer.Option(help="The least important lines to show.")] = LogLevel.INFO,
+    health_port: Annotated[int, typer.Option(min=1, max=65535, help="TCP port of /healthz.")] = 8080,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    """Reconcile Workflows into Job pods: suspend, interrupt and resume them by spec.lifecycle.
+
+    The cluster is found the usual way: $KUBECONFIG or ~/.kube/config if there, else the pod's service account.
+    """
+    if version:
+        typer.echo(f"mageflow-operator {__version__}")
+        return
+    if bool(namespace) == all_namespaces:
+        raise typer.BadParameter("give either --all-namespaces or --namespace NAME, one or several")
+    _configure_logs(log_format, log_level)
+    settings = Settings(namespaces=tuple(dict.fromkeys(namespace or ())), health_port=health_port)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run_operator(settings))
+    except (CredentialsError, MissingResourceError, ApiError) as error:
+        typer.echo(f"mageflow-operator: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+def _configure_logs(log_format: LogFormat, log_level: LogLevel) -> None:
+    kopf.configure(
+        debug=log_level is LogLevel.DEBUG,
+        quiet=log_level is LogLevel.WARNING,
+        log_format=kopf.LogFormat.JSON if log_format is LogFormat.JSON else kopf.LogFormat.FULL,
+    )
+    if log_level is not LogLevel.DEBUG:
+        logging.getLogger("kopf").setLevel(logging.WARNING)
+
+
+def main() -> None:
+    """Run the command."""
+    typer.run(start)
+
+
+if __name__ == "__main__":
+    main()

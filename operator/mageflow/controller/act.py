@@ -1,0 +1,232 @@
+"""Carries a decision out: each action is one API request with a precondition, and its answer goes to the caches.
+
+precondition failed, or the object is gone   →  RetryError: observe again, decide again
+the Job of a run is refused                   →  noted; the next decision says so on the resource
+no answer, server errors, throttling          →  ApiError: the queue backs off
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import assert_never
+
+from mageflow.api import API_VERSION, GROUP, VERSION, WorkflowStatus
+from mageflow.controller.caches import Caches
+from mageflow.controller.client import MERGE_PATCH, ApiError, Client, Raw
+from mageflow.controller.observe import is_controlled_by
+from mageflow.controller.queue import RetryError
+from mageflow.controller.settings import FIELD_MANAGER
+from mageflow.core import reasons
+from mageflow.core.decision import (
+    Action,
+    CreateJob,
+    DeleteJob,
+    DeletePod,
+    Event,
+    EvictPod,
+    ExplainMissingPod,
+    HoldJob,
+    StopJob,
+)
+from mageflow.core.observed import ObservedJob, ObservedPod, ObservedWorkflow, Refusal
+
+REFUSAL_RETRY = timedelta(seconds=30)
+"""How long after a refusal that may pass (quota, rights, a name taken) the Job is tried again."""
+
+CHANGED = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT})
+"""The object isn't as we saw it, or is gone."""
+
+INVALID = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
+
+logger = logging.getLogger(__name__)
+
+
+class Actor:
+    """Carries out actions on the Jobs and pods of one resource, and writes its status."""
+
+    def __init__(self, client: Client, caches: Caches, observed: ObservedWorkflow) -> None:
+        self._client = client
+        self._caches = caches
+        self._observed = observed
+        self._jobs = f"/apis/batch/v1/namespaces/{observed.namespace}/jobs"
+        self._pods = f"/api/v1/namespaces/{observed.namespace}/pods"
+
+    async def carry_out(self, action: Action) -> None:
+        """Carry out one action; raise RetryError if what it was decided on has changed."""
+        logger.debug("%s %s: %s", self._observed.namespace, self._observed.name, type(action).__name__)
+        try:
+            await self._dispatch(action)
+        except ApiError as error:
+            if error.status in CHANGED:
+                raise RetryError(f"{type(action).__name__}: {error}") from error
+            raise
+
+    async def create_job(self, action: CreateJob) -> bool:
+        """Create a Job; return False if the API server refused it, which is noted for the next decision."""
+        observed = self._observed
+        try:
+            raw = await self._client.request("POST", self._jobs, action.manifest)
+        except ApiError as error:
+            if error.status == HTTPStatus.CONFLICT:
+                return await self._adopt(action)
+            if error.is_namespace_terminating:
+                return False
+            refusal = _refusal_of(error)
+            if refusal is None:
+                raise
+            self._caches.note_refusal(observed.uid, action.task, observed.generation, refusal)
+            return False
+        self._caches.clear_refusal(observed.uid, action.task)
+        self._caches.see_job(raw)
+        return True
+
+    async def write_status(self, status: WorkflowStatus) -> None:
+        """Replace the status, if the resource is still as it was observed; raise RetryError if not."""
+        observed = self._observed
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": "Workflow",
+            "metadata": {
+                "name": observed.name,
+                "namespace": observed.namespace,
+                "resourceVersion": observed.resource_version,
+            },
+            "status": status.to_json(),
+        }
+        path = f"/apis/{GROUP}/{VERSION}/namespaces/{observed.namespace}/workflows/{observed.name}/status"
+        try:
+            self._caches.see_workflow(await self._client.request("PUT", path, body))
+        except ApiError as error:
+            if error.status in CHANGED:
+                raise RetryError(f"the status of {observed.namespace}/{observed.name}: {error}") from error
+            raise
+
+    async def record(self, event: Event) -> None:
+        """Make an Event on the resource. It is for people only, so a failure is logged and no more."""
+        observed = self._observed
+        now = _timestamp()
+        reference = {
+            "apiVersion": API_VERSION,
+            "kind": "Workflow",
+            "namespace": observed.namespace,
+            "name": observed.name,
+            "uid": observed.uid,
+            "resourceVersion": observed.resource_version,
+        }
+        body = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"generateName": f"{observed.name[:200]}.", "namespace": observed.namespace},
+            "involvedObject": reference,
+            "type": event.type,
+            "reason": event.reason,
+            "message": event.message[:1024],
+            "source": {"component": FIELD_MANAGER},
+            "reportingComponent": FIELD_MANAGER,
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
+        try:
+            await self._client.request("POST", f"/api/v1/namespaces/{observed.namespace}/events", body)
+        except ApiError as error:
+            if not error.is_namespace_terminating:
+                logger.warning("no event %s on %s/%s: %s", event.reason, observed.namespace, observed.name, error)
+
+    async def _dispatch(self, action: Action) -> None:
+        match action:
+            case CreateJob():
+                if not await self.create_job(action):
+                    raise RetryError("the Job was refused")
+            case EvictPod(pod):
+                await self._evict(pod)
+            case HoldJob(job):
+                await self._delete_job(job, "Orphan")
+            case StopJob(job):
+                body = {"metadata": {"uid": job.uid}, "spec": {"suspend": True}}
+                raw = await self._client.request("PATCH", f"{self._jobs}/{job.name}", body, content_type=MERGE_PATCH)
+                self._caches.see_job(raw)
+            case DeletePod(pod):
+                body = {"preconditions": {"uid": pod.uid, "resourceVersion": pod.resource_version}}
+                await self._client.request("DELETE", f"{self._pods}/{pod.name}", body)
+                self._await(pod)
+            case DeleteJob(job):
+                await self._delete_job(job, "Background")
+            case ExplainMissingPod(job):
+                await self._explain(job)
+            case _:
+                assert_never(action)
+
+    async def _adopt(self, action: CreateJob) -> bool:
+        """Take a Job that exists already as created, if it is ours."""
+        name = action.manifest["metadata"]["name"]
+        raw = await self._client.request("GET", f"{self._jobs}/{name}")
+        observed = self._observed
+        if is_controlled_by(raw, observed.uid):
+            self._caches.see_job(raw)
+            return True
+        what = f"Job {name} exists and isn't ours: delete it, or rename this resource"
+        refusal = Refusal(reasons.NAME_CONFLICT, what, is_final=False, retry_at=_now() + REFUSAL_RETRY)
+        self._caches.note_refusal(observed.uid, action.task, observed.generation, refusal)
+        return False
+
+    async def _evict(self, pod: ObservedPod) -> None:
+        """Evict a pod if it is still just as it was observed: not started.
+
+        https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/
+        """
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": pod.name, "namespace": self._observed.namespace},
+            "deleteOptions": {"preconditions": {"uid": pod.uid, "resourceVersion": pod.resource_version}},
+        }
+        await self._client.request("POST", f"{self._pods}/{pod.name}/eviction", body)
+        self._await(pod)
+
+    async def _delete_job(self, job: ObservedJob, policy: str) -> None:
+        body = {"propagationPolicy": policy, "preconditions": {"uid": job.uid}}
+        await self._client.request("DELETE", f"{self._jobs}/{job.name}", body)
+        self._await(job)
+
+    async def _explain(self, job: ObservedJob) -> None:
+        """Read why a Job has no pod: the Job controller tells only in an Event."""
+        selector = f"involvedObject.uid={job.uid},reason=FailedCreate"
+        path = f"/api/v1/namespaces/{self._observed.namespace}/events"
+        answer = await self._client.request("GET", path, query={"fieldSelector": selector})
+        messages = [item.get("message") or "" for item in answer.get("items", ())]
+        self._caches.note_missing_pod(self._observed.uid, job.uid, messages[-1] if messages else "", _now())
+        if messages:
+            raise RetryError(f"say why Job {job.name} has no pod")
+
+    def _await(self, thing: ObservedJob | ObservedPod) -> None:
+        self._caches.await_change(self._observed.uid, thing.uid, thing.resource_version)
+
+
+async def read_children(client: Client, namespace: str, selector: str) -> tuple[list[Raw], list[Raw]]:
+    """Read all Jobs and pods of a resource, past the watches."""
+    answers = [
+        await client.request("GET", f"{prefix}/namespaces/{namespace}/{plural}", query={"labelSelector": selector})
+        for prefix, plural in (("/apis/batch/v1", "jobs"), ("/api/v1", "pods"))
+    ]
+    jobs, pods = (list(answer["items"]) for answer in answers)
+    return jobs, pods
+
+
+def _refusal_of(error: ApiError) -> Refusal | None:
+    """Return what an error says of the Job itself; None if it says nothing of it (no answer, a server error)."""
+    if error.status in INVALID:
+        return Refusal(reasons.INVALID_TASK, error.message, is_final=True, retry_at=_now())
+    if error.status == HTTPStatus.FORBIDDEN:
+        return Refusal(reasons.FORBIDDEN, error.message, is_final=False, retry_at=_now() + REFUSAL_RETRY)
+    return None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _timestamp() -> str:
+    return _now().strftime("%Y-%m-%dT%H:%M:%SZ")

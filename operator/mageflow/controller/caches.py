@@ -1,0 +1,244 @@
+"""What is known of every resource, its Jobs and their pods: from the watches, and from our own writes' answers.
+
+    watch event ──┐                         ┌── is_current(uid)?   no: an own write isn't seen yet
+                  ├─→ the newest of each ───┤
+    own write ────┘                         └── observe(uid)  →  a frozen snapshot
+
+A watch can lag behind our own last write, so a state older than one already known is dropped, and after a write whose
+answer doesn't bring the new state (an eviction, a deletion) the resource isn't decided upon until the watch has it.
+Resource versions of one kind compare as integers:
+https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Final, Protocol, TypeVar
+
+from mageflow.controller.client import Raw
+from mageflow.controller.observe import (
+    Resource,
+    RunKey,
+    is_controlled_by,
+    observe_job,
+    observe_pod,
+    observe_resource,
+    run_key,
+)
+from mageflow.core.observed import ObservedJob, ObservedPod, ObservedWorkflow, Refusal, Run
+
+REMEMBERED_DELETIONS: Final = 10_000
+"""How many deleted objects are remembered, so that a write's answer that comes late doesn't bring one back."""
+
+
+class _Versioned(Protocol):
+    @property
+    def uid(self) -> str: ...
+    @property
+    def resource_version(self) -> str: ...
+
+
+V = TypeVar("V", bound=_Versioned)
+
+
+@dataclass(slots=True)
+class _Family:
+    """What belongs to one resource."""
+
+    resource: Resource | None = None
+    jobs: dict[str, tuple[RunKey, ObservedJob]] = field(default_factory=dict)
+    pods: dict[str, tuple[RunKey, ObservedPod]] = field(default_factory=dict)
+    awaited: dict[str, int] = field(default_factory=dict)
+    """By uid: the version that an own write has made old."""
+    refusals: dict[str, Refusal] = field(default_factory=dict)
+    refused_generation: int = 0
+    missing_pods: dict[str, tuple[str, datetime]] = field(default_factory=dict)
+    """By a Job's uid: why it has no pod, and when that was asked."""
+
+    @property
+    def is_empty(self) -> bool:
+        return self.resource is None and not self.jobs and not self.pods
+
+
+class Caches:
+    """The newest known state of everything, by the uid of the resource that it belongs to."""
+
+    def __init__(self) -> None:
+        self._families: dict[str, _Family] = {}
+        self._deleted: OrderedDict[str, None] = OrderedDict()
+
+    # ── from the watches, and from the answers to our own writes ──
+
+    def see_workflow(self, raw: Raw) -> str:
+        """Take in a Workflow; return its uid."""
+        uid: str = raw["metadata"]["uid"]
+        family = self._families.setdefault(uid, _Family())
+        known = family.resource
+        if self._is_news(raw, known, family):
+            family.resource = observe_resource(raw)
+        return uid
+
+    def see_job(self, raw: Raw) -> str | None:
+        """Take in a Job; return the uid of the resource that it belongs to, None if to none of ours."""
+        key = run_key(raw)
+        if key is None or not is_controlled_by(raw, key.owner_uid):
+            return None
+        return self._see(key, raw, self._family(key).jobs, observe_job)
+
+    def see_pod(self, raw: Raw) -> str | None:
+        """Take in a pod; return the uid of the resource that it belongs to, None if to none of ours.
+
+        Its labels tell, not its owner: a pod whose Job was deleted has none, and can still run.
+        """
+        key = run_key(raw)
+        return None if key is None else self._see(key, raw, self._family(key).pods, observe_pod)
+
+    def forget_workflow(self, raw: Raw) -> str:
+        """Take in that a Workflow is gone; return its uid. Its Jobs and pods follow, each with its own event."""
+        uid: str = raw["metadata"]["uid"]
+        self._bury(uid)
+        family = self._families.get(uid)
+        if family is not None:
+            family.resource = None
+            self._drop_if_empty(uid)
+        return uid
+
+    def forget_job(self, raw: Raw) -> str | None:
+        """Take in that a Job is gone; return the uid of the resource that it belonged to."""
+        return self._forget(raw, lambda family: family.jobs)
+
+    def forget_pod(self, raw: Raw) -> str | None:
+        """Take in that a pod is gone; return the uid of the resource that it belonged to."""
+        return self._forget(raw, lambda family: family.pods)
+
+    # ── what our own doing makes known ──
+
+    def await_change(self, owner_uid: str, uid: str, resource_version: str) -> None:
+        """Note that a write has made this state of a Job or pod old: decide nothing until the watch brings news."""
+        if uid not in self._deleted:
+            self._families[owner_uid].awaited[uid] = int(resource_version)
+
+    def note_refusal(self, owner_uid: str, task: str, generation: int, refusal: Refusal) -> None:
+        """Note that the API server refused the Job of a task; forgotten when the spec is edited."""
+        family = self._families[owner_uid]
+        if family.refused_generation != generation:
+            family.refusals.clear()
+        family.refused_generation = generation
+        family.refusals[task] = refusal
+
+    def clear_refusal(self, owner_uid: str, task: str) -> None:
+        """Note that the API server took the Job of a task."""
+        family = self._families.get(owner_uid)
+        if family is not None:
+            family.refusals.pop(task, None)
+
+    def note_missing_pod(self, owner_uid: str, job_uid: str, why: str, now: datetime) -> None:
+        """Note why a Job has no pod ("" if nothing tells), and when that was asked."""
+        self._families[owner_uid].missing_pods[job_uid] = (why, now)
+
+    def replace_children(self, owner_uid: str, jobs: list[Raw], pods: list[Raw]) -> None:
+        """Take in all Jobs and pods of a resource as just read: what isn't among them is gone."""
+        family = self._families.get(owner_uid)
+        if family is None:
+            return
+        present = {raw["metadata"]["uid"] for raw in (*jobs, *pods)}
+        for uid in [uid for uid in (*family.jobs, *family.pods, *family.awaited) if uid not in present]:
+            family.jobs.pop(uid, None)
+            family.pods.pop(uid, None)
+            family.awaited.pop(uid, None)
+            self._bury(uid)
+        family.awaited.clear()
+        for raw in jobs:
+            self.see_job(raw)
+        for raw in pods:
+            self.see_pod(raw)
+        self._drop_if_empty(owner_uid)
+
+    # ── what is known ──
+
+    def is_current(self, uid: str) -> bool:
+        """Tell whether all of a resource is known at least as new as our own last write to it."""
+        family = self._families.get(uid)
+        return family is None or not family.awaited
+
+    def observe(self, uid: str) -> ObservedWorkflow | None:
+        """Return a snapshot of a resource with its Jobs and pods; None if it is gone."""
+        family = self._families.get(uid)
+        if family is None or family.resource is None:
+            return None
+        resource = family.resource
+        refusals = family.refusals if family.refused_generation == resource.generation else {}
+        return ObservedWorkflow(
+            namespace=resource.namespace,
+            name=resource.name,
+            uid=uid,
+            resource_version=resource.resource_version,
+            generation=resource.generation,
+            is_terminating=resource.is_terminating,
+            spec=resource.spec,
+            problem=resource.problem,
+            status=resource.status,
+            runs=_gather_runs(family),
+            refusals=dict(refusals),
+        )
+
+    # ── inside ──
+
+    def _family(self, key: RunKey) -> _Family:
+        return self._families.setdefault(key.owner_uid, _Family())
+
+    def _see(
+        self, key: RunKey, raw: Raw, known: dict[str, tuple[RunKey, V]], read: Callable[[Mapping[str, Any]], V]
+    ) -> str:
+        uid = raw["metadata"]["uid"]
+        old = known.get(uid)
+        if self._is_news(raw, None if old is None else old[1], self._families[key.owner_uid]):
+            known[uid] = (key, read(raw))
+        self._drop_if_empty(key.owner_uid)
+        return key.owner_uid
+
+    def _is_news(self, raw: Raw, known: _Versioned | None, family: _Family) -> bool:
+        uid, version = raw["metadata"]["uid"], int(raw["metadata"]["resourceVersion"])
+        if uid in self._deleted or (known is not None and version < int(known.resource_version)):
+            return False
+        if version > family.awaited.get(uid, version):
+            del family.awaited[uid]
+        return True
+
+    def _forget(self, raw: Raw, children: Callable[[_Family], dict[str, Any]]) -> str | None:
+        uid, key = raw["metadata"]["uid"], run_key(raw)
+        self._bury(uid)
+        family = None if key is None else self._families.get(key.owner_uid)
+        if family is None or key is None:
+            return None
+        children(family).pop(uid, None)
+        family.awaited.pop(uid, None)
+        family.missing_pods.pop(uid, None)
+        self._drop_if_empty(key.owner_uid)
+        return key.owner_uid
+
+    def _bury(self, uid: str) -> None:
+        self._deleted[uid] = None
+        while len(self._deleted) > REMEMBERED_DELETIONS:
+            self._deleted.popitem(last=False)
+
+    def _drop_if_empty(self, uid: str) -> None:
+        if self._families[uid].is_empty:
+            del self._families[uid]
+
+
+def _gather_runs(family: _Family) -> dict[str, dict[int, Run]]:
+    runs: dict[str, dict[int, Run]] = {}
+    for key, job in family.jobs.values():
+        if job.uid in family.missing_pods:
+            why, when = family.missing_pods[job.uid]
+            job = replace(job, missing_pod=why, explained_at=when)
+        runs.setdefault(key.task, {})[key.run] = Run(job)
+    for key, pod in family.pods.values():
+        of_task = runs.setdefault(key.task, {})
+        run = of_task.get(key.run, Run())
+        of_task[key.run] = replace(run, pods=(*run.pods, pod))
+    return runs

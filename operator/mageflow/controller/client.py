@@ -1,0 +1,163 @@
+"""One HTTP session for all requests, kopf's watches included: credentials, preconditions, errors, watch times."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+from kubernetes.aio.config.incluster_config import SERVICE_HOST_ENV_NAME, SERVICE_TOKEN_FILENAME
+from kubernetes.aio.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION
+
+from mageflow.controller.settings import FIELD_MANAGER, REQUEST_SECONDS
+
+Raw = dict[str, Any]
+"""An object as the API server sends it."""
+
+MERGE_PATCH: Final = "application/merge-patch+json"
+NO_CONNECTION: Final = 0
+"""`ApiError.status` of a request that got no answer."""
+
+
+class ApiError(Exception):
+    """The API server refused a request, or didn't answer (`status` 0).
+
+    `status` is the HTTP status, `reason` the API server's own word (such as NotFound), `message` its sentence.
+    """
+
+    def __init__(self, status: int, reason: str, message: str, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(f"{status} {reason}: {message}")
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.details = details or {}
+
+    @property
+    def is_namespace_terminating(self) -> bool:
+        """Nothing can be created any more: the namespace is being deleted."""
+        return any(cause.get("reason") == "NamespaceTerminating" for cause in self.details.get("causes", ()))
+
+
+class CredentialsError(Exception):
+    """No cluster to talk to: neither a usable kubeconfig nor in-cluster credentials."""
+
+
+class Client:
+    """Requests to one API server; use it as an async context manager."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration = configuration
+        configuration.client_session_kwargs = {"middlewares": (self._authenticate, self._note_watches)}
+        configuration.connection_pool_maxsize = 0  # watches hold theirs for ever; no limit
+        self._api = ApiClient(configuration)
+        self.watched_at: dict[str, float] = {}
+        """When each watch was last established, by path, on the monotonic clock."""
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._api.close()
+
+    @property
+    def server(self) -> str:
+        """The API server's address."""
+        host: str = self._configuration.host
+        return host
+
+    async def open_session(self) -> aiohttp.ClientSession:
+        """Return the session, opened by a first request that also tells whether the API server answers."""
+        await self.request("GET", "/version")
+        session = self._api.rest_client.pool_manager
+        assert session is not None, "the first request opens it"  # noqa: S101
+        return session
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+    ) -> Raw:
+        """Make one request and return the parsed answer; raise ApiError if it isn't a success."""
+        if method != "GET":
+            query = {"fieldManager": FIELD_MANAGER, **(query or {})} if method != "DELETE" else query
+        url = f"{self.server}{path}?{urlencode(query)}" if query else f"{self.server}{path}"
+        headers = {"Content-Type": content_type, "Accept": "application/json", "User-Agent": FIELD_MANAGER}
+        try:
+            response = await self._api.rest_client.request(
+                method, url, headers=headers, body=body, _request_timeout=REQUEST_SECONDS
+            )
+            text = await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ApiError(
+                NO_CONNECTION, type(error).__name__, str(error) or f"no answer to {method} {path}"
+            ) from error
+        document = _parse(text)
+        if not 200 <= response.status < 300:
+            message = document.get("message") or str(text, "utf-8", "replace")
+            raise ApiError(response.status, document.get("reason") or "Unknown", message, document.get("details"))
+        return document
+
+    async def _authenticate(
+        self,
+        request: aiohttp.ClientRequest,
+        handler: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]],
+    ) -> aiohttp.ClientResponse:
+        """Put the present credentials on each request: a projected token is read anew as it rotates."""
+        settings: dict[str, Any] = dict(await self._configuration.auth_settings())
+        for setting in settings.values():
+            if setting["in"] == "header" and setting["value"]:
+                request.headers[setting["key"]] = setting["value"]
+        return await handler(request)
+
+    async def _note_watches(
+        self,
+        request: aiohttp.ClientRequest,
+        handler: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]],
+    ) -> aiohttp.ClientResponse:
+        response = await handler(request)
+        if request.url.query.get("watch") == "true" and response.status == 200:
+            self.watched_at[request.url.path] = time.monotonic()
+        return response
+
+
+async def load_configuration() -> Configuration:
+    """Find the cluster the usual way: $KUBECONFIG or ~/.kube/config if there, else the pod's service account.
+
+    Raises CredentialsError, saying what was looked for.
+    """
+    configuration = Configuration()
+    try:
+        if _is_there(KUBE_CONFIG_DEFAULT_LOCATION):
+            await load_kube_config(client_configuration=configuration)
+        elif _is_there(SERVICE_TOKEN_FILENAME):
+            load_incluster_config(client_configuration=configuration)
+        else:
+            raise CredentialsError(
+                f"no cluster: neither a kubeconfig ({KUBE_CONFIG_DEFAULT_LOCATION}; set KUBECONFIG to name another) "
+                f"nor a service account ({SERVICE_TOKEN_FILENAME}, {SERVICE_HOST_ENV_NAME})"
+            )
+    except ConfigException as error:
+        raise CredentialsError(f"the kubeconfig or service account can't be used: {error}") from error
+    return configuration
+
+
+def _is_there(paths: str) -> bool:
+    return any(Path(path).expanduser().exists() for path in paths.split(":"))
+
+
+def _parse(text: bytes) -> Raw:
+    try:
+        document: Raw = json.loads(text)
+    except ValueError:
+        return {}
+    return document

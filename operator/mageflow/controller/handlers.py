@@ -1,0 +1,106 @@
+"""What kopf calls: each watch event goes to the caches and puts one key into the work queue. No decision is made here.
+
+kopf calls the index functions for every object before it calls the first `on_…_event`: so the caches are complete
+when the queue gets its first key. `on.event` handlers write nothing to the objects, and set no finalizer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import kopf
+
+from mageflow.api import GROUP, VERSION
+from mageflow.controller.caches import Caches
+from mageflow.controller.client import Client, Raw
+from mageflow.controller.health import Health
+from mageflow.controller.queue import WorkQueue
+from mageflow.controller.reconcile import Reconciler
+from mageflow.controller.settings import WATCH_SECONDS
+from mageflow.core.jobs import LABEL_UID
+
+JOBS = ("batch", "v1", "jobs")
+PODS = ("", "v1", "pods")
+WORKFLOWS = (GROUP, VERSION, "workflows")
+
+
+class Handlers:
+    """The functions that kopf calls, one line each."""
+
+    def __init__(
+        self, client: Client, caches: Caches, reconciler: Reconciler, queue: WorkQueue, health: Health
+    ) -> None:
+        self._client = client
+        self._caches = caches
+        self._reconciler = reconciler
+        self._queue = queue
+        self._health = health
+
+    def register(self) -> kopf.OperatorRegistry:
+        """Build the registry of everything that kopf calls."""
+        registry = kopf.OperatorRegistry()
+        kopf.on.login(registry=registry)(self.log_in)
+        kopf.on.probe(registry=registry, id="health")(self.probe)
+        kopf.index(*WORKFLOWS, registry=registry)(self.index_workflow)
+        kopf.index(*JOBS, registry=registry)(self.index_job)
+        kopf.index(*PODS, registry=registry)(self.index_pod)
+        kopf.on.event(*WORKFLOWS, registry=registry)(self.on_workflow_event)
+        kopf.on.event(*JOBS, registry=registry)(self.on_job_event)
+        kopf.on.event(*PODS, registry=registry)(self.on_pod_event)
+        return registry
+
+    async def log_in(self, **_: Any) -> kopf.AiohttpSession:
+        """Lend our own session to kopf."""
+        return kopf.AiohttpSession(server=self._client.server, aiohttp_session=await self._client.open_session())
+
+    async def probe(self, **_: Any) -> str:
+        """Answer /healthz."""
+        return self._health.check()
+
+    async def index_workflow(self, body: kopf.Body, **_: Any) -> None:
+        """Take in a Workflow before any event is handled."""
+        self._caches.see_workflow(dict(body))
+
+    async def index_job(self, body: kopf.Body, **_: Any) -> None:
+        """Take in a Job before any event is handled."""
+        self._caches.see_job(dict(body))
+
+    async def index_pod(self, body: kopf.Body, **_: Any) -> None:
+        """Take in a pod before any event is handled."""
+        self._caches.see_pod(dict(body))
+
+    async def on_workflow_event(self, event: kopf.RawEvent, **_: Any) -> None:
+        """Work on the Workflow."""
+        self._pass_on(event, self._caches.see_workflow, self._caches.forget_workflow)
+
+    async def on_job_event(self, event: kopf.RawEvent, **_: Any) -> None:
+        """Work on the resource that the Job belongs to."""
+        self._pass_on(event, self._caches.see_job, self._caches.forget_job)
+
+    async def on_pod_event(self, event: kopf.RawEvent, **_: Any) -> None:
+        """Work on the resource that the pod belongs to."""
+        self._pass_on(event, self._caches.see_pod, self._caches.forget_pod)
+
+    def _pass_on(
+        self, event: kopf.RawEvent, see: Callable[[Raw], str | None], forget: Callable[[Raw], str | None]
+    ) -> None:
+        raw: Any = event["object"]
+        uid = forget(raw) if event["type"] == "DELETED" else see(raw)
+        if uid is not None:
+            self._reconciler.hear(uid)
+            self._queue.add(uid)
+
+
+def build_settings() -> kopf.OperatorSettings:
+    """Build kopf's settings: nothing written, nothing scanned, only our own Jobs and pods watched."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+    settings.scanning.disabled = True
+    settings.watching.server_timeout = WATCH_SECONDS
+    settings.watching.reconnect_backoff = 0.1
+    settings.networking.request_timeout = 60.0
+    settings.watching.label_selectors["jobs"] = LABEL_UID
+    settings.watching.label_selectors["pods"] = LABEL_UID
+    return settings

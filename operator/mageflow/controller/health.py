@@ -1,0 +1,41 @@
+"""Whether the operator moves: its watches are made anew in time, and nothing is stuck in its queue."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+
+import kopf
+
+from mageflow.controller.client import Client
+from mageflow.controller.queue import WorkQueue
+from mageflow.controller.settings import WATCH_SECONDS, WATCH_SLACK_SECONDS
+
+
+class Health:
+    """Answers /healthz."""
+
+    def __init__(self, client: Client, queue: WorkQueue, watches: Collection[str], stuck_after: float) -> None:
+        self._client = client
+        self._queue = queue
+        self._watches = watches
+        self._stuck_after = stuck_after
+        self._started_at = time.monotonic()
+
+    def check(self) -> str:
+        """Return "ok", or raise kopf.PermanentError, which /healthz answers with status 500."""
+        problem = self.find_problem(time.monotonic())
+        if problem is not None:
+            raise kopf.PermanentError(problem)
+        return "ok"
+
+    def find_problem(self, now: float) -> str | None:
+        """Return what is stuck, None if nothing is. `now` is on the monotonic clock."""
+        age = self._queue.oldest_seconds()
+        if age > self._stuck_after:
+            return f"the oldest entry of the work queue has waited for {age:.0f} s"
+        for path in self._watches:
+            silence = now - self._client.watched_at.get(path, self._started_at)
+            if silence > WATCH_SECONDS + WATCH_SLACK_SECONDS:
+                return f"the watch on {path} was not made anew for {silence:.0f} s"
+        return None

@@ -1,0 +1,178 @@
+"""API objects → the few facts that the core reads. Pure: the caches keep what is returned, not the objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from mageflow.api import WorkflowSpec, WorkflowStatus
+from mageflow.core import reasons
+from mageflow.core.jobs import LABEL_RUN, LABEL_TASK, LABEL_UID, main_container
+from mageflow.core.observed import ObservedJob, ObservedPod, Waiting
+
+IMAGE_PROBLEMS = frozenset({"ErrImagePull", "ImagePullBackOff"})
+"""The kubelet alternates between the two; they are one fact."""
+
+USUAL_WAITS = frozenset({"ContainerCreating", "PodInitializing"})
+"""Why a container waits when all is well."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunKey:
+    """Which run a Job or pod belongs to, by its labels."""
+
+    owner_uid: str
+    task: str
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A Workflow without its Jobs and pods."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    generation: int
+    is_terminating: bool
+    spec: WorkflowSpec | None
+    problem: str | None
+    status: WorkflowStatus
+
+
+def run_key(raw: Mapping[str, Any]) -> RunKey | None:
+    """Return which run a Job or pod belongs to; None if its labels aren't ours."""
+    labels = raw["metadata"].get("labels") or {}
+    try:
+        return RunKey(labels[LABEL_UID], labels[LABEL_TASK], int(labels[LABEL_RUN]))
+    except (KeyError, ValueError):
+        return None
+
+
+def is_controlled_by(raw: Mapping[str, Any], uid: str) -> bool:
+    """Tell whether the object's controller, by its owner references, has this uid."""
+    references = raw["metadata"].get("ownerReferences") or ()
+    return any(reference.get("controller") and reference["uid"] == uid for reference in references)
+
+
+def observe_resource(raw: Mapping[str, Any]) -> Resource:
+    """Read a Workflow. A spec or status that can't be read is a problem to report, not an exception."""
+    metadata = raw["metadata"]
+    spec: WorkflowSpec | None = None
+    problem: str | None = None
+    try:
+        spec = WorkflowSpec.model_validate(raw.get("spec") or {})
+    except ValidationError as error:
+        problem = "; ".join(
+            f"spec.{'.'.join(str(part) for part in line['loc'])}: {line['msg']}" for line in error.errors()
+        )
+    try:
+        status = WorkflowStatus.model_validate(raw.get("status") or {})
+    except ValidationError:
+        status = WorkflowStatus()  # written by someone else; what the Jobs tell is taken up again
+    return Resource(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        generation=metadata.get("generation", 1),
+        is_terminating="deletionTimestamp" in metadata,
+        spec=spec,
+        problem=problem,
+        status=status,
+    )
+
+
+def observe_job(raw: Mapping[str, Any]) -> ObservedJob:
+    """Read a Job."""
+    metadata, status = raw["metadata"], raw.get("status") or {}
+    conditions = _true_conditions(status)
+    failed = conditions.get("Failed")
+    return ObservedJob(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        is_suspended=bool(raw["spec"].get("suspend")),
+        is_suspension_in_force="Suspended" in conditions and not status.get("active"),
+        is_terminating="deletionTimestamp" in metadata,
+        is_complete="Complete" in conditions,
+        failure=None if failed is None else Waiting(failed.get("reason") or "", failed.get("message") or ""),
+        created_at=_time(metadata.get("creationTimestamp")),
+    )
+
+
+def observe_pod(raw: Mapping[str, Any]) -> ObservedPod:
+    """Read a pod."""
+    metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status") or {}
+    phase = status.get("phase") or "Pending"
+    states = [container.get("state") or {} for container in _containers(status)]
+    begun = [state["running"] if "running" in state else state["terminated"] for state in states if _has_begun(state)]
+    main = _main_state(raw).get("terminated") or {}
+    failed = next((state["terminated"] for state in states if (state.get("terminated") or {}).get("exitCode")), main)
+    return ObservedPod(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        phase=phase,
+        has_started=bool(begun) or phase == "Running",
+        is_terminating="deletionTimestamp" in metadata,
+        deletion_due=_time(metadata.get("deletionTimestamp")),
+        is_disrupted="DisruptionTarget" in _true_conditions(status),
+        node=spec.get("nodeName"),
+        started_at=min(filter(None, (_time(state.get("startedAt")) for state in begun)), default=None),
+        reason=status.get("reason"),
+        message=status.get("message"),
+        exit_code=failed.get("exitCode"),
+        output=main.get("message"),
+        waiting=_find_waiting(spec, status),
+    )
+
+
+def _has_begun(state: Mapping[str, Any]) -> bool:
+    """Tell whether a container runs or has run: the kubelet reports some that never ran as terminated too."""
+    if "running" in state:
+        return True
+    return "terminated" in state and state["terminated"].get("startedAt") is not None
+
+
+def _containers(status: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield from status.get("initContainerStatuses") or ()
+    yield from status.get("containerStatuses") or ()
+
+
+def _main_state(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    name = main_container(raw)
+    statuses: Iterable[Mapping[str, Any]] = (raw.get("status") or {}).get("containerStatuses") or ()
+    return next((container.get("state") or {} for container in statuses if container.get("name") == name), {})
+
+
+def _find_waiting(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Waiting | None:
+    """Tell why a pod doesn't start, if it is more than the usual start."""
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition["status"] == "False" and "nodeName" not in spec:
+            reason = condition.get("reason") or reasons.UNSCHEDULABLE
+            return Waiting(reason, condition.get("message") or "no node takes the pod")
+    for container in _containers(status):
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        reason = waiting.get("reason")
+        if reason in IMAGE_PROBLEMS:
+            what = f"container {container['name']}: image {container.get('image')} can't be pulled"
+            return Waiting("ImagePullBackOff", what)
+        if reason is not None and reason not in USUAL_WAITS:
+            return Waiting(reason, f"container {container['name']}: {waiting.get('message') or reason}")
+    return None
+
+
+def _true_conditions(status: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {
+        condition["type"]: condition for condition in status.get("conditions") or () if condition["status"] == "True"
+    }
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

@@ -1,0 +1,72 @@
+"""Puts the operator together and runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+
+import kopf
+
+from mageflow import __version__
+from mageflow.api import GROUP, VERSION
+from mageflow.controller.caches import Caches
+from mageflow.controller.client import ApiError, Client, load_configuration
+from mageflow.controller.handlers import JOBS, PODS, WORKFLOWS, Handlers, build_settings
+from mageflow.controller.health import Health
+from mageflow.controller.queue import WorkQueue
+from mageflow.controller.reconcile import Reconciler
+from mageflow.controller.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+class MissingResourceError(Exception):
+    """The custom resources aren't installed in the cluster."""
+
+
+async def run_operator(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT; then finish the reconciles in hand.
+
+    Raises CredentialsError without a cluster, ApiError if it doesn't answer, MissingResourceError without the CRDs.
+    """
+    async with Client(await load_configuration()) as client:
+        await _check_resources(client)
+        where = ", ".join(settings.namespaces) or "all namespaces"
+        logger.info("mageflow-operator %s at %s, watching %s", __version__, client.server, where)
+        caches = Caches()
+        reconciler = Reconciler(client, caches, settings)
+        queue = WorkQueue(reconciler.reconcile, settings.workers)
+        health = Health(client, queue, tuple(_watch_paths(settings)), settings.stuck_after)
+        handlers = Handlers(client, caches, reconciler, queue, health)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(queue.run())
+            try:
+                await kopf.operator(
+                    registry=handlers.register(),
+                    settings=build_settings(),
+                    standalone=True,
+                    clusterwide=not settings.namespaces,
+                    namespaces=settings.namespaces,
+                    liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz",
+                )
+            finally:
+                queue.close()
+
+
+async def _check_resources(client: Client) -> None:
+    try:
+        await client.request("GET", f"/apis/{GROUP}/{VERSION}")
+    except ApiError as error:
+        if error.status == 404:
+            raise MissingResourceError(
+                f"the cluster at {client.server} has no {GROUP}/{VERSION}: install the CRDs (kubectl apply -f crds/)"
+            ) from error
+        raise
+
+
+def _watch_paths(settings: Settings) -> Iterator[str]:
+    for group, version, plural in (WORKFLOWS, JOBS, PODS):
+        prefix = f"/apis/{group}/{version}" if group else f"/api/{version}"
+        for namespace in settings.namespaces or (None,):
+            yield f"{prefix}/{plural}" if namespace is None else f"{prefix}/namespaces/{namespace}/{plural}"

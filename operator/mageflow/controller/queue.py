@@ -1,0 +1,113 @@
+"""The work queue: each key is worked on by one worker at a time, at once, later, or after a back-off.
+
+The same promises as client-go's work queue: a key added many times while it waits is worked on once; one added while
+it is worked on is worked on again afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+FIRST_RETRY_SECONDS: Final = 0.05
+MAX_RETRY_SECONDS: Final = 60.0
+
+logger = logging.getLogger(__name__)
+
+
+class RetryError(Exception):
+    """Raised by a handler that wants its key again after a back-off, for a reason that is no fault."""
+
+
+class WorkQueue:
+    """Keys to work on.
+
+    `handler` is called with one key, by one worker at a time, and returns after how many seconds it wants the key
+    again, or None. If it raises, the key comes again after a back-off that doubles from 50 ms to a minute.
+    """
+
+    def __init__(self, handler: Callable[[str], Awaitable[float | None]], workers: int) -> None:
+        self._handler = handler
+        self._workers = workers
+        self._ready: asyncio.Queue[str | None] = asyncio.Queue()
+        self._waiting_since: dict[str, float] = {}
+        self._working_since: dict[str, float] = {}
+        self._again: set[str] = set()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._failures: dict[str, int] = {}
+        self._is_closing = False
+
+    def add(self, key: str) -> None:
+        """Have a key worked on as soon as a worker is free."""
+        if key in self._working_since:
+            self._again.add(key)
+        elif key not in self._waiting_since:
+            self._waiting_since[key] = time.monotonic()
+            self._ready.put_nowait(key)
+
+    def add_after(self, key: str, seconds: float) -> None:
+        """Have a key worked on in `seconds`, unless it is wanted sooner already."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + max(0.0, seconds)
+        timer = self._timers.get(key)
+        if self._is_closing or (timer is not None and timer.when() <= due):
+            return
+        if timer is not None:
+            timer.cancel()
+        self._timers[key] = loop.call_at(due, self._on_timer, key)
+
+    def oldest_seconds(self) -> float:
+        """Return for how long the oldest entry has waited or been worked on; 0 if there is none."""
+        times = [*self._waiting_since.values(), *self._working_since.values()]
+        return time.monotonic() - min(times) if times else 0.0
+
+    async def run(self) -> None:
+        """Work until `close` is called; then finish what is in hand."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._workers):
+                group.create_task(self._work())
+
+    def close(self) -> None:
+        """Start nothing more."""
+        self._is_closing = True
+        for timer in self._timers.values():
+            timer.cancel()
+        for _ in range(self._workers):
+            self._ready.put_nowait(None)
+
+    async def _work(self) -> None:
+        while (key := await self._ready.get()) is not None and not self._is_closing:
+            self._working_since[key] = time.monotonic()
+            del self._waiting_since[key]
+            await self._handle(key)
+            del self._working_since[key]
+            if key in self._again:
+                self._again.discard(key)
+                self.add(key)
+
+    async def _handle(self, key: str) -> None:
+        try:
+            again_in = await self._handler(key)
+        except RetryError as error:
+            logger.debug("again: %s", error)
+            self._retry(key)
+        except Exception:
+            logger.exception("reconcile failed, and is tried again: %s", key)
+            self._retry(key)
+        else:
+            self._failures.pop(key, None)
+            if again_in is not None:
+                self.add_after(key, again_in)
+
+    def _retry(self, key: str) -> None:
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        delay = min(FIRST_RETRY_SECONDS * 2.0 ** min(failures - 1, 20), MAX_RETRY_SECONDS)
+        self.add_after(key, delay * random.uniform(0.5, 1.0))
+
+    def _on_timer(self, key: str) -> None:
+        self._timers.pop(key, None)
+        self.add(key)

@@ -1,0 +1,89 @@
+"""Reconciles one resource: observe, decide, act. It knows no rule about lifecycles; those are in `mageflow.core`."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+from mageflow.api import TaskPhase
+from mageflow.controller.act import Actor, read_children
+from mageflow.controller.caches import Caches
+from mageflow.controller.client import Client
+from mageflow.controller.settings import Settings
+from mageflow.core.decision import Decision
+from mageflow.core.jobs import LABEL_UID
+from mageflow.core.lifecycle import OCCUPIED
+from mageflow.core.observed import ObservedWorkflow
+from mageflow.core.workflow import decide_workflow
+
+
+class Reconciler:
+    """Brings one resource after the other to what its spec says."""
+
+    def __init__(self, client: Client, caches: Caches, settings: Settings) -> None:
+        self._client = client
+        self._caches = caches
+        self._settings = settings
+        self._heard_at: dict[str, float] = {}
+
+    def hear(self, uid: str) -> None:
+        """Note that the watches brought news of a resource or of what belongs to it."""
+        self._heard_at[uid] = time.monotonic()
+
+    async def reconcile(self, uid: str) -> float | None:
+        """Bring a resource to what its spec says; return after how many seconds to look again, None: at news only.
+
+        Raises RetryError if it was changed meanwhile, ApiError if the API server fails: both want it soon again.
+        """
+        observed = self._caches.observe(uid)
+        if observed is None:
+            self._heard_at.pop(uid, None)
+            return None
+        patience = self._patience(observed)
+        if patience is not None and self._silence(uid) >= patience:
+            await self._verify(observed)
+            observed = self._caches.observe(uid)
+        if observed is None or not self._caches.is_current(uid):
+            return patience
+        now = datetime.now(UTC).replace(microsecond=0)
+        decision = decide_workflow(observed, now)
+        await self._act(observed, decision)
+        return _soonest(self._until(decision), self._patience(self._caches.observe(uid)))
+
+    async def _act(self, observed: ObservedWorkflow, decision: Decision) -> None:
+        actor = Actor(self._client, self._caches, observed)
+        for first in decision.first:
+            await actor.carry_out(first)
+        if decision.status is not None and decision.status != observed.status:
+            await actor.write_status(decision.status)
+        for action in decision.actions:
+            await actor.carry_out(action)
+        for event in decision.events:
+            await actor.record(event)
+
+    def _patience(self, observed: ObservedWorkflow | None) -> float | None:
+        """Return how long a silence may last before the cluster is asked; None if nothing is awaited of it."""
+        if observed is None:
+            return None
+        states = {task.phase for task in observed.status.tasks}
+        if not self._caches.is_current(observed.uid) or TaskPhase.STOPPING in states:
+            return self._settings.verify_transition_after
+        return None if OCCUPIED.isdisjoint(states) else self._settings.verify_after
+
+    def _silence(self, uid: str) -> float:
+        return time.monotonic() - self._heard_at.setdefault(uid, time.monotonic())
+
+    async def _verify(self, observed: ObservedWorkflow) -> None:
+        """Read the Jobs and pods of a resource past the watches, which may have missed that one was deleted."""
+        self.hear(observed.uid)
+        jobs, pods = await read_children(self._client, observed.namespace, f"{LABEL_UID}={observed.uid}")
+        self._caches.replace_children(observed.uid, jobs, pods)
+
+    def _until(self, decision: Decision) -> float | None:
+        if decision.recheck_at is None:
+            return None
+        return max(0.0, (decision.recheck_at - datetime.now(UTC)).total_seconds())
+
+
+def _soonest(*times: float | None) -> float | None:
+    return min((seconds for seconds in times if seconds is not None), default=None)

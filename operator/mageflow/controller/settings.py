@@ -1,0 +1,40 @@
+"""What can be set when the operator starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+FIELD_MANAGER: Final = "mageflow-operator"
+"""The field manager of every write.
+
+https://kubernetes.io/docs/reference/using-api/server-side-apply/#managers
+"""
+
+WATCH_SECONDS: Final = 240.0
+"""How long one watch request lasts before it is made anew, so that a watch that can't be made anew is noticed."""
+
+WATCH_SLACK_SECONDS: Final = 120.0
+"""How much longer a watch may take before it counts as stuck: a missed bookmark, a busy API server."""
+
+REQUEST_SECONDS: Final = 10.0
+"""How long one request other than a watch may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What `mageflow-operator` is started with."""
+
+    namespaces: tuple[str, ...] = ()
+    """The namespaces to watch; empty: all."""
+    health_port: int = 8080
+    """TCP port of /healthz, on all addresses."""
+    workers: int = 16
+    """How many resources are reconciled at once."""
+    stuck_after: float = 60.0
+    """Seconds that a resource may wait in the queue, or a reconcile may take, before /healthz fails."""
+    verify_after: float = 300.0
+    """Seconds without news of a running task after which its Job and pods are read again: a watch that had to
+    list anew doesn't tell what was deleted meanwhile."""
+    verify_transition_after: float = 30.0
+    """The same while somebody waits for a hold to be in force, or for an own write to be seen."""
