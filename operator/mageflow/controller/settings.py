@@ -11,7 +11,7 @@ FIELD_MANAGER: Final = "mageflow-operator"
 https://kubernetes.io/docs/reference/using-api/server-side-apply/#managers
 """
 
-WATCH_SECONDS: Final = 240.0
+WATCH_SECONDS: Final = 240
 """How long one watch request lasts before it is made anew, so that a watch that can't be made anew is noticed."""
 
 WATCH_SLACK_SECONDS: Final = 120.0
