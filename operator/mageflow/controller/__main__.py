@@ -68,7 +68,8 @@ def _configure_logs(log_format: LogFormat, log_level: LogLevel) -> None:
         log_format=kopf.LogFormat.JSON if log_format is LogFormat.JSON else kopf.LogFormat.FULL,
     )
     if log_level is not LogLevel.DEBUG:
-        logging.getLogger("kopf").setLevel(logging.WARNING)
+        for chatty in ("kopf", "aiohttp.access"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from datetime import UTC, datetime
 
@@ -15,6 +16,8 @@ from mageflow.core.jobs import LABEL_UID
 from mageflow.core.lifecycle import OCCUPIED
 from mageflow.core.observed import ObservedWorkflow
 from mageflow.core.workflow import decide_workflow
+
+logger = logging.getLogger(__name__)
 
 
 class Reconciler:
@@ -52,10 +55,13 @@ class Reconciler:
 
     async def _act(self, observed: ObservedWorkflow, decision: Decision) -> None:
         actor = Actor(self._client, self._caches, observed)
+        old = observed.status.phase
         for first in decision.first:
             await actor.carry_out(first)
         if decision.status is not None and decision.status != observed.status:
             await actor.write_status(decision.status)
+            if decision.status.phase is not old:
+                logger.info("%s/%s: %s → %s", observed.namespace, observed.name, old or "new", decision.status.phase)
         for action in decision.actions:
             await actor.carry_out(action)
         for event in decision.events:
