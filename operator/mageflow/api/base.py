@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 INT32_MAX = 2**31 - 1
@@ -29,6 +29,9 @@ Time = Annotated[
 
 Count = Annotated[int, Field(ge=0, le=INT32_MAX)]
 """A number of things, never negative."""
+
+AnyJson = Annotated[Any, WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True, "nullable": True})]
+"""Any JSON value, `null` included."""
 
 
 class Model(BaseModel):

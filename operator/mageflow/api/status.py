@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
-from mageflow.api.base import Count, StatusModel, Time
+from mageflow.api.base import AnyJson, Count, StatusModel, Time
 from mageflow.api.enums import ConditionType, Lifecycle, Phase, TaskPhase
+
+
+def list_map(key: str) -> dict[str, Any]:
+    """Return the part of a schema by which the API server merges a list by a key of its items."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
 
 
 class Condition(StatusModel):
     """One fact about a resource, in the shape of `metav1.Condition`."""
 
-    type: Annotated[ConditionType | str, Field(union_mode="left_to_right")]
+    type: Annotated[ConditionType | str, Field(union_mode="left_to_right"), WithJsonSchema({"type": "string"})]
     """Which fact. Types of a newer operator stay strings."""
     status: Literal["True", "False", "Unknown"]
     """Whether it holds."""
@@ -99,11 +104,11 @@ class WorkflowStatus(StatusModel):
     """`done` and `total` for people, such as `2/5`."""
     interruptions: Count = 0
     """How often a running task was interrupted. Uses up no retry."""
-    output: Any | None = None
+    output: AnyJson = None
     """What the task wrote to its termination message: any JSON, or text."""
-    tasks: tuple[TaskStatus, ...] = ()
+    tasks: Annotated[tuple[TaskStatus, ...], Field(json_schema_extra=list_map("name"))] = ()
     """The ledger of its tasks."""
-    conditions: tuple[Condition, ...] = ()
+    conditions: Annotated[tuple[Condition, ...], Field(json_schema_extra=list_map("type"))] = ()
     """What holds of it."""
 
     def to_json(self) -> dict[str, Any]:

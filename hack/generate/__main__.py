@@ -1,0 +1,60 @@
+"""`python -m generate` writes the generated files; with `--check` it exits 1 if what is there differs."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from generate.crd import build_crd
+from generate.reference import build_reference
+from generate.yamltext import dump
+from mageflow.api import GROUP, KINDS
+
+ROOT = Path(__file__).parents[2]
+NOTICE = "Written by `make generate` from operator/mageflow/api. Edit there."
+
+
+def render_files() -> Iterator[tuple[Path, str]]:
+    """Yield the path of each generated file, from the root of the repository, and its text."""
+    for kind in KINDS:
+        yield Path("crds") / f"{GROUP}_{kind.plural}.yaml", f"# {NOTICE}\n{dump(build_crd(kind))}"
+    yield Path("docs/reference.md"), f"<!-- {NOTICE} -->\n{build_reference(KINDS)}"
+
+
+def write() -> None:
+    """Write the files."""
+    for path, text in render_files():
+        (ROOT / path).parent.mkdir(exist_ok=True)
+        (ROOT / path).write_text(text)
+        print(f"wrote {path}")
+
+
+def check() -> bool:
+    """Print how the files differ from what they should be; return whether they don't."""
+    is_current = True
+    for path, text in render_files():
+        found = (ROOT / path).read_text() if (ROOT / path).exists() else ""
+        difference = difflib.unified_diff(
+            found.splitlines(), text.splitlines(), f"{path} (found)", f"{path} (generated)", lineterm=""
+        )
+        for line in difference:
+            is_current = False
+            print(line)
+    return is_current
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="generate", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="compare only")
+    if not parser.parse_args().check:
+        write()
+    elif not check():
+        sys.exit("Generated files are out of date: run `make generate` and commit what it writes.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""The docstrings of attributes: the strings that follow them in a class body, which Python itself doesn't keep."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from functools import cache
+
+
+@cache
+def attribute_docstrings(owner: type) -> dict[str, str]:
+    """Map the attributes of a class to their docstrings, each paragraph on one line."""
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
+    assert isinstance(definition, ast.ClassDef)
+    found = {}
+    for statement, following in zip(definition.body, definition.body[1:], strict=False):
+        name = _assigned_name(statement)
+        if name is not None and isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
+            found[name] = unwrap(inspect.cleandoc(str(following.value.value)))
+    return found
+
+
+def unwrap(text: str) -> str:
+    """Join the lines of each paragraph."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+
+
+def _assigned_name(statement: ast.stmt) -> str | None:
+    match statement:
+        case ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]):
+            return name
+        case _:
+            return None

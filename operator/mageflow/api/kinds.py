@@ -1,0 +1,57 @@
+"""The kinds: all that their CRDs say beyond the fields. To add one, add it to `KINDS`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mageflow.api.base import SpecModel, StatusModel
+from mageflow.api.rules import Rule, hold_to_edit
+from mageflow.api.status import WorkflowStatus
+from mageflow.api.workflow import WorkflowSpec
+
+GROUP = "mageflow.io"
+VERSION = "v1"
+API_VERSION = f"{GROUP}/{VERSION}"
+CATEGORY = "mageflow"
+"""`kubectl get mageflow` lists all kinds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One custom resource."""
+
+    name: str
+    """As in `kind:`."""
+    plural: str
+    short_name: str
+    description: str
+    """What `kubectl explain` says of it."""
+    spec: type[SpecModel]
+    status: type[StatusModel]
+    rules: tuple[Rule, ...] = ()
+    """CEL rules at the root: those that look at spec and status together."""
+
+    @property
+    def singular(self) -> str:
+        """As `kubectl` takes it."""
+        return self.name.lower()
+
+    @property
+    def crd_name(self) -> str:
+        """Name of its CustomResourceDefinition."""
+        return f"{self.plural}.{GROUP}"
+
+
+WORKFLOW = Kind(
+    name="Workflow",
+    plural="workflows",
+    short_name="mwf",
+    description="A Workflow is one task, run as one Job at a time, that can be suspended, interrupted and resumed.",
+    spec=WorkflowSpec,
+    status=WorkflowStatus,
+    rules=hold_to_edit(
+        {"template": False, "retries": False, "timeoutSeconds": True}, hidden="input", free=("lifecycle",)
+    ),
+)
+
+KINDS = (WORKFLOW,)

@@ -1,0 +1,109 @@
+"""CEL rules: what `kubectl apply` refuses beyond types and bounds.
+
+A rule that the API server accepts with the CRD can still exceed the cost budget on a large object, and then blocks
+status writes as well. So each is tested at the largest object (docs/adr/0001-crd-rules.md).
+https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#validation-rules
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mageflow.api.enums import Lifecycle, Phase
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One entry of `x-kubernetes-validations`."""
+
+    rule: str
+    """CEL; `self` is where the rule stands, `oldSelf` what was there before the write."""
+    message: str
+    """What would be right, for people."""
+    message_expression: str | None = None
+    """CEL for a better message; `message` stands in if it fails."""
+    field_path: str | None = None
+    """The field at fault, as a path from where the rule stands."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as it stands in a CRD."""
+        entry = {
+            "rule": self.rule,
+            "message": self.message,
+            "messageExpression": self.message_expression,
+            "fieldPath": self.field_path,
+        }
+        return {key: value for key, value in entry.items() if value is not None}
+
+
+def validations(*rules: Rule) -> dict[str, Any]:
+    """Return rules as a part of a JSON schema."""
+    return {"x-kubernetes-validations": [rule.to_json() for rule in rules]}
+
+
+CANCELED_IS_FINAL = Rule(
+    rule=f"oldSelf != '{Lifecycle.CANCELED}' || self == '{Lifecycle.CANCELED}'",
+    message="canceled is final: create another resource to run it again",
+)
+"""Stands at `spec.lifecycle`."""
+
+_HELD = (Phase.SUSPENDED, Phase.INTERRUPTED)
+_EDITABLE: Mapping[Lifecycle, Sequence[Phase]] = {
+    Lifecycle.INTERRUPTED: (Phase.PENDING, Phase.ACTIVE, Phase.SUSPENDING, Phase.INTERRUPTING, *_HELD),
+    Lifecycle.SUSPENDED: (Phase.PENDING, Phase.SUSPENDING, Phase.INTERRUPTING, *_HELD),
+}
+"""The phases in which a write with this lifecycle may edit the task, since it holds the task; else those of `_HELD`."""
+
+_PHASE = f"oldSelf.?status.?phase.orValue('{Phase.PENDING}')"
+_ENDED = (Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELED)
+
+
+def _list(words: Sequence[str]) -> str:
+    return "[" + ", ".join(f"'{word}'" for word in words) + "]"
+
+
+def _may_edit() -> str:
+    """Return CEL that is true if the task is held, or held by this very write."""
+    phases = _list(_HELD)
+    for lifecycle, editable in _EDITABLE.items():
+        phases = f"self.spec.lifecycle == '{lifecycle}' ? {_list(editable)} : {phases}"
+    return f"{_PHASE} in ({phases})"
+
+
+def _unchanged(field: str, *, is_optional: bool) -> str:
+    dot = ".?" if is_optional else "."
+    return f"self.spec{dot}{field} == oldSelf.spec{dot}{field}"
+
+
+def _only_while_held(field: str, unchanged: str) -> Rule:
+    message = (
+        f"hold it first: {field} may change only while status.phase is Suspended or Interrupted, or in the write that "
+        "sets lifecycle to suspended (to interrupted if its task runs)"
+    )
+    return Rule(
+        rule=f"{_may_edit()} || {unchanged}",
+        message=message,
+        message_expression=(
+            f"{_PHASE} in {_list(_ENDED)}"
+            f" ? 'it has ended: {field} may not change any more; create another resource'"
+            f" : '{message}'"
+        ),
+        field_path=f".spec.{field}",
+    )
+
+
+def hold_to_edit(fields: Mapping[str, bool], hidden: str, free: Sequence[str]) -> tuple[Rule, ...]:
+    """Return rules for the root of a resource: `fields` and `hidden` may be edited only while it is held.
+
+    `fields` maps each to whether it may be absent. CEL can't see `hidden`, a field without a type; all that it can
+    compare is the whole spec. So an edit of `hidden` goes unseen if another field changes in the same write: one of
+    `free`, the fields that may change at any time.
+    """
+    unchanged = {field: _unchanged(field, is_optional=optional) for field, optional in fields.items()}
+    others = [*unchanged.values(), *(_unchanged(field, is_optional=False) for field in free)]
+    return (
+        *(_only_while_held(field, same) for field, same in unchanged.items()),
+        _only_while_held(hidden, f"!({' && '.join(others)}) || self.spec == oldSelf.spec"),
+    )
