@@ -1,0 +1,160 @@
+"""What a person sees of the demo, and what it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from devkit.cluster import ROOT
+from devkit.kubectl import Kubectl, KubectlError, Raw, Unmet, condition
+
+Scene = Callable[["Play"], None]
+"""Plays one story; its docstring is its title."""
+
+
+class Stage:
+    """Prints what happens, and keeps count of what was checked."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False, soft_wrap=True)
+        self._passed = 0
+        self._failed = 0
+
+    def title(self, text: str) -> None:
+        """Begin a part."""
+        self._console.print(f"\n[bold]── {escape(text)} ──[/bold]")
+
+    def show(self, text: str) -> None:
+        """Show a command and what it wrote."""
+        for line in text.strip().splitlines():
+            self._console.print(f"   {escape(line)}")
+
+    def command(self, text: str) -> None:
+        """Show a command that is run now."""
+        self._console.print(f"\n [cyan]$ {escape(text)}[/cyan]")
+
+    def check(self, what: str, is_met: bool, seen: str) -> None:
+        """Count one check and show it."""
+        if is_met:
+            self._passed += 1
+            self._console.print(f"   [green]✓[/green] {escape(what)}")
+        else:
+            self.fail(f"{what}; seen: {seen}")
+
+    def fail(self, what: str) -> None:
+        """Count a failure and show it."""
+        self._failed += 1
+        self._console.print(f"   [red]✗ {escape(what)}[/red]")
+
+    def table(self, rows: list[list[str]]) -> None:
+        """Show the pods of this moment; none is shown as such."""
+        if not rows:
+            self._console.print("     [dim]pods: none[/dim]")
+            return
+        table = Table("pod", "status", "started", box=None, padding=(0, 2), pad_edge=True, header_style="dim")
+        for row in rows:
+            table.add_row(*row)
+        self._console.print(table)
+
+    def scene(self, number: str, scene: Scene, kubectl: Kubectl) -> None:
+        """Play a scene; one that breaks off counts as a failure, and the next goes on."""
+        self.title(f"{number}: {(scene.__doc__ or '').strip()}")
+        try:
+            scene(Play(self, kubectl))
+        except (Unmet, KubectlError) as error:
+            self.fail(str(error))
+
+    def close(self, seconds: float) -> int:
+        """Show the sum; return the exit code."""
+        self._console.print(f"\n{self._passed} passed, {self._failed} failed, in {seconds:.0f} s")
+        return 1 if self._failed or not self._passed else 0
+
+
+class Play:
+    """What a scene may do: run the README's commands, and check what the cluster says."""
+
+    def __init__(self, stage: Stage, kubectl: Kubectl) -> None:
+        self._stage = stage
+        self.kubectl = kubectl
+
+    def apply(self, example: str) -> None:
+        """Apply a file of examples/."""
+        self._stage.command(f"kubectl apply -f examples/{example}")
+        self._stage.show(self.kubectl.apply(ROOT / "examples" / example))
+
+    def patch(self, name: str, lifecycle: str) -> None:
+        """Set the lifecycle as the README does."""
+        self._stage.command(
+            f"""kubectl patch workflow {name} --type merge -p '{{"spec":{{"lifecycle":"{lifecycle}"}}}}'"""
+        )
+        self._stage.show(self.kubectl.set_lifecycle(name, lifecycle))
+
+    def run(self, *arguments: str) -> None:
+        """Run another kubectl command."""
+        self._stage.command(f"kubectl {' '.join(arguments)}")
+        self._stage.show(self.kubectl.run(*arguments))
+
+    def expect(self, name: str, phase: str, *, pods: str, reason: str | None = None) -> Raw:
+        """Wait for a phase, show the pods, and check them. `pods` is none, pending, running or ended."""
+        self.kubectl.wait_for_phase(name, phase)
+        return self._check(name, f"phase {phase}", pods, reason)
+
+    def expect_reason(self, name: str, reason: str, *, pods: str) -> Raw:
+        """Wait until the Ready condition has a reason, show the pods, and check them."""
+        self.kubectl.wait(
+            f"workflow {name} has Ready reason {reason}",
+            name,
+            lambda status: condition(status, "Ready").get("reason") == reason,
+        )
+        return self._check(name, f"reason {reason}", pods, reason)
+
+    def wait_for_pod(self, name: str, state: str) -> None:
+        """Wait until the Workflow has a pod that is pending or running."""
+        self.kubectl.wait(f"{name} has a {state} pod", name, lambda _: state in _states(self.kubectl.pods_of(name)))
+
+    def check(self, what: str, is_met: bool, seen: object) -> None:
+        """Check anything else."""
+        self._stage.check(what, is_met, str(seen))
+
+    def _check(self, name: str, what: str, pods: str, reason: str | None) -> Raw:
+        status = self.kubectl.status_of(name)
+        seen = self.kubectl.pods_of(name)
+        self._stage.table([_row(pod) for pod in seen])
+        ready = condition(status, "Ready")
+        self._stage.check(f"{what}: {ready.get('reason')}: {ready.get('message')}", True, "")
+        if reason is not None:
+            self._stage.check(f"its reason is {reason}", ready.get("reason") == reason, str(ready))
+        states = _states(seen) - {"ended"} if pods != "ended" else _states(seen)
+        wanted = set() if pods == "none" else {pods}
+        self._stage.check(
+            f"pods that can run: {pods}" if pods != "ended" else "its pod has ended", states == wanted, str(states)
+        )
+        return status
+
+
+def _states(pods: list[Raw]) -> set[str]:
+    return {_state(pod) for pod in pods}
+
+
+def _state(pod: Raw) -> str:
+    if pod["status"].get("phase") in ("Succeeded", "Failed"):
+        return "ended"
+    if "deletionTimestamp" in pod["metadata"]:
+        return "stopping" if pod["spec"].get("nodeName") else "ended"
+    return "running" if _has_started(pod) else "pending"
+
+
+def _has_started(pod: Raw) -> bool:
+    statuses = [*pod["status"].get("initContainerStatuses", ()), *pod["status"].get("containerStatuses", ())]
+    return any({"running", "terminated"} & set(container["state"]) for container in statuses)
+
+
+def _row(pod: Raw) -> list[str]:
+    return [
+        pod["metadata"]["name"],
+        f"{pod['status'].get('phase')}, {_state(pod)}",
+        "yes" if _has_started(pod) else "no",
+    ]

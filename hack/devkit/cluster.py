@@ -1,0 +1,51 @@
+"""The cluster that the demo and e2e run on: this clone's, started if it isn't there, and then ended afterwards."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from localcluster import commands
+from localcluster.binaries import ensure
+from localcluster.errors import ClusterError
+from localcluster.layout import of_this_clone
+from localcluster.provider import Provider
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The root of the repository."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """How to reach it."""
+
+    kubeconfig: Path
+    kubectl: Path
+    logs: Path
+    """A folder for the logs of what runs beside it."""
+
+
+@contextmanager
+def running_cluster() -> Iterator[Cluster]:
+    """Have a cluster; it is ended afterwards unless it was there before. Raises ClusterError, saying what is missing."""
+    layout = of_this_clone()
+    was_there = commands.recorded_provider(layout) is not None
+    kubeconfig = commands.up()
+    layout.logs.mkdir(parents=True, exist_ok=True)
+    try:
+        yield Cluster(kubeconfig, _find_kubectl(), layout.logs)
+    finally:
+        if not was_there:
+            commands.down(check=False)
+
+
+def _find_kubectl() -> Path:
+    if commands.recorded_provider(of_this_clone()) is Provider.LOCAL:
+        return ensure()["kubectl"]
+    found = shutil.which("kubectl")
+    if found is None:
+        raise ClusterError("There is no kubectl on the PATH.", "Install it, and try again.")
+    return Path(found)

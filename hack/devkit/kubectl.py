@@ -1,0 +1,106 @@
+"""kubectl, as a user calls it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Raw = dict[str, Any]
+
+
+class KubectlError(Exception):
+    """kubectl exited with an error; the message is what it wrote."""
+
+
+class Unmet(Exception):  # noqa: N818 - a wait that ended without what it waited for
+    """What was waited for didn't come; the message has the resource, its Jobs, pods and events."""
+
+
+class Kubectl:
+    """One kubectl, one cluster, one namespace."""
+
+    def __init__(self, program: Path | str, kubeconfig: Path, namespace: str) -> None:
+        self._command = [str(program), f"--kubeconfig={kubeconfig}"]
+        self.namespace = namespace
+
+    def run(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run kubectl with these arguments and return what it writes; raise KubectlError if it fails."""
+        command = [*self._command, f"--namespace={self.namespace}", *arguments]
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=120)
+        if done.returncode:
+            raise KubectlError(done.stderr.strip() or done.stdout.strip())
+        return done.stdout
+
+    def apply(self, *paths: Path) -> str:
+        """Apply manifests."""
+        return self.run("apply", *(f"--filename={path}" for path in paths))
+
+    def set_lifecycle(self, name: str, lifecycle: str) -> str:
+        """Patch a Workflow as the README does."""
+        return self.run("patch", "workflow", name, "--type=merge", f"--patch={lifecycle_patch(lifecycle)}")
+
+    def find(self, kind: str, name: str) -> Raw | None:
+        """Return one object, None if there is no such object."""
+        text = self.run("get", kind, name, "--output=json", "--ignore-not-found")
+        document: Raw | None = json.loads(text) if text else None
+        return document
+
+    def list(self, kind: str, selector: str = "") -> list[Raw]:
+        """Return all objects of a kind that carry the labels of `selector`."""
+        items: list[Raw] = json.loads(self.run("get", kind, f"--selector={selector}", "--output=json"))["items"]
+        return items
+
+    def pods_of(self, name: str) -> list[Raw]:
+        """Return the pods of a Workflow."""
+        return self.list("pods", f"mageflow.io/name={name}")
+
+    def jobs_of(self, name: str) -> list[Raw]:
+        """Return the Jobs of a Workflow."""
+        return self.list("jobs", f"mageflow.io/name={name}")
+
+    def status_of(self, name: str) -> Raw:
+        """Return the status of a Workflow; empty if it has none yet or isn't there."""
+        status: Raw = (self.find("workflow", name) or {}).get("status") or {}
+        return status
+
+    def wait_for_phase(self, name: str, phase: str, *, seconds: float = 120) -> Raw:
+        """Wait until a Workflow is in a phase *for its present spec*; return its status."""
+        return self.wait(
+            f"workflow {name} is {phase}", name, lambda status: status.get("phase") == phase, seconds=seconds
+        )
+
+    def wait(self, what: str, name: str, is_met: Callable[[Raw], bool], *, seconds: float = 120) -> Raw:
+        """Wait until the status of a Workflow, once it speaks of its present spec, is as wanted; return it."""
+        deadline = time.monotonic() + seconds
+        while True:
+            workflow = self.find("workflow", name) or {}
+            status: Raw = workflow.get("status") or {}
+            is_seen = status.get("observedGeneration") == workflow.get("metadata", {}).get("generation")
+            if is_seen and is_met(status):
+                return status
+            if time.monotonic() > deadline:
+                raise Unmet(f"after {seconds:.0f} s it is still not so that {what}\n{self.describe(name)}")
+            time.sleep(0.1)
+
+    def describe(self, name: str) -> str:
+        """Return what there is to know of a Workflow when something went wrong."""
+        parts = [
+            self.run("get", "workflow", name, "--output=yaml", "--ignore-not-found"),
+            self.run("get", "jobs,pods", f"--selector=mageflow.io/name={name}", "--output=wide"),
+            self.run("get", "events", "--sort-by=.lastTimestamp"),
+        ]
+        return "\n".join(parts)
+
+
+def lifecycle_patch(lifecycle: str) -> str:
+    """Return the merge patch that sets the lifecycle."""
+    return json.dumps({"spec": {"lifecycle": lifecycle}}, separators=(",", ":"))
+
+
+def condition(status: Raw, type_: str) -> Raw:
+    """Return a condition of a status; empty if it isn't there."""
+    return next((condition for condition in status.get("conditions") or () if condition["type"] == type_), {})
