@@ -21,7 +21,7 @@ Start it from the main thread: the processes die with the thread that started th
 No kubelet runs: create a Node, bind pods to it (POST to pods/NAME/binding) and patch their status. A Node is
 born with the taint node.kubernetes.io/not-ready, which nobody here lifts: the scheduler places nothing on it,
 and a pod stays Pending until the test binds it. Set the Node's `spec.taints` to [] to let the scheduler bind.
-Nothing else taints a Node that nobody renews, and nothing evicts its pods; the garbage collector of pods does run.
+Nothing else taints a Node that nobody renews, and nothing evicts its pods; the pod garbage collector runs.
 The Job controller keeps its default back-off; only its request rate and its number of workers are raised.
 
 The programs alone::

@@ -3,24 +3,45 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
+from localcluster import commands
 from localcluster.binaries import ensure
 from localcluster.errors import ClusterError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A real Kubernetes cluster, for development.")
 
 
-@app.callback()
-def _callback() -> None:
-    """Keep a command's name on the command line even while there is one command only."""
+@app.command()
+def build() -> None:
+    """Build the local cluster's programs, unless they are in the cache."""
+    ensure()
 
 
 @app.command()
-def build() -> None:
-    """Build the cluster's programs, unless they are in the cache."""
-    ensure()
+def up() -> None:
+    """Start a cluster, or mend the one that is there.
+
+    CLUSTER=current uses your kubeconfig as it is; else kind, if Docker runs; else a local one with real pods.
+    """
+    kubeconfig = commands.up()
+    print(f"The cluster is ready.\n  use it:   export KUBECONFIG={kubeconfig}\n  stop it:  make cluster-down")
+
+
+@app.command()
+def down(
+    check: Annotated[bool, typer.Option(help="Fail if anything of a local cluster is left.")] = False,
+) -> None:
+    """Stop the cluster, and leave nothing behind."""
+    commands.down(check=check)
+
+
+@app.command()
+def status() -> None:
+    """Tell what runs."""
+    print("\n".join(commands.status()))
 
 
 def main() -> None:

@@ -73,9 +73,7 @@ def check_go(version_output: str | None, minimum: tuple[int, ...] = MINIMUM_GO) 
     match = re.search(r"\bgo(\d+(?:\.\d+)*)", version_output)
     if match is None or parse_version(match[1]) < minimum:
         found = match[1] if match else version_output.strip()
-        raise ClusterError(
-            f"The local cluster needs Go {wanted} or newer; `go` on the PATH is {found}.", INSTALL_GO
-        )
+        raise ClusterError(f"The local cluster needs Go {wanted} or newer; `go` on the PATH is {found}.", INSTALL_GO)
 
 
 def go_version() -> str | None:
@@ -102,15 +100,11 @@ def _build(components: Sequence[Component], folder: Path) -> None:
     if not components:
         return
     check_go(go_version())
-    groups = [
-        (modules, list(group)) for modules, group in groupby(components, lambda component: component.modules)
-    ]
+    groups = [(modules, list(group)) for modules, group in groupby(components, lambda component: component.modules)]
     steps = Steps(total=2 * len(groups))
     minutes = COLD_BUILD_CORE_SECONDS / (os.cpu_count() or 1) / 60
     steps.say(f"Building {', '.join(component.name for component in components)} from source, once per user:")
-    steps.say(
-        f"it takes about {max(minutes, 1):.0f} minutes on this machine, less if Go has parts of it cached."
-    )
+    steps.say(f"it takes about {max(minutes, 1):.0f} minutes on this machine, less if Go has parts of it cached.")
     for abandoned in folder.glob("build-*"):
         shutil.rmtree(abandoned)
     with tempfile.TemporaryDirectory(prefix="build-", dir=folder) as scratch:
@@ -129,9 +123,7 @@ def _build_group(
         (scratch / "go.mod").write_text(render_go_mod(modules, go_mods))
         (scratch / "tools.go").write_text(render_tools_go(components))
         _go(["mod", "tidy"], scratch)
-    with steps.step(
-        "compile", f"{COLD_BUILD_CORE_SECONDS // (os.cpu_count() or 1)} s with nothing cached"
-    ) as step:
+    with steps.step("compile", f"{COLD_BUILD_CORE_SECONDS // (os.cpu_count() or 1)} s with nothing cached") as step:
         packages = [component.package for component in components]
         total = len(_go(["list", "-deps", *packages], scratch).splitlines())
         output = scratch / "bin"
@@ -154,9 +146,7 @@ def _compile(arguments: Sequence[str], scratch: Path, total: int, step: Step) ->
     stamps = " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in flags.items())
     command = ["go", "build", "-v", "-trimpath", "-ldflags", f"-s -w {stamps}", *arguments]
     lines: list[str] = []
-    with subprocess.Popen(
-        command, cwd=scratch, env=_environment(), stderr=subprocess.PIPE, text=True
-    ) as build:
+    with subprocess.Popen(command, cwd=scratch, env=_environment(), stderr=subprocess.PIPE, text=True) as build:
         assert build.stderr is not None
         for line in build.stderr:
             lines.append(line)

@@ -63,9 +63,7 @@ class Authority:
     def _pair(self, file_name: str) -> KeyPair:
         return KeyPair(self._folder / f"{file_name}.crt", self._folder / f"{file_name}.key")
 
-    def _sign(
-        self, file_name: str, subject: x509.Name, usage: x509.ObjectIdentifier, hosts: Sequence[str]
-    ) -> KeyPair:
+    def _sign(self, file_name: str, subject: x509.Name, usage: x509.ObjectIdentifier, hosts: Sequence[str]) -> KeyPair:
         pair = self._pair(file_name)
         authority = x509.load_pem_x509_certificate(self.pair.certificate.read_bytes())
         signer = serialization.load_pem_private_key(self.pair.key.read_bytes(), password=None)
@@ -92,9 +90,7 @@ def _host(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
-def _builder(
-    subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey
-) -> x509.CertificateBuilder:
+def _builder(subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
     # An hour back, because clocks of a virtual machine may jump after it was suspended.
     start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
     return (

@@ -62,18 +62,21 @@ class ControlPlane:
         self.logs = self.directory / "logs"
         self.address = address
         self._has_nodes = has_nodes
-        self._binaries = ensure()
-        self.kubectl = self._binaries["kubectl"]
+        self.binaries = ensure()
+        self.kubectl = self.binaries["kubectl"]
         self.authority = Authority(self.directory / "pki")
-        self.processes = Supervisor(
-            records or self.directory / "processes", self.logs, bound_to_parent=bound_to_parent
-        )
+        self.processes = Supervisor(records or self.directory / "processes", self.logs, bound_to_parent=bound_to_parent)
         self._ports = self._keep_ports()
 
     @property
     def server(self) -> str:
         """The API server's URL."""
-        return f"https://{self.address}:{self._ports.api}"
+        return f"https://{self.address}:{self.port}"
+
+    @property
+    def port(self) -> int:
+        """The API server's port."""
+        return self._ports.api
 
     def __enter__(self) -> ControlPlane:
         self.start()
@@ -135,7 +138,7 @@ class ControlPlane:
     def _start(self, name: str) -> None:
         if self.processes.is_running(name):
             return
-        self.processes.start(name, [self._binaries[name], *self._arguments(name)])
+        self.processes.start(name, [self.binaries[name], *self._arguments(name)])
         if name == "kube-apiserver":
             self.wait_until_ready()
 
@@ -211,11 +214,7 @@ class ControlPlane:
             f"--cluster-signing-key-file={self.authority.pair.key}",
             "--concurrent-job-syncs=20",
             *_CLIENT_SPEED,
-            *(
-                []
-                if self._has_nodes
-                else ["--controllers=*,-node-lifecycle-controller,-taint-eviction-controller"]
-            ),
+            *([] if self._has_nodes else ["--controllers=*,-node-lifecycle-controller,-taint-eviction-controller"]),
         ]
 
     def _component_kubeconfig(self, name: str) -> Path:

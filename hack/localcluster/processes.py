@@ -155,9 +155,7 @@ class Supervisor:
         self._record(name).unlink(missing_ok=True)
 
 
-def wait_until(
-    condition: Callable[[], bool], timeout_s: float, what: str, *, interval_s: float = 0.1
-) -> None:
+def wait_until(condition: Callable[[], bool], timeout_s: float, what: str, *, interval_s: float = 0.1) -> None:
     """Wait for a condition; raise ClusterError, naming what was waited for, when the time is up."""
     deadline = time.monotonic() + timeout_s
     while not condition():

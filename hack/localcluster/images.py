@@ -1,0 +1,116 @@
+"""The images that are there without a registry: pause, for the pods' sandboxes, and busybox.
+
+They are put together from a static busybox as a docker-archive: a tar file with a manifest, a configuration, and
+one layer, itself a tar file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import platform
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from localcluster.binaries import cache_folder
+from localcluster.layout import Layout
+from localcluster.packages import static_busybox
+from localcluster.shell import run
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image that holds busybox alone: its full name, and what its containers run by default."""
+
+    name: str
+    command: tuple[str, ...]
+
+
+PAUSE = Image("docker.io/local/pause:1", ("sleep", "2147483647"))
+"""Holds a pod's namespaces until it is killed."""
+
+BUSYBOX = Image("docker.io/library/busybox:1.36", ("sh",))
+"""Named like the public image, so that the same examples run on any cluster."""
+
+
+def load(layout: Layout) -> None:
+    """Make and import the images that the container runtime lacks."""
+    present = _ctr(layout, "images", "list", "--quiet").split()
+    lacking = [image for image in (PAUSE, BUSYBOX) if image.name not in present]
+    if lacking:
+        busybox = static_busybox(cache_folder(), layout.logs / "packages.log")
+        layer = build_layer(busybox.read_bytes(), run([busybox, "--list"]).split())
+        for image in lacking:
+            _import(layout, build_archive(image, layer, platform.machine()))
+
+
+def build_layer(busybox: bytes, applets: Sequence[str]) -> bytes:
+    """Lay out a file system: /bin with busybox and a link to it for each applet, and a /tmp for everyone."""
+    passwd = b"root:x:0:0:root:/root:/bin/sh\n"
+    links = [_entry(f"bin/{applet}", link="busybox") for applet in applets if applet != "busybox"]
+    return _tar(
+        [
+            *(_entry(folder, mode=0o755, folder=True) for folder in ("bin", "etc", "root", "usr", "usr/bin")),
+            _entry("tmp", mode=0o1777, folder=True),
+            _entry("bin/busybox", busybox, mode=0o755),
+            *links,
+            _entry("usr/bin/env", link="../../bin/busybox"),
+            _entry("etc/passwd", passwd),
+        ]
+    )
+
+
+def build_archive(image: Image, layer: bytes, machine: str) -> bytes:
+    """Put an image together; `machine` is as `uname -m` prints it."""
+    config = json.dumps(
+        {
+            "architecture": {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine),
+            "os": "linux",
+            "config": {"Env": ["PATH=/bin:/usr/bin"], "Cmd": list(image.command)},
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
+        }
+    ).encode()
+    config_name = f"{hashlib.sha256(config).hexdigest()}.json"
+    manifest = [{"Config": config_name, "RepoTags": [image.name], "Layers": ["layer.tar"]}]
+    return _tar(
+        [
+            _entry(config_name, config),
+            _entry("layer.tar", layer),
+            _entry("manifest.json", json.dumps(manifest).encode()),
+        ]
+    )
+
+
+_Entry = tuple[tarfile.TarInfo, bytes]
+
+
+def _entry(name: str, content: bytes = b"", *, mode: int = 0o644, folder: bool = False, link: str = "") -> _Entry:
+    info = tarfile.TarInfo(name)
+    info.mode = mode
+    info.size = len(content)
+    info.linkname = link
+    info.type = tarfile.DIRTYPE if folder else tarfile.SYMTYPE if link else tarfile.REGTYPE
+    return info, content
+
+
+def _tar(entries: Sequence[_Entry]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for info, content in entries:
+            archive.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def _import(layout: Layout, archive: bytes) -> None:
+    with tempfile.NamedTemporaryFile(suffix=".tar") as file:
+        file.write(archive)
+        file.flush()
+        # The first container that needs it unpacks it, with the snapshotter that is configured.
+        _ctr(layout, "images", "import", "--no-unpack", file.name)
+
+
+def _ctr(layout: Layout, *arguments: str) -> str:
+    return run(["ctr", "--address", layout.runtime_socket, "--namespace", "k8s.io", *arguments])

@@ -1,0 +1,116 @@
+"""The node: a kubelet that talks to the cluster's own containerd."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from localcluster import cgroups
+from localcluster.certificates import KeyPair
+from localcluster.controlplane import ControlPlane
+from localcluster.kubeconfig import write_kubeconfig
+from localcluster.layout import NODE_NAME, Layout
+from localcluster.processes import wait_until
+from localcluster.shell import run
+
+
+def kubelet_config(layout: Layout, address: str, port: int, authority: Path, serving: KeyPair) -> Mapping[str, Any]:
+    """Configure the kubelet for a machine that others use too: nothing is reserved, evicted or collected early."""
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "address": address,
+        "port": port,
+        "healthzPort": 0,
+        "tlsCertFile": str(serving.certificate),
+        "tlsPrivateKeyFile": str(serving.key),
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": True},
+            "x509": {"clientCAFile": str(authority)},
+        },
+        "authorization": {"mode": "Webhook"},
+        "containerRuntimeEndpoint": f"unix://{layout.runtime_socket}",
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": f"/{layout.network}",
+        "failCgroupV1": False,
+        "failSwapOn": False,
+        "enforceNodeAllocatable": [],
+        "makeIPTablesUtilChains": False,
+        "oomScoreAdj": 0,
+        "maxPods": 250,
+        "podLogsDir": str(layout.pod_logs),
+        "volumePluginDir": str(layout.data / "volume-plugins"),
+        "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+        # Images come from no registry: one that is collected is gone.
+        "imageGCHighThresholdPercent": 100,
+        "imageGCLowThresholdPercent": 99,
+        "kubeAPIQPS": 200,
+        "kubeAPIBurst": 400,
+        "eventRecordQPS": 0,
+    }
+
+
+def start(layout: Layout, control_plane: ControlPlane) -> None:
+    """Start the kubelet and wait until its node is ready."""
+    started = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    processes = control_plane.processes
+    was_running = processes.is_running("kubelet")
+    if not was_running:
+        cgroups.create(layout.network)
+        processes.start("kubelet", [control_plane.binaries["kubelet"], *_arguments(layout, control_plane)])
+    wait_until(
+        lambda: _is_ready(control_plane, None if was_running else started),
+        60,
+        f"the node to be ready (the kubelet's log is {processes.log('kubelet')})",
+    )
+
+
+def _arguments(layout: Layout, control_plane: ControlPlane) -> list[str]:
+    authority = control_plane.authority
+    user = f"system:node:{NODE_NAME}"
+    client = authority.client(user, ("system:nodes",), "kubelet")
+    kubeconfig = layout.state / "kubeconfigs" / "kubelet"
+    write_kubeconfig(kubeconfig, control_plane.server, authority.pair.certificate, user, client)
+    serving = authority.server(NODE_NAME, (control_plane.address, NODE_NAME), "kubelet-serving")
+    config = layout.run / "kubelet.yaml"
+    port = _free_port(control_plane.address)
+    config.write_text(
+        yaml.safe_dump(kubelet_config(layout, control_plane.address, port, authority.pair.certificate, serving))
+    )
+    return [
+        f"--config={config}",
+        f"--kubeconfig={kubeconfig}",
+        f"--hostname-override={NODE_NAME}",
+        f"--node-ip={control_plane.address}",
+        f"--root-dir={layout.data / 'kubelet'}",
+    ]
+
+
+def _is_ready(control_plane: ControlPlane, since: datetime.datetime | None) -> bool:
+    """Tell whether the node says that it is ready, and said so since a kubelet was started."""
+    command: list[str | Path] = [
+        control_plane.kubectl,
+        "--kubeconfig",
+        control_plane.kubeconfig,
+        "get",
+        "node",
+        "--output=json",
+    ]
+    for node in json.loads(run(command))["items"]:
+        for condition in node["status"].get("conditions", []):
+            if condition["type"] == "Ready" and condition["status"] == "True":
+                heartbeat = datetime.datetime.fromisoformat(condition["lastHeartbeatTime"])
+                return since is None or heartbeat >= since
+    return False
+
+
+def _free_port(address: str) -> int:
+    with socket.create_server((address, 0)) as listener:
+        return int(listener.getsockname()[1])

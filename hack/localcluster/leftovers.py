@@ -1,0 +1,88 @@
+"""What a cluster could leave on the machine, looked at before the first `up` and after `down`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from localcluster import teardown
+from localcluster.cgroups import hierarchies
+from localcluster.layout import DATA, RUN, Layout
+from localcluster.mounts import observe_mounts
+from localcluster.shell import run, succeeds
+from localcluster.sysctls import observe_sysctls
+
+Traces = Mapping[str, list[str]]
+"""By kind, as in {"mounts": ["/proc", …]}; each trace is one line of text."""
+
+_PROGRAMS = ("etcd", "kubelet", "containerd", "runc", "kube-")
+_FOLDERS = (
+    RUN,
+    DATA,
+    teardown.CNI_STATE,
+    teardown.SHIM_SOCKETS.parent,
+    teardown.CONTAINER_LOG_LINKS,
+    teardown.DEVICE_PLUGINS.parent,
+)
+
+
+def observe_traces() -> Traces:
+    """Look at everything that running pods changes on a machine."""
+    mounts = observe_mounts()
+    return {
+        "processes": _observe_programs(),
+        "mounts": [str(mount.point) for mount in mounts],
+        "network interfaces": [link["ifname"] for link in json.loads(run(["ip", "-json", "link"]))],
+        "network namespaces": run(["ip", "netns", "list"]).splitlines(),
+        "packet rules": _observe_rules(),
+        "cgroups": [
+            str(path) for top in hierarchies(mounts) for path in (*top.glob("*/"), *top.glob("*/*/")) if path.is_dir()
+        ],
+        "files": [str(path) for folder in _FOLDERS for path in (folder, *folder.rglob("*")) if path.exists()],
+        "kernel settings": [f"{name} = {value}" for name, value in observe_sysctls().items()],
+    }
+
+
+def find_new(before: Traces, after: Traces) -> list[str]:
+    """Name what is there after and was not before, each with its kind."""
+    return [
+        f"{kind}: {trace}"
+        for kind, traces in after.items()
+        for trace in traces
+        if trace not in set(before.get(kind, ()))
+    ]
+
+
+def remember(layout: Layout) -> None:
+    """Write down the traces that are there, unless that was done at an earlier `up`."""
+    path = _remembered(layout)
+    if not path.exists():
+        traces = observe_traces()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(traces))
+
+
+def recall(layout: Layout) -> Traces | None:
+    """Return what `remember` wrote down; None if there is no cluster."""
+    path = _remembered(layout)
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def _remembered(layout: Layout) -> Path:
+    return layout.data / "before.json"
+
+
+def _observe_programs() -> list[str]:
+    return [
+        f"{pid} {' '.join(arguments)}"
+        for pid, arguments in teardown.observe_commands()
+        if Path(arguments[0]).name.startswith(_PROGRAMS)
+    ]
+
+
+def _observe_rules() -> list[str]:
+    rules = run(["nft", "list", "ruleset"])
+    if succeeds(["iptables-save"]):
+        rules += "".join(line for line in run(["iptables-save"]).splitlines(True) if not line.startswith("#"))
+    return rules.splitlines()

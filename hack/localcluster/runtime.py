@@ -1,0 +1,108 @@
+"""The container runtime: a containerd of the cluster's own, beside one that the machine may have."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from localcluster import network
+from localcluster.images import PAUSE
+from localcluster.layout import Layout
+from localcluster.packages import cni_folder
+from localcluster.processes import Supervisor, wait_until
+from localcluster.shell import run, succeeds
+
+_CAP_SYS_RESOURCE = 24
+
+
+@dataclass(frozen=True)
+class RuntimeSettings:
+    """What depends on the machine."""
+
+    cni_folder: Path
+    snapshotter: str
+    may_lower_oom_score: bool
+
+
+def has_capability(status: str, number: int) -> bool:
+    """Tell from the text of /proc/self/status whether a capability is in effect."""
+    line = next(line for line in status.splitlines() if line.startswith("CapEff:"))
+    return bool(int(line.split()[1], 16) >> number & 1)
+
+
+def observe_settings(layout: Layout) -> RuntimeSettings:
+    """Find out what this machine needs."""
+    status = Path("/proc/self/status").read_text()
+    return RuntimeSettings(
+        cni_folder=cni_folder(),
+        snapshotter="overlayfs" if _can_overlay(layout.data) else "native",
+        may_lower_oom_score=has_capability(status, _CAP_SYS_RESOURCE),
+    )
+
+
+def render_config(layout: Layout, settings: RuntimeSettings) -> str:
+    """Write containerd's configuration: all its folders are ours, so that removing them leaves nothing."""
+    return f"""\
+version = 2
+root = "{layout.data}/containerd"
+state = "{layout.run}/containerd"
+
+[grpc]
+  address = "{layout.runtime_socket}"
+
+[plugins."io.containerd.internal.v1.opt"]
+  path = "{layout.data}/containerd/opt"
+
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{PAUSE.name}"
+  # Without CAP_SYS_RESOURCE no process may lower its score, and no sandbox would start.
+  restrict_oom_score_adj = {str(not settings.may_lower_oom_score).lower()}
+  # Keeps them out of /run/netns, where `ip netns` would list them.
+  netns_mounts_under_state_dir = true
+
+[plugins."io.containerd.grpc.v1.cri".cni]
+  bin_dir = "{settings.cni_folder}"
+  conf_dir = "{layout.run}/cni"
+
+[plugins."io.containerd.grpc.v1.cri".containerd]
+  snapshotter = "{settings.snapshotter}"
+
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+  runtime_type = "io.containerd.runc.v2"
+
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+  Root = "{layout.run}/runc"
+"""
+
+
+def start(layout: Layout, processes: Supervisor, subnet: IPv4Network) -> None:
+    """Start containerd and wait until it answers."""
+    config = layout.run / "containerd.toml"
+    if not processes.is_running("containerd"):
+        layout.data.mkdir(parents=True, exist_ok=True)
+        config.write_text(render_config(layout, observe_settings(layout)))
+    cni = layout.run / "cni" / "mageflow.conflist"
+    cni.parent.mkdir(exist_ok=True)
+    cni.write_text(json.dumps(network.cni_config(layout, subnet), indent=2))
+    processes.start("containerd", ["containerd", "--config", config])
+    wait_until(
+        lambda: succeeds(["ctr", "--address", layout.runtime_socket, "version"]),
+        30,
+        f"containerd (its log is {processes.log('containerd')})",
+    )
+
+
+def _can_overlay(folder: Path) -> bool:
+    """Tell whether the folder's file system takes an overlay: inside a container it often does not."""
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        for name in ("lower", "upper", "work", "merged"):
+            (Path(scratch) / name).mkdir()
+        options = f"lowerdir={scratch}/lower,upperdir={scratch}/upper,workdir={scratch}/work"
+        merged = Path(scratch) / "merged"
+        if not succeeds(["mount", "-t", "overlay", "overlay", "-o", options, merged]):
+            return False
+        run(["umount", merged])
+        return True
