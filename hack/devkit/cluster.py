@@ -30,7 +30,7 @@ class Cluster:
 
 @contextmanager
 def running_cluster() -> Iterator[Cluster]:
-    """Have a cluster; it is ended afterwards unless it was there before. Raises ClusterError, saying what is missing."""
+    """Have a cluster, ended afterwards unless it was there before. Raises ClusterError, saying what is missing."""
     layout = of_this_clone()
     was_there = commands.recorded_provider(layout) is not None
     kubeconfig = commands.up()

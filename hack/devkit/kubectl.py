@@ -49,18 +49,18 @@ class Kubectl:
         document: Raw | None = json.loads(text) if text else None
         return document
 
-    def list(self, kind: str, selector: str = "") -> list[Raw]:
+    def find_all(self, kind: str, selector: str = "") -> list[Raw]:
         """Return all objects of a kind that carry the labels of `selector`."""
         items: list[Raw] = json.loads(self.run("get", kind, f"--selector={selector}", "--output=json"))["items"]
         return items
 
     def pods_of(self, name: str) -> list[Raw]:
         """Return the pods of a Workflow."""
-        return self.list("pods", f"mageflow.io/name={name}")
+        return self.find_all("pods", f"mageflow.io/name={name}")
 
     def jobs_of(self, name: str) -> list[Raw]:
         """Return the Jobs of a Workflow."""
-        return self.list("jobs", f"mageflow.io/name={name}")
+        return self.find_all("jobs", f"mageflow.io/name={name}")
 
     def status_of(self, name: str) -> Raw:
         """Return the status of a Workflow; empty if it has none yet or isn't there."""
