@@ -8,7 +8,7 @@ import time
 from demo.scenes import SCENES
 from demo.stage import Stage
 from devkit.cluster import ROOT, Cluster, running_cluster
-from devkit.kubectl import Kubectl, KubectlError
+from devkit.kubectl import Kubectl, KubectlError, Unmet
 from devkit.operator import OperatorError, OperatorProcess
 from localcluster.errors import ClusterError
 
@@ -22,7 +22,7 @@ def main() -> int:
     try:
         with running_cluster() as cluster:
             _play(stage, cluster)
-    except (ClusterError, OperatorError, KubectlError) as error:
+    except (ClusterError, OperatorError, KubectlError, Unmet) as error:
         stage.fail(str(error))
     return stage.close(time.monotonic() - began)
 
@@ -30,8 +30,7 @@ def main() -> int:
 def _play(stage: Stage, cluster: Cluster) -> None:
     everywhere = Kubectl(cluster.kubectl, cluster.kubeconfig, "default")
     stage.title("Install the custom resources and start the operator")
-    stage.show(f"kubectl apply -f crds/\n{everywhere.apply(ROOT / 'crds')}")
-    everywhere.run("wait", "--for=condition=Established", "--timeout=60s", "crd/workflows.mageflow.io")
+    stage.show(f"kubectl apply -f crds/\n{everywhere.install(ROOT / 'crds')}")
     if everywhere.find("namespace", NAMESPACE) is not None:
         everywhere.run("delete", "namespace", NAMESPACE)
     everywhere.run("create", "namespace", NAMESPACE)

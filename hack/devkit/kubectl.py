@@ -39,6 +39,16 @@ class Kubectl:
         """Apply manifests."""
         return self.run("apply", *(f"--filename={path}" for path in paths))
 
+    def install(self, crds: Path, *, seconds: float = 60) -> str:
+        """Apply the CRDs of a folder and wait until the API server serves them."""
+        written = self.apply(crds)
+        deadline = time.monotonic() + seconds
+        while not all(_is_established(crd) for crd in self.find_all("crds") if crd["spec"]["group"] == "mageflow.io"):
+            if time.monotonic() > deadline:
+                raise Unmet(f"after {seconds:.0f} s the CRDs are not established")
+            time.sleep(0.1)
+        return written
+
     def set_lifecycle(self, name: str, lifecycle: str) -> str:
         """Patch a Workflow as the README does."""
         return self.run("patch", "workflow", name, "--type=merge", f"--patch={lifecycle_patch(lifecycle)}")
@@ -104,3 +114,7 @@ def lifecycle_patch(lifecycle: str) -> str:
 def condition(status: Raw, type_: str) -> Raw:
     """Return a condition of a status; empty if it isn't there."""
     return next((condition for condition in status.get("conditions") or () if condition["type"] == type_), {})
+
+
+def _is_established(crd: Raw) -> bool:
+    return condition(crd.get("status") or {}, "Established").get("status") == "True"

@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from localcluster import teardown
+from localcluster import shims, teardown
 from localcluster.cgroups import hierarchies
 from localcluster.layout import DATA, RUN, Layout
 from localcluster.mounts import observe_mounts
+from localcluster.processes import observe_commands
 from localcluster.shell import run, succeeds
 from localcluster.sysctls import observe_sysctls
 
@@ -21,7 +22,7 @@ _FOLDERS = (
     RUN,
     DATA,
     teardown.CNI_STATE,
-    teardown.SHIM_SOCKETS.parent,
+    shims.SOCKETS.parent,
     teardown.CONTAINER_LOG_LINKS,
     teardown.DEVICE_PLUGINS.parent,
 )
@@ -76,7 +77,7 @@ def _remembered(layout: Layout) -> Path:
 def _observe_programs() -> list[str]:
     return [
         f"{pid} {' '.join(arguments)}"
-        for pid, arguments in teardown.observe_commands()
+        for pid, arguments in observe_commands()
         if Path(arguments[0]).name.startswith(_PROGRAMS)
     ]
 

@@ -6,12 +6,13 @@ Each has a record file, written by the process itself before it becomes its prog
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +71,14 @@ def observe_process(pid: int) -> ProcessState | None:
         return parse_stat(Path(f"/proc/{pid}/stat").read_text())
     except (FileNotFoundError, ProcessLookupError):
         return None
+
+
+def observe_commands() -> Iterable[tuple[int, list[str]]]:
+    """List every process's id and arguments; the kernel's own threads and zombies have one empty argument."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            arguments = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            yield int(folder.name), arguments
 
 
 def boot_id() -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from localcluster import network
+from localcluster import network, shims
 from localcluster.images import PAUSE
 from localcluster.layout import Layout
 from localcluster.packages import cni_folder
@@ -83,6 +83,7 @@ def start(layout: Layout, processes: Supervisor, subnet: IPv4Network) -> None:
     config = layout.run / "containerd.toml"
     if not processes.is_running("containerd"):
         layout.data.mkdir(parents=True, exist_ok=True)
+        shims.remove_dead_sockets(layout)
         config.write_text(render_config(layout, observe_settings(layout)))
     cni = layout.run / "cni" / "mageflow.conflist"
     cni.parent.mkdir(exist_ok=True)

@@ -9,16 +9,13 @@ import contextlib
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
-from localcluster import cgroups, network, sysctls
+from localcluster import cgroups, network, shims, sysctls
 from localcluster.layout import DATA, RUN, Layout
 from localcluster.mounts import unmount_below
 from localcluster.processes import Supervisor, observe_process, wait_until
-
-SHIM_SOCKETS = Path("/run/containerd/s")
-"""Where containerd's shims listen, whatever its configuration says."""
 
 CNI_STATE = Path("/var/lib/cni")
 CONTAINER_LOG_LINKS = Path("/var/log/containers")
@@ -51,25 +48,7 @@ def _end_processes(layout: Layout) -> None:
     for name in ("kubelet", "containerd", *processes.names()):
         processes.kill(name)
     _kill_all(lambda: cgroups.observe_processes(layout.network), "the containers to end")
-    _kill_all(lambda: _observe_shims(layout), "the containers' shims to end")
-
-
-def _observe_shims(layout: Layout) -> set[int]:
-    """Find the processes that containerd left: shims that serve our socket, and runc at work on our state."""
-    marks = {str(layout.runtime_socket), str(layout.run / "runc" / "k8s.io")}
-    return {
-        pid
-        for pid, arguments in observe_commands()
-        if Path(arguments[0]).name in ("containerd-shim-runc-v2", "runc") and marks.intersection(arguments)
-    }
-
-
-def observe_commands() -> Iterable[tuple[int, list[str]]]:
-    """List every process's id and arguments; the kernel's own threads and zombies have one empty argument."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            arguments = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            yield int(folder.name), arguments
+    _kill_all(lambda: shims.observe_shims(layout), "the containers' shims to end")
 
 
 def _kill_all(observe: Callable[[], set[int]], what: str) -> None:
@@ -87,8 +66,7 @@ def _kill_all(observe: Callable[[], set[int]], what: str) -> None:
 
 def _remove_traces(layout: Layout) -> None:
     """Remove files in folders that are not ours alone."""
-    for address in (layout.run / "containerd" / "io.containerd.runtime.v2.task" / "k8s.io").glob("*/address"):
-        Path(address.read_text().strip().removeprefix("unix://")).unlink(missing_ok=True)
+    shims.remove_dead_sockets(layout)
     for sandbox in (layout.data / "containerd" / "io.containerd.grpc.v1.cri" / "sandboxes").glob("*"):
         for result in CNI_STATE.glob(f"results/*-{sandbox.name}-*"):
             result.unlink(missing_ok=True)
@@ -106,8 +84,8 @@ def _remove_shared_traces() -> None:
     if kubelet.exists() and list(kubelet.iterdir()) == [DEVICE_PLUGINS]:
         shutil.rmtree(kubelet)
     for folder in (
-        SHIM_SOCKETS,
-        SHIM_SOCKETS.parent,
+        shims.SOCKETS,
+        shims.SOCKETS.parent,
         CNI_STATE / "results",
         CNI_STATE,
         CONTAINER_LOG_LINKS,
