@@ -24,6 +24,9 @@ JOBS = ("batch", "v1", "jobs")
 PODS = ("", "v1", "pods")
 WORKFLOWS = (GROUP, VERSION, "workflows")
 
+LIST_BACKOFFS = (0.1, 0.2, 0.5, *[1.0] * 10, *[5.0] * 30)
+"""Seconds between the tries of a list or watch; kopf's own grow to minutes, and a cluster is soon well again."""
+
 
 class Handlers:
     """The functions that kopf calls, one line each."""
@@ -101,6 +104,7 @@ def build_settings() -> kopf.OperatorSettings:
     settings.watching.server_timeout = WATCH_SECONDS
     settings.watching.reconnect_backoff = 0.1
     settings.networking.request_timeout = 60.0
+    settings.networking.error_backoffs = LIST_BACKOFFS
     settings.watching.label_selectors["jobs"] = LABEL_UID
     settings.watching.label_selectors["pods"] = LABEL_UID
     return settings
