@@ -118,8 +118,8 @@ def advance(
     strays = _find_strays(record, runs)
     if record.phase in ENDED:
         return Step(record, state, discards, outcome=outcome)
-    if strays and state not in (TaskPhase.RUNNING, TaskPhase.STOPPING):
-        state = TaskPhase.STOPPING
+    if strays and wanted is Wanted.RUN and state is not TaskPhase.RUNNING:
+        state = TaskPhase.STOPPING  # what would start waits for them; a hold or a stop doesn't
     match wanted:
         case Wanted.RUN:
             step = _run(owner, task, record, runs.get(record.run, NO_RUN), state, now, refusal)
@@ -129,8 +129,9 @@ def advance(
             step = _stop(record, runs.get(record.run, NO_RUN), state, now)
         case _:
             assert_never(wanted)
+    state = TaskPhase.STOPPING if strays and step.state is not TaskPhase.RUNNING else step.state
     actions = (*discards, *_clear_strays(strays, wanted), *step.actions)
-    return replace(step, actions=actions, outcome=outcome)
+    return replace(step, state=state, actions=actions, outcome=outcome)
 
 
 # ── what has happened ──
@@ -141,11 +142,13 @@ def settle(task: Task, record: TaskStatus, runs: Runs, now: datetime) -> tuple[T
     if record.phase in ENDED:
         return record, None
     record = _reopen(record, runs)
+    outcome = _find_late_success(record, runs)
+    if outcome is not None:
+        return end_run(task, record, outcome, now), outcome
     if record.phase in CLOSED:
         return record, None
     run = runs.get(record.run, NO_RUN)
-    if run.has_started and record.started_at is None and record.holding != record.run:
-        record = record.model_copy(update={"started_at": _started_at(run, now)})
+    record = _bring_marks_up_to_date(record, run, now)
     outcome = find_outcome(record, run)
     if outcome is not None:
         return end_run(task, record, outcome, now), outcome
@@ -158,13 +161,13 @@ def find_outcome(record: TaskStatus, run: Run) -> Outcome | None:
         return None
     if run.pods:
         # More than one only if someone meddled; the one that ran to its end counts.
-        pod = max(run.pods, key=lambda pod: (pod.phase == "Succeeded" and not pod.is_terminating, pod.has_ended))
+        pod = max(run.pods, key=lambda pod: (_has_succeeded(pod), pod.has_ended and not pod.is_terminating))
         return _outcome_by_pod(record, run.job, pod)
     return _outcome_by_job(record, run.job)
 
 
 def _outcome_by_pod(record: TaskStatus, job: ObservedJob | None, pod: ObservedPod) -> Outcome | None:
-    if pod.phase == "Succeeded" and not pod.is_terminating:
+    if _has_succeeded(pod):
         return Outcome(Ending.SUCCEEDED, output=pod.output)
     if pod.phase == "Failed" and not pod.is_terminating and not pod.is_disrupted:
         return _failure_of(pod)
@@ -173,7 +176,7 @@ def _outcome_by_pod(record: TaskStatus, job: ObservedJob | None, pod: ObservedPo
         return Outcome(Ending.HELD)
     if _is_interrupting(record, job):
         return _outcome_of_interrupt(job, pod)
-    if job is None:
+    if job is None or (job.is_terminating and not job.has_ended):
         return Outcome(Ending.LOST)
     if pod.is_disrupted:
         return Outcome(Ending.DISRUPTED, reasons.DISRUPTED, pod.message or f"pod {pod.name} was disrupted")
@@ -182,15 +185,28 @@ def _outcome_by_pod(record: TaskStatus, job: ObservedJob | None, pod: ObservedPo
     return _failure_of(pod)
 
 
+def _has_succeeded(pod: ObservedPod) -> bool:
+    """It ran to its end and did well: an exit code of 0 counts for nothing if it was stopped."""
+    return pod.phase == "Succeeded" and not pod.is_terminating
+
+
+def _find_late_success(record: TaskStatus, runs: Runs) -> Outcome | None:
+    """Find a pod that slipped through a hold and succeeded, once the ledger had gone on: nothing is to run again."""
+    if record.phase not in CLOSED and (record.phase is not TaskPhase.RECORDED or record.run in runs):
+        return None
+    pods = (pod for number, run in runs.items() if number < record.run for pod in run.pods)
+    return next((Outcome(Ending.SUCCEEDED, output=pod.output) for pod in pods if _has_succeeded(pod)), None)
+
+
 def _outcome_of_interrupt(job: ObservedJob | None, pod: ObservedPod) -> Outcome | None:
     """Tell what became of a run that we stop: only the Job knows what its pod had done before."""
-    if job is None or job.is_terminating:
-        return Outcome(Ending.INTERRUPTED)
-    if job.is_complete:
+    if job is not None and job.is_complete:
         return Outcome(Ending.SUCCEEDED, output=pod.output)
-    if job.failure is not None:
+    if job is not None and job.failure is not None:
         return _failure_of(pod)
-    return Outcome(Ending.INTERRUPTED) if job.is_suspension_in_force else None
+    if job is None or job.is_terminating or job.is_suspension_in_force:
+        return Outcome(Ending.INTERRUPTED)
+    return None
 
 
 def _outcome_by_job(record: TaskStatus, job: ObservedJob | None) -> Outcome | None:
@@ -243,6 +259,8 @@ def end_run(task: Task, record: TaskStatus, outcome: Outcome, now: datetime) -> 
     """Record how the latest run ended."""
     update: dict[str, Any] = {
         "holding": None,
+        "retry_at": None,
+        "backoff_seconds": None,
         "finished_at": now,
         "reason": outcome.reason,
         "message": outcome.message,
@@ -297,32 +315,51 @@ def parse_output(text: str | None) -> tuple[Any, bool]:
 def _reopen(record: TaskStatus, runs: Runs) -> TaskStatus:
     """Go on with a run that the ledger doesn't have, or has as over.
 
-    A Job was created before its first record; a status was lost; a pod slipped through while its Job was
-    being deleted (HoldJob). A pod's own outcome counts, so that nothing that succeeded runs again.
+    A Job was created before its first record; a status was lost; a run was given up as never made (`_withdraw`), and
+    its Job came after all; a pod slipped through while its Job was being deleted (HoldJob). A pod's own outcome
+    counts, so that nothing that succeeded runs again.
     """
     newest = max(runs, default=0)
-    if newest > record.run:
-        return record.model_copy(
-            update={
-                "run": newest,
-                "phase": TaskPhase.PENDING,
-                "job": _name_of(runs[newest]),
-                "started_at": None,
-            }
-        )
-    run = runs.get(record.run, NO_RUN)
-    slipped = [
-        pod for pod in run.pods if pod.can_run or (pod.has_ended and not pod.is_terminating and not pod.is_disrupted)
-    ]
-    if record.phase is TaskPhase.UNSTARTED and record.run and slipped:
-        return record.model_copy(update={"phase": TaskPhase.PENDING, "started_at": None, "finished_at": None})
+    number = newest if newest > record.run else record.run
+    run = runs.get(number, NO_RUN)
+    if number == record.run and not _was_given_up_too_soon(record, run):
+        return record
+    return record.model_copy(
+        update={
+            "phase": TaskPhase.PENDING,
+            "run": number,
+            "job": run.job.name if run.job is not None else record.job,
+            "holding": None,
+            "retry_at": None,
+            "backoff_seconds": None,
+            "started_at": None,
+            "finished_at": None,
+            "reason": None,
+            "message": None,
+        }
+    )
+
+
+def _was_given_up_too_soon(record: TaskStatus, run: Run) -> bool:
+    if record.phase is not TaskPhase.UNSTARTED:
+        return False
+    slipped = any(
+        pod.can_run or (pod.has_ended and not pod.is_terminating and not pod.is_disrupted) for pod in run.pods
+    )
+    return slipped or (record.job is None and run.job is not None and not run.job.is_terminating)
+
+
+def _bring_marks_up_to_date(record: TaskStatus, run: Run, now: datetime) -> TaskStatus:
+    """Clear `holding` if the eviction didn't happen; note the start of a run that no suspend has caught before it."""
+    if record.holding is not None and run.live_pods and not any(pod.is_terminating for pod in run.live_pods):
+        record = record.model_copy(update={"holding": None})
+    if run.has_started and record.started_at is None and record.holding != record.run:
+        record = record.model_copy(update={"started_at": _started_at(run, now)})
     return record
 
 
 def _follow(record: TaskStatus, run: Run) -> TaskStatus:
-    """Bring phase and marks of an open run up to date."""
-    if record.holding is not None and run.live_pods and not any(pod.is_terminating for pod in run.live_pods):
-        record = record.model_copy(update={"holding": None})  # the eviction didn't happen
+    """Bring the phase of an open run up to date."""
     state = find_state(record, run)
     if state is TaskPhase.STOPPING and record.phase is not TaskPhase.STOPPING:
         return record  # somebody else stops it; Stopping in the ledger is a mark of ours
@@ -331,10 +368,6 @@ def _follow(record: TaskStatus, run: Run) -> TaskStatus:
 
 def _started_at(run: Run, now: datetime) -> datetime:
     return min((pod.started_at for pod in run.pods if pod.started_at is not None), default=now)
-
-
-def _name_of(run: Run) -> str | None:
-    return run.job.name if run.job is not None else None
 
 
 # ── where that leaves it ──
@@ -486,7 +519,7 @@ def _stop(record: TaskStatus, run: Run, state: TaskPhase, now: datetime) -> Step
         case TaskPhase.PENDING | TaskPhase.RUNNING:
             record = record.model_copy(update={"phase": TaskPhase.STOPPING})
             actions: tuple[Action, ...]
-            if run.job is not None and not run.job.is_terminating:
+            if run.job is not None and not run.job.is_terminating and not run.job.has_ended:
                 actions = (StopJob(run.job),)
             else:
                 actions = tuple(DeletePod(pod) for pod in run.live_pods)

@@ -1,0 +1,366 @@
+"""Every cell of DESIGN section 4's table: what is wanted of a task × the state that it is in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+import pytest
+
+from mageflow.api import TaskPhase, TaskStatus
+from mageflow.core.jobs import job_name
+from mageflow.core.lifecycle import Wanted
+from mageflow.core.observed import NO_RUNS, Run, Runs
+from mageflow.core.task import advance
+
+from .builders import (
+    EARLIER,
+    FRESH,
+    NOON,
+    ONE_PENDING,
+    ONE_RUNNING,
+    OWNER,
+    TASK,
+    after,
+    complete_job,
+    entry,
+    evicted,
+    failed_job,
+    failed_pod,
+    job,
+    names_of,
+    pending_pod,
+    running_pod,
+    succeeded_pod,
+    suspended_job,
+    terminating,
+)
+
+RUN, HOLD, STOP = Wanted
+
+FRESH_RUN = {
+    "phase": TaskPhase.RECORDED,
+    "run": 1,
+    "job": job_name(OWNER, "main", 1),
+    "template_hash": TASK.template_hash,
+}
+NEXT_RUN = {
+    **FRESH_RUN,
+    "run": 2,
+    "job": job_name(OWNER, "main", 2),
+    "started_at": None,
+    "finished_at": None,
+    "reason": None,
+    "message": None,
+    "retry_at": None,
+}
+STOPPED: Runs = {1: Run(job(is_suspended=True), (terminating(running_pod()),))}
+FAILED_RUN: Runs = {1: Run(failed_job(), (failed_pod(),))}
+
+BACKING_OFF = entry(TaskPhase.BACKING_OFF, retry_at=after(10))
+DUE = entry(TaskPhase.BACKING_OFF, retry_at=NOON)
+RECORDED = entry(TaskPhase.RECORDED)
+PENDING = entry(TaskPhase.PENDING)
+RUNNING = entry(TaskPhase.RUNNING)
+STOPPING = entry(TaskPhase.STOPPING, started_at=EARLIER)
+HOLDING = entry(TaskPhase.STOPPING, holding=1)
+SUCCEEDED = entry(TaskPhase.SUCCEEDED)
+FAILED = entry(TaskPhase.FAILED, failures=1)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One situation in a cell of the table, and what is to be done about it."""
+
+    wanted: Wanted
+    state: TaskPhase
+    situation: str
+    record: TaskStatus
+    runs: Runs = field(default_factory=dict)
+    actions: tuple[str, ...] = ()
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """What the ledger's entry gains by it; everything else of it stays."""
+    new_state: TaskPhase | None = None
+    """The state that it is in afterwards, if another."""
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.wanted.value}, {self.state.value}: {self.situation}"
+
+
+UNSTARTED_CELLS = [
+    Cell(RUN, TaskPhase.UNSTARTED, "the first run is recorded and its Job created",
+         FRESH, NO_RUNS, ("CreateJob 1",), FRESH_RUN, TaskPhase.RECORDED),
+    Cell(RUN, TaskPhase.UNSTARTED, "a task that was held gets its next run",
+         entry(), NO_RUNS, ("CreateJob 2",), NEXT_RUN, TaskPhase.RECORDED),
+    Cell(HOLD, TaskPhase.UNSTARTED, "nothing is done", FRESH),
+    Cell(STOP, TaskPhase.UNSTARTED, "nothing is done", FRESH),
+    Cell(HOLD, TaskPhase.UNSTARTED, "the Job of the run that was stopped is cleared away",
+         entry(), {1: Run(suspended_job())}, ("DeleteJob 1",)),
+]  # fmt: skip
+
+RECORDED_CELLS = [
+    Cell(RUN, TaskPhase.RECORDED, "the Job of the recorded run is created, no other",
+         RECORDED, NO_RUNS, ("CreateJob 1",)),
+    Cell(HOLD, TaskPhase.RECORDED, "the run is ended: its Job was never made",
+         RECORDED, NO_RUNS, (), {"phase": TaskPhase.UNSTARTED, "job": None}, TaskPhase.UNSTARTED),
+    Cell(STOP, TaskPhase.RECORDED, "the run is ended: its Job was never made",
+         RECORDED, NO_RUNS, (), {"phase": TaskPhase.UNSTARTED, "job": None}, TaskPhase.UNSTARTED),
+]  # fmt: skip
+
+BACKING_OFF_CELLS = [
+    Cell(RUN, TaskPhase.BACKING_OFF, "nothing is done before the back-off ends", BACKING_OFF, FAILED_RUN),
+    Cell(RUN, TaskPhase.BACKING_OFF, "the next run starts once the back-off ends",
+         DUE, FAILED_RUN, ("CreateJob 2",), NEXT_RUN, TaskPhase.RECORDED),
+    Cell(HOLD, TaskPhase.BACKING_OFF, "the back-off stands still",
+         BACKING_OFF, FAILED_RUN, (), {"retry_at": None, "backoff_seconds": 10}),
+    Cell(HOLD, TaskPhase.BACKING_OFF, "no retry starts though it is due",
+         DUE, FAILED_RUN, (), {"retry_at": None, "backoff_seconds": 0}),
+    Cell(STOP, TaskPhase.BACKING_OFF, "the back-off stands still",
+         BACKING_OFF, FAILED_RUN, (), {"retry_at": None, "backoff_seconds": 10}),
+]  # fmt: skip
+
+PENDING_CELLS = [
+    Cell(RUN, TaskPhase.PENDING, "its pod is awaited", PENDING, ONE_PENDING),
+    Cell(HOLD, TaskPhase.PENDING, "its pod is evicted, and marked as held before",
+         PENDING, ONE_PENDING, ("EvictPod",), {"phase": TaskPhase.STOPPING, "holding": 1}, TaskPhase.STOPPING),
+    Cell(HOLD, TaskPhase.PENDING, "its Job is held if it has no pod yet",
+         PENDING, {1: Run(job())}, ("HoldJob 1",), {"phase": TaskPhase.STOPPING, "holding": 1}, TaskPhase.STOPPING),
+    Cell(HOLD, TaskPhase.PENDING, "a pod that has slipped through HoldJob is evicted",
+         entry(), {1: Run(pods=(pending_pod(),))}, ("EvictPod",),
+         {"phase": TaskPhase.STOPPING, "holding": 1}, TaskPhase.STOPPING),
+    Cell(STOP, TaskPhase.PENDING, "its Job is stopped",
+         PENDING, ONE_PENDING, ("StopJob 1",), {"phase": TaskPhase.STOPPING}, TaskPhase.STOPPING),
+    Cell(STOP, TaskPhase.PENDING, "its Job is stopped before it makes a pod",
+         PENDING, {1: Run(job())}, ("StopJob 1",), {"phase": TaskPhase.STOPPING}, TaskPhase.STOPPING),
+    Cell(STOP, TaskPhase.PENDING, "a pod without a Job is deleted",
+         entry(), {1: Run(pods=(pending_pod(),))}, ("DeletePod",), {"phase": TaskPhase.STOPPING}, TaskPhase.STOPPING),
+]  # fmt: skip
+
+RUNNING_CELLS = [
+    Cell(RUN, TaskPhase.RUNNING, "it runs on", RUNNING, ONE_RUNNING),
+    Cell(HOLD, TaskPhase.RUNNING, "it runs on", RUNNING, ONE_RUNNING),
+    Cell(STOP, TaskPhase.RUNNING, "its Job is stopped",
+         RUNNING, ONE_RUNNING, ("StopJob 1",), {"phase": TaskPhase.STOPPING}, TaskPhase.STOPPING),
+    Cell(STOP, TaskPhase.RUNNING, "a pod whose Job is being deleted is deleted",
+         RUNNING, {1: Run(job(is_terminating=True), (running_pod(),))}, ("DeletePod",),
+         {"phase": TaskPhase.STOPPING}, TaskPhase.STOPPING),
+]  # fmt: skip
+
+STOPPING_CELLS = [
+    Cell(RUN, TaskPhase.STOPPING, "the end of the stop is awaited before anything starts", STOPPING, STOPPED),
+    Cell(HOLD, TaskPhase.STOPPING, "the end is awaited", HOLDING, {1: Run(job(), (evicted(pending_pod()),))}),
+    Cell(STOP, TaskPhase.STOPPING, "the end is awaited", STOPPING, STOPPED),
+]  # fmt: skip
+
+ENDED_CELLS = [
+    Cell(wanted, phase, "nothing is done", record, runs)
+    for wanted in Wanted
+    for phase, record, runs in (
+        (TaskPhase.SUCCEEDED, SUCCEEDED, {1: Run(complete_job(), (succeeded_pod(),))}),
+        (TaskPhase.SUCCEEDED, SUCCEEDED, NO_RUNS),
+        (TaskPhase.FAILED, FAILED, FAILED_RUN),
+        (TaskPhase.FAILED, FAILED, NO_RUNS),
+    )
+]
+
+CELLS = [
+    *UNSTARTED_CELLS,
+    *RECORDED_CELLS,
+    *BACKING_OFF_CELLS,
+    *PENDING_CELLS,
+    *RUNNING_CELLS,
+    *STOPPING_CELLS,
+    *ENDED_CELLS,
+]
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.sentence)
+def test_task_is_brought_to_what_is_wanted_when_in_a_state(cell: Cell) -> None:
+    step = advance(OWNER, TASK, cell.record, cell.runs, cell.wanted, NOON)
+
+    assert names_of(step.actions) == list(cell.actions)
+    assert step.record == cell.record.model_copy(update=dict(cell.changes))
+    assert step.state is (cell.new_state or cell.state)
+
+
+def test_table_covers_each_cell() -> None:
+    assert {(cell.wanted, cell.state) for cell in CELLS} == set(product(Wanted, TaskPhase))
+
+
+# ── in every state: once no pod can run, the end is recorded, then the Job goes ──
+
+
+def test_held_run_is_recorded_and_its_job_deleted_when_its_pod_is_gone() -> None:
+    step = advance(OWNER, TASK, HOLDING, {1: Run(failed_job())}, HOLD, NOON)
+
+    assert step.record == HOLDING.model_copy(
+        update={"phase": TaskPhase.UNSTARTED, "holding": None, "finished_at": NOON}
+    )
+    assert names_of(step.actions) == ["DeleteJob 1"]
+
+
+def test_interrupted_run_is_recorded_and_its_job_deleted_when_its_pod_is_gone() -> None:
+    step = advance(OWNER, TASK, STOPPING, {1: Run(suspended_job())}, STOP, NOON)
+
+    assert step.record == STOPPING.model_copy(
+        update={"phase": TaskPhase.UNSTARTED, "finished_at": NOON, "interruptions": 1}
+    )
+    assert names_of(step.actions) == ["DeleteJob 1"]
+
+
+def test_next_run_starts_at_once_when_a_stop_has_ended_and_the_task_is_wanted_again() -> None:
+    step = advance(OWNER, TASK, STOPPING, {1: Run(suspended_job())}, RUN, NOON)
+
+    assert names_of(step.actions) == ["DeleteJob 1", "CreateJob 2"]
+    assert (step.record.phase, step.record.run) == (TaskPhase.RECORDED, 2)
+
+
+@pytest.mark.parametrize("wanted", Wanted)
+def test_job_is_kept_for_its_logs_when_its_run_has_succeeded_or_failed(wanted: Wanted) -> None:
+    for record, run in (
+        (RUNNING, Run(complete_job(), (succeeded_pod(),))),
+        (RUNNING, Run(failed_job(), (failed_pod(),))),
+    ):
+        assert advance(OWNER, TASK, record, {1: run}, wanted, NOON).actions == ()
+
+
+def test_job_is_deleted_once_when_it_is_going_already() -> None:
+    runs = {1: Run(suspended_job(is_terminating=True))}
+    assert advance(OWNER, TASK, entry(), runs, STOP, NOON).actions == ()
+
+
+# ── a pod of an older run slipped through a hold, and the next run is recorded already ──
+
+SLIPPED_PENDING = Run(pods=(pending_pod(),))
+SLIPPED_RUNNING = Run(pods=(running_pod(),))
+SECOND = entry(TaskPhase.RECORDED, run=2)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "stray", "actions"),
+    [
+        pytest.param(RUN, SLIPPED_PENDING, ["EvictPod"], id="wanted to run, it has not started: it makes way"),
+        pytest.param(RUN, SLIPPED_RUNNING, [], id="wanted to run, it has started: it is awaited"),
+        pytest.param(HOLD, SLIPPED_PENDING, ["EvictPod"], id="held, it has not started: it is evicted"),
+        pytest.param(HOLD, SLIPPED_RUNNING, [], id="held, it has started: it runs to its end"),
+        pytest.param(STOP, SLIPPED_PENDING, ["DeletePod"], id="stopped, it has not started: it is deleted"),
+        pytest.param(STOP, SLIPPED_RUNNING, ["DeletePod"], id="stopped, it has started: it is deleted"),
+    ],
+)
+def test_nothing_starts_when_a_pod_of_an_older_run_can_still_run(
+    wanted: Wanted, stray: Run, actions: list[str]
+) -> None:
+    step = advance(OWNER, TASK, SECOND, {1: stray}, wanted, NOON)
+
+    assert names_of(step.actions) == actions
+    assert step.state is TaskPhase.STOPPING
+
+
+@pytest.mark.parametrize("stray", [SLIPPED_PENDING, SLIPPED_RUNNING], ids=["pending", "running"])
+def test_latest_run_is_held_or_stopped_at_once_when_an_older_pod_can_still_run(stray: Run) -> None:
+    record = entry(TaskPhase.PENDING, run=2)
+    runs = {1: stray, 2: Run(job(2), (pending_pod(uid="pod-2"),))}
+
+    assert "StopJob 2" in names_of(advance(OWNER, TASK, record, runs, STOP, NOON).actions)
+    assert advance(OWNER, TASK, record, runs, HOLD, NOON).record.holding == 2
+
+
+def test_back_off_stands_still_when_held_and_an_older_pod_can_still_run() -> None:
+    record = entry(TaskPhase.BACKING_OFF, run=2, retry_at=after(10))
+    assert advance(OWNER, TASK, record, {1: SLIPPED_RUNNING}, HOLD, NOON).record.backoff_seconds == 10
+
+
+@pytest.mark.parametrize("phase", [TaskPhase.UNSTARTED, TaskPhase.RECORDED, TaskPhase.BACKING_OFF])
+def test_task_has_succeeded_when_a_pod_of_an_older_run_did(phase: TaskPhase) -> None:
+    record = entry(phase, run=2, retry_at=NOON if phase is TaskPhase.BACKING_OFF else None)
+    step = advance(OWNER, TASK, record, {1: Run(pods=(succeeded_pod(output="42"),))}, RUN, NOON)
+
+    assert step.record.phase is TaskPhase.SUCCEEDED
+    assert step.outcome is not None
+    assert step.outcome.output == "42"
+    assert step.actions == ()
+
+
+def test_older_run_counts_for_nothing_when_it_was_stopped() -> None:
+    runs = {1: Run(pods=(terminating(succeeded_pod()),))}
+    assert advance(OWNER, TASK, SECOND, runs, RUN, NOON).record.phase is TaskPhase.RECORDED
+
+
+# ── the ledger says that it is over, the cluster that it isn't ──
+
+
+@pytest.mark.parametrize(
+    ("run", "phase"),
+    [
+        pytest.param(Run(job()), TaskPhase.PENDING, id="its Job has no pod yet"),
+        pytest.param(Run(job(), (pending_pod(),)), TaskPhase.PENDING, id="its pod waits"),
+        pytest.param(Run(job(), (running_pod(),)), TaskPhase.RUNNING, id="its pod runs"),
+        pytest.param(Run(complete_job()), TaskPhase.SUCCEEDED, id="its Job is complete, its pod gone"),
+    ],
+)
+def test_run_goes_on_when_its_job_turns_up_after_it_was_given_up(run: Run, phase: TaskPhase) -> None:
+    """A CreateJob without an answer, then a suspend: the run was ended as never made, and the Job comes after all."""
+    given_up = entry(TaskPhase.UNSTARTED, job=None)
+    assert advance(OWNER, TASK, given_up, {1: run}, RUN, NOON).record.phase is phase
+
+
+def test_started_pod_is_left_alone_when_the_job_of_a_given_up_run_turns_up_while_suspended() -> None:
+    """Deleting that Job would delete a pod that may have started, unseen as yet."""
+    given_up = entry(TaskPhase.UNSTARTED, job=None)
+    step = advance(OWNER, TASK, given_up, {1: Run(job())}, HOLD, NOON)
+
+    assert names_of(step.actions) == ["HoldJob 1"]
+    assert step.state is TaskPhase.STOPPING
+
+
+def test_run_goes_on_when_the_status_was_lost() -> None:
+    step = advance(OWNER, TASK, FRESH, {3: Run(job(3), (running_pod(),))}, RUN, NOON)
+    assert step.record == FRESH.model_copy(
+        update={
+            "phase": TaskPhase.RUNNING,
+            "run": 3,
+            "job": job_name(OWNER, "main", 3),
+            "started_at": EARLIER,
+        }
+    )
+
+
+def test_marks_of_older_runs_are_dropped_when_the_ledger_lags_behind() -> None:
+    record = entry(TaskPhase.BACKING_OFF, retry_at=after(10), holding=1)
+    step = advance(OWNER, TASK, record, {2: Run(job(2), (running_pod(),))}, RUN, NOON)
+
+    assert step.record.phase is TaskPhase.RUNNING
+    assert (step.record.retry_at, step.record.holding, step.record.finished_at) == (None, None, None)
+    assert (step.record.reason, step.record.message) == (None, None)
+    assert step.record.failures == 1
+
+
+# ── the mark `holding` ──
+
+
+def test_mark_is_cleared_when_the_eviction_did_not_happen() -> None:
+    step = advance(OWNER, TASK, HOLDING, ONE_RUNNING, HOLD, NOON)
+
+    assert step.state is TaskPhase.RUNNING
+    assert (step.record.holding, step.record.phase) == (None, TaskPhase.RUNNING)
+
+
+def test_start_is_recorded_when_the_eviction_came_too_late() -> None:
+    """Else an interrupt that follows at once would not be counted."""
+    assert advance(OWNER, TASK, HOLDING, ONE_RUNNING, STOP, NOON).record.started_at == EARLIER
+
+
+def test_start_is_not_recorded_when_the_kubelet_reports_it_after_the_eviction() -> None:
+    step = advance(OWNER, TASK, HOLDING, {1: Run(job(), (evicted(running_pod()),))}, HOLD, NOON)
+    assert step.record == HOLDING
+
+
+def test_mark_stays_when_only_the_disruption_condition_is_there() -> None:
+    """The API server sets it before the delete: the eviction is under way, and tried again."""
+    step = advance(OWNER, TASK, HOLDING, {1: Run(job(), (pending_pod(is_disrupted=True),))}, HOLD, NOON)
+
+    assert step.record == HOLDING
+    assert names_of(step.actions) == ["EvictPod"]
