@@ -13,7 +13,7 @@ from localcluster.machine import observe_facts
 from localcluster.processes import Supervisor
 from localcluster.provider import Provider, check_local, choose_provider
 from localcluster.shell import extend_path
-from localcluster.teardown import has_traces, tear_down
+from localcluster.teardown import has_company, has_traces, tear_down
 
 
 def up() -> Path:
@@ -81,7 +81,8 @@ def _down_local(layout: Layout, *, check: bool) -> None:
     tear_down(layout)
     print("The local cluster is gone.")
     if check and before is not None:
-        left = leftovers.find_new(before, leftovers.observe_traces())
+        after = leftovers.observe_traces(layout)
+        left = leftovers.find_left(layout, before, after, has_company=has_company())
         if left:
             raise ClusterError("It left, or someone else made meanwhile:\n  " + "\n  ".join(left))
         print("Nothing of it is left: " + ", ".join(before) + " are as they were.")

@@ -17,7 +17,6 @@ from localcluster.sysctls import observe_sysctls
 Traces = Mapping[str, list[str]]
 """By kind, as in {"mounts": ["/proc", …]}; each trace is one line of text."""
 
-_PROGRAMS = ("etcd", "kubelet", "containerd", "runc", "kube-")
 _FOLDERS = (
     RUN,
     DATA,
@@ -28,11 +27,11 @@ _FOLDERS = (
 )
 
 
-def observe_traces() -> Traces:
-    """Look at everything that running pods changes on a machine."""
+def observe_traces(layout: Layout) -> Traces:
+    """Look at everything that running pods changes on a machine, and at this cluster's processes."""
     mounts = observe_mounts()
     return {
-        "processes": _observe_programs(),
+        "processes": _observe_processes(layout),
         "mounts": [str(mount.point) for mount in mounts],
         "network interfaces": [link["ifname"] for link in json.loads(run(["ip", "-json", "link"]))],
         "network namespaces": run(["ip", "netns", "list"]).splitlines(),
@@ -45,13 +44,16 @@ def observe_traces() -> Traces:
     }
 
 
-def find_new(before: Traces, after: Traces) -> list[str]:
-    """Name what is there after and was not before, each with its kind."""
+def find_left(layout: Layout, before: Traces, after: Traces, *, has_company: bool) -> list[str]:
+    """Name what is there after and was not before, each with its kind.
+
+    With company, other clusters that came and went meanwhile, only what bears this cluster's name.
+    """
     return [
         f"{kind}: {trace}"
         for kind, traces in after.items()
         for trace in traces
-        if trace not in set(before.get(kind, ()))
+        if trace not in set(before.get(kind, ())) and (not has_company or layout.id in trace)
     ]
 
 
@@ -59,7 +61,7 @@ def remember(layout: Layout) -> None:
     """Write down the traces that are there, unless that was done at an earlier `up`."""
     path = _remembered(layout)
     if not path.exists():
-        traces = observe_traces()
+        traces = observe_traces(layout)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(traces))
 
@@ -74,11 +76,13 @@ def _remembered(layout: Layout) -> Path:
     return layout.data / "before.json"
 
 
-def _observe_programs() -> list[str]:
+def _observe_processes(layout: Layout) -> list[str]:
+    """List the processes that are given this cluster's folders; a container's are told by their cgroup."""
+    commands = ((pid, " ".join(arguments)) for pid, arguments in observe_commands())
     return [
-        f"{pid} {' '.join(arguments)}"
-        for pid, arguments in observe_commands()
-        if Path(arguments[0]).name.startswith(_PROGRAMS)
+        f"{pid} {command}"
+        for pid, command in commands
+        if layout.network in command or f"{layout.state}/" in command or f"{layout.run}/" in command
     ]
 
 

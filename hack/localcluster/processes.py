@@ -19,6 +19,7 @@ from pathlib import Path
 from localcluster.errors import ClusterError
 
 _RECORD_THEN_BECOME = 'cat /proc/$$/stat /proc/sys/kernel/random/boot_id > "$0" && exec "$@"'
+_LEAVE_TO_INIT = '"$@" &'
 _PR_SET_PDEATHSIG = 1
 
 
@@ -110,19 +111,26 @@ class Supervisor:
         self._records.mkdir(parents=True, exist_ok=True)
         self._logs.mkdir(parents=True, exist_ok=True)
         self._reap(name)
+        program = ["/bin/sh", "-c", _RECORD_THEN_BECOME, self._record(name), *command]
         with self.log(name).open("ab") as log:
-            self._children[name] = subprocess.Popen(
-                ["/bin/sh", "-c", _RECORD_THEN_BECOME, self._record(name), *command],
+            child = subprocess.Popen(
+                program if self._bound_to_parent else ["/bin/sh", "-c", _LEAVE_TO_INIT, "sh", *program],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
                 preexec_fn=_die_with_parent() if self._bound_to_parent else None,
             )
+        if self._bound_to_parent:
+            self._children[name] = child
+        else:
+            child.wait()
         wait_until(lambda: self._identity(name) is not None, 5, f"{name} to record itself", interval_s=0.002)
 
     def is_running(self, name: str) -> bool:
         """Tell whether the recorded process is there (a stopped one, too)."""
+        if (child := self._children.get(name)) is not None:
+            child.poll()
         identity = self._identity(name)
         return identity is not None and is_alive(identity, observe_process(identity.pid), boot_id())
 

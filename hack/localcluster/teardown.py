@@ -28,6 +28,11 @@ def has_traces(layout: Layout) -> bool:
     return layout.run.exists() or layout.data.exists()
 
 
+def has_company() -> bool:
+    """Tell whether a cluster is left on this machine: once this clone's is gone, another clone's."""
+    return any(path.is_dir() for path in RUN.glob("*"))
+
+
 def tear_down(layout: Layout) -> None:
     """End the cluster's processes and remove its traces; does nothing where there are none."""
     _end_processes(layout)
@@ -38,7 +43,7 @@ def tear_down(layout: Layout) -> None:
     for folder in (layout.run, layout.data, layout.state):
         if folder.exists():
             shutil.rmtree(folder)
-    if not any(path.is_dir() for path in RUN.glob("*")):
+    if not has_company():
         _remove_shared_traces()
 
 
