@@ -18,7 +18,7 @@ def run_to_success(play: Play) -> None:
 
 
 def suspend_while_pending(play: Play) -> None:
-    """Pending → suspended → Suspended → active → Pending, and on to Succeeded"""
+    """Pending → suspended → Suspended → active → Pending"""
     play.apply("waits-for-node.yaml")
     play.wait_for_pod("waits-for-node", "pending")
     play.patch("waits-for-node", "suspended")
@@ -31,6 +31,8 @@ def suspend_while_pending(play: Play) -> None:
 
 def interrupt_while_pending(play: Play) -> None:
     """Pending → interrupted → Interrupted → active → Pending, and on to Succeeded"""
+    play.apply("waits-for-node.yaml")
+    play.wait_for_pod("waits-for-node", "pending")
     play.patch("waits-for-node", "interrupted")
     play.expect("waits-for-node", "Interrupted", pods="none", reason="Interrupted")
     play.patch("waits-for-node", "active")
@@ -73,8 +75,13 @@ def interrupt_while_running(play: Play) -> None:
 
 def cancel_while_running(play: Play) -> None:
     """Active → canceled → Canceled, which is final"""
+    play.apply("long-running.yaml")
+    play.patch("long-running", "active")
+    play.expect("long-running", "Active", pods="running")
     play.patch("long-running", "canceled")
     play.expect("long-running", "Canceled", pods="none", reason="Canceled")
+    refusal = play.refused_patch("long-running", "active")
+    play.check("it can't be set back", "canceled" in refusal, refusal)
 
 
 def suspend_before_a_retry(play: Play) -> None:

@@ -20,8 +20,8 @@ class Stage:
 
     def __init__(self) -> None:
         self._console = Console(highlight=False, soft_wrap=True)
-        self._passed = 0
-        self._failed = 0
+        self.passed = 0
+        self.failed = 0
 
     def title(self, text: str) -> None:
         """Begin a part."""
@@ -39,14 +39,14 @@ class Stage:
     def check(self, what: str, is_met: bool, seen: str) -> None:
         """Count one check and show it."""
         if is_met:
-            self._passed += 1
+            self.passed += 1
             self._console.print(f"   [green]✓[/green] {escape(what)}")
         else:
             self.fail(f"{what}; seen: {seen}")
 
     def fail(self, what: str) -> None:
         """Count a failure and show it."""
-        self._failed += 1
+        self.failed += 1
         self._console.print(f"   [red]✗ {escape(what)}[/red]")
 
     def table(self, rows: list[list[str]]) -> None:
@@ -69,8 +69,8 @@ class Stage:
 
     def close(self, seconds: float) -> int:
         """Show the sum; return the exit code."""
-        self._console.print(f"\n{self._passed} passed, {self._failed} failed, in {seconds:.0f} s")
-        return 1 if self._failed or not self._passed else 0
+        self._console.print(f"\n{self.passed} passed, {self.failed} failed, in {seconds:.0f} s")
+        return 1 if self.failed or not self.passed else 0
 
 
 class Play:
@@ -91,6 +91,15 @@ class Play:
             f"""kubectl patch workflow {name} --type merge -p '{{"spec":{{"lifecycle":"{lifecycle}"}}}}'"""
         )
         self._stage.show(self.kubectl.set_lifecycle(name, lifecycle))
+
+    def refused_patch(self, name: str, lifecycle: str) -> str:
+        """Set the lifecycle where that is refused; return what kubectl says, "" if it was taken after all."""
+        try:
+            self.patch(name, lifecycle)
+        except KubectlError as error:
+            self._stage.show(str(error))
+            return str(error)
+        return ""
 
     def run(self, *arguments: str) -> None:
         """Run another kubectl command."""

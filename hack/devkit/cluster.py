@@ -26,6 +26,8 @@ class Cluster:
     kubectl: Path
     logs: Path
     """A folder for the logs of what runs beside it."""
+    audit_log: Path | None
+    """The API server's audit log; None if it can't be read."""
 
 
 @contextmanager
@@ -36,7 +38,7 @@ def running_cluster() -> Iterator[Cluster]:
     kubeconfig = commands.up()
     layout.logs.mkdir(parents=True, exist_ok=True)
     try:
-        yield Cluster(kubeconfig, _find_kubectl(), layout.logs)
+        yield Cluster(kubeconfig, _find_kubectl(), layout.logs, _find_audit_log())
     finally:
         if not was_there:
             commands.down(check=False)
@@ -49,3 +51,8 @@ def _find_kubectl() -> Path:
     if found is None:
         raise ClusterError("There is no kubectl on the PATH.", "Install it, and try again.")
     return Path(found)
+
+
+def _find_audit_log() -> Path | None:
+    layout = of_this_clone()
+    return layout.state / "audit.log" if commands.recorded_provider(layout) is Provider.LOCAL else None

@@ -1,0 +1,74 @@
+"""The API server's audit log: what was asked of it, by whom, and what it answered. The checkers' own witness."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+OPERATOR_AGENT: Final = "mageflow-operator"
+WRITES: Final = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+
+
+@dataclass(frozen=True)
+class Request:
+    """One answered request."""
+
+    verb: str
+    resource: str
+    subresource: str
+    namespace: str
+    name: str
+    agent: str
+    code: int
+    body: Any
+    answer: Any
+
+    @property
+    def is_write(self) -> bool:
+        """It was meant to change something."""
+        return self.verb in WRITES
+
+    @property
+    def is_operators(self) -> bool:
+        """It came from the operator itself, not from its framework's watches."""
+        return self.agent.startswith(OPERATOR_AGENT)
+
+
+class AuditLog:
+    """Reads the log; it grows while it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def requests(self, namespace: str) -> Iterator[Request]:
+        """Yield every answered request in a namespace so far, oldest first."""
+        with self._path.open() as lines:
+            for line in lines:
+                if not line.endswith("\n"):
+                    return
+                entry = json.loads(line)
+                target = entry.get("objectRef") or {}
+                if entry["stage"] == "ResponseComplete" and target.get("namespace") == namespace:
+                    yield _read(entry, target)
+
+    def operators_writes(self, namespace: str) -> list[Request]:
+        """Return what the operator wrote in a namespace, refused writes included."""
+        return [request for request in self.requests(namespace) if request.is_operators and request.is_write]
+
+
+def _read(entry: dict[str, Any], target: dict[str, Any]) -> Request:
+    answer = entry.get("responseObject") or {}
+    return Request(
+        verb=entry["verb"],
+        resource=target.get("resource", ""),
+        subresource=target.get("subresource", ""),
+        namespace=target.get("namespace", ""),
+        name=target.get("name") or (answer.get("metadata") or {}).get("name") or "",
+        agent=entry.get("userAgent") or "",
+        code=(entry.get("responseStatus") or {}).get("code", 0),
+        body=entry.get("requestObject") or {},
+        answer=answer,
+    )
