@@ -51,6 +51,9 @@ OUTPUT_LIMIT: Final = 4096
 https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
 """
 
+MAX_OUTPUT_DEPTH: Final = 100
+"""How deeply JSON may be nested; pydantic writes 255 levels, our own above it included."""
+
 POD_PATIENCE: Final = timedelta(seconds=5)
 """How long a Job may be without a pod before we ask why."""
 
@@ -114,10 +117,10 @@ def advance(
     """Decide on one task: bring its ledger entry up to date, then do what is wanted of it."""
     record, outcome = settle(task, record, runs, now)
     state = find_state(record, runs.get(record.run, NO_RUN))
+    if record.phase in ENDED:
+        return Step(record, state, clear_up(record, runs), outcome=outcome)
     discards = tuple(DeleteJob(job) for job in find_leftovers(record, runs))
     strays = _find_strays(record, runs)
-    if record.phase in ENDED:
-        return Step(record, state, discards, outcome=outcome)
     if strays and wanted is Wanted.RUN and state is not TaskPhase.RUNNING:
         state = TaskPhase.STOPPING  # what would start waits for them; a hold or a stop doesn't
     match wanted:
@@ -301,15 +304,25 @@ def backoff(times: int) -> timedelta:
 
 
 def parse_output(text: str | None) -> tuple[Any, bool]:
-    """Return what a task wrote, JSON as JSON, else as text, and whether the kubelet cut it off."""
+    """Return what a task wrote, JSON as JSON, else as text, and whether the kubelet cut it off.
+
+    What Python takes for JSON and a status can't hold stays text too: NaN and Infinity, and the deeply nested.
+    """
     if not text:
         return None, False
-    if len(text.encode()) >= OUTPUT_LIMIT:
+    if len(text.encode(errors="replace")) >= OUTPUT_LIMIT:
         return text, True
     try:
-        return json.loads(text), False
-    except ValueError:
+        value = json.loads(text)
+        json.dumps(value, allow_nan=False)
+        return (text if _depth(value) > MAX_OUTPUT_DEPTH else value), False
+    except (ValueError, RecursionError):
         return text, False
+
+
+def _depth(value: Any) -> int:
+    children: Iterable[Any] = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, children), default=0)
 
 
 def _reopen(record: TaskStatus, runs: Runs) -> TaskStatus:
@@ -341,7 +354,7 @@ def _reopen(record: TaskStatus, runs: Runs) -> TaskStatus:
 
 
 def _was_given_up_too_soon(record: TaskStatus, run: Run) -> bool:
-    if record.phase is not TaskPhase.UNSTARTED:
+    if record.phase is not TaskPhase.UNSTARTED or record.run == 0:
         return False
     slipped = any(
         pod.can_run or (pod.has_ended and not pod.is_terminating and not pod.is_disrupted) for pod in run.pods
@@ -391,6 +404,16 @@ def find_state(record: TaskStatus, run: Run) -> TaskPhase:
         return TaskPhase.STOPPING
     # Its pod is gone, and the Job controller has yet to say so; or it has yet to be made.
     return TaskPhase.RUNNING if record.phase is TaskPhase.RUNNING and not job.is_suspended else TaskPhase.PENDING
+
+
+def clear_up(record: TaskStatus, runs: Runs) -> tuple[Action, ...]:
+    """Do what is left to do for a task that will not run again: no pod of it may, and Jobs that nobody needs go."""
+    actions: list[Action] = [DeleteJob(job) for job in find_leftovers(record, runs)]
+    for run in runs.values():
+        is_stopping = run.job is not None and run.job.is_suspended
+        if not is_stopping and any(not pod.is_terminating for pod in run.live_pods):
+            actions += _kill(run)
+    return tuple(actions)
 
 
 def find_leftovers(record: TaskStatus, runs: Runs) -> list[ObservedJob]:
@@ -518,16 +541,18 @@ def _stop(record: TaskStatus, run: Run, state: TaskPhase, now: datetime) -> Step
             return _freeze(record, now)
         case TaskPhase.PENDING | TaskPhase.RUNNING:
             record = record.model_copy(update={"phase": TaskPhase.STOPPING})
-            actions: tuple[Action, ...]
-            if run.job is not None and not run.job.is_terminating and not run.job.has_ended:
-                actions = (StopJob(run.job),)
-            else:
-                actions = tuple(DeletePod(pod) for pod in run.live_pods)
-            return Step(record, TaskPhase.STOPPING, actions)
+            return Step(record, TaskPhase.STOPPING, _kill(run))
         case TaskPhase.UNSTARTED | TaskPhase.STOPPING | TaskPhase.SUCCEEDED | TaskPhase.FAILED:
             return Step(record, state)
         case _:
             assert_never(state)
+
+
+def _kill(run: Run) -> tuple[Action, ...]:
+    """Stop a run by its Job, which tells afterwards what its pod had done before; by its pod where no Job can."""
+    if run.job is not None and not run.job.is_terminating and not run.job.has_ended:
+        return (StopJob(run.job),)
+    return tuple(DeletePod(pod) for pod in run.live_pods if not pod.is_terminating)
 
 
 def _withdraw(record: TaskStatus) -> Step:
