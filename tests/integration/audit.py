@@ -1,0 +1,114 @@
+"""The API server's audit log: each request, who made it, and what came of it. A line is there before the answer is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from .control import Raw
+from .process import NAME as OPERATOR
+
+WRITES: Final = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as the API server saw it."""
+
+    user: str
+    verb: str
+    resource: str
+    """With its subresource: `jobs`, `pods/eviction`, `workflows/status`."""
+    namespace: str
+    name: str
+    code: int
+    """HTTP status of the answer."""
+    body: Raw
+    answer: Raw
+
+    @property
+    def is_write(self) -> bool:
+        return self.verb in WRITES and self.resource != "leases"
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.code < 300
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.resource} {self.name} → {self.code}"
+
+
+class AuditLog:
+    """All requests since the API server's first start."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._rest = b""
+        self._requests: list[Request] = []
+
+    def requests(self, namespace: str, user: str = OPERATOR) -> list[Request]:
+        """Return what a user asked for in a namespace, the oldest first."""
+        self._read()
+        return [request for request in self._requests if (request.namespace, request.user) == (namespace, user)]
+
+    def writes(self, namespace: str, user: str = OPERATOR) -> list[Request]:
+        """Return what a user wrote, or tried to write, in a namespace; Lease renewals don't count."""
+        return [request for request in self.requests(namespace, user) if request.is_write]
+
+    def created_jobs(self, namespace: str) -> list[str]:
+        """Return the names of the Jobs that the operator made, one for each that the API server took."""
+        return [
+            request.name
+            for request in self.writes(namespace)
+            if (request.verb, request.resource) == ("create", "jobs") and request.is_success
+        ]
+
+    async def wait_for(self, namespace: str, is_wanted: Callable[[Request], bool], *, seconds: float = 60) -> Request:
+        """Return the operator's next request like this, as soon as it is in the log: maybe before its answer is read.
+
+        "Next" is after the call. Looks every millisecond, to be there before the operator goes on.
+        """
+        self._read()
+        seen = len(self._requests)
+        deadline = asyncio.get_running_loop().time() + seconds
+        while True:
+            self._read()
+            for request in self._requests[seen:]:
+                if (request.namespace, request.user) == (namespace, OPERATOR) and is_wanted(request):
+                    return request
+            seen = len(self._requests)
+            assert asyncio.get_running_loop().time() < deadline, f"no such request in {namespace} in {seconds} s"
+            await asyncio.sleep(0.001)
+
+    def _read(self) -> None:
+        with self._path.open("rb") as log:
+            log.seek(self._offset)
+            data = log.read()
+        self._offset += len(data)
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        self._requests.extend(_parse(lines))
+
+
+def _parse(lines: list[bytes]) -> Iterator[Request]:
+    for line in lines:
+        entry = json.loads(line)
+        target = entry.get("objectRef")
+        if target is None:
+            continue
+        answer = entry.get("responseObject") or {}
+        resource = "/".join(filter(None, (target["resource"], target.get("subresource"))))
+        yield Request(
+            user=entry["user"]["username"],
+            verb=entry["verb"],
+            resource=resource,
+            namespace=target.get("namespace", ""),
+            name=target.get("name") or (answer.get("metadata") or {}).get("name", ""),
+            code=(entry.get("responseStatus") or {}).get("code", 0),
+            body=entry.get("requestObject") or {},
+            answer=answer,
+        )

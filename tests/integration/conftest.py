@@ -1,0 +1,123 @@
+"""What every test gets: the control plane, the kubelet that it plays, the operator, a namespace of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator, Generator, Iterator
+
+import pytest
+import pytest_asyncio
+
+from devkit.cluster import ROOT
+from devkit.kubectl import Kubectl
+from localcluster.controlplane import ControlPlane
+
+from .audit import AuditLog
+from .control import Api, connect, create_node
+from .history import PodHistories
+from .kubelet import Kubelet
+from .process import NAME, Operator
+from .promises import check_promises
+from .stage import Namespace
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """Etcd, API server, controller manager and scheduler, with the CRDs installed; no Node."""
+    with ControlPlane(tmp_path_factory.mktemp("control-plane")) as cluster:
+        Kubectl(cluster.kubectl, cluster.kubeconfig, "default").install(ROOT / "crds")
+        yield cluster
+
+
+@pytest_asyncio.fixture(scope="session")
+async def api(control_plane: ControlPlane) -> AsyncIterator[Api]:
+    """Requests of the user who runs the tests, with the one Node made."""
+    async with connect(control_plane.kubeconfig) as api:
+        await create_node(api)
+        yield api
+
+
+@pytest.fixture(scope="session")
+def audit(control_plane: ControlPlane) -> AuditLog:
+    return AuditLog(control_plane.audit_log)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def histories(api: Api) -> AsyncIterator[PodHistories]:
+    """What becomes of every pod, watched from before the first one is made."""
+    histories = PodHistories(api)
+    following = asyncio.create_task(histories.follow())
+    yield histories
+    following.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await following
+
+
+@pytest_asyncio.fixture(scope="session")
+async def kubelet(control_plane: ControlPlane, histories: PodHistories) -> AsyncIterator[Kubelet]:
+    async with connect(control_plane.kubeconfig_for("kubelet")) as api:
+        kubelet = Kubelet(api, histories)
+        yield kubelet
+        await kubelet.close()
+
+
+@pytest.fixture(scope="session")
+def shared_operator(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    operator = Operator(control_plane.kubeconfig_for(NAME), tmp_path_factory.mktemp("operator"))
+    yield operator
+    operator.kill()
+
+
+@pytest_asyncio.fixture
+async def operator(shared_operator: Operator, request: pytest.FixtureRequest) -> AsyncIterator[Operator]:
+    """The operator, running; one process for all tests, as long as none kills it."""
+    start = len(shared_operator.log)
+    await shared_operator.start()
+    yield shared_operator
+    shared_operator.resume()
+    log = shared_operator.log[start:]
+    request.node.add_report_section("teardown", "operator's log", log[-6000:])
+    assert "Traceback" not in log, log
+
+
+@pytest_asyncio.fixture
+async def namespace(
+    request: pytest.FixtureRequest,
+    api: Api,
+    kubelet: Kubelet,
+    operator: Operator,
+    audit: AuditLog,
+    histories: PodHistories,
+) -> AsyncIterator[Namespace]:
+    """A namespace named after the test; afterwards, what must hold after every test is checked."""
+    name = _name_for(request.node.name)
+    await _create_namespace(api, name)
+    namespace = Namespace(name, api, kubelet, operator, audit, histories)
+    yield namespace
+    check_promises(namespace)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the end of the operator's log with a test that failed."""
+    report = yield
+    operator = getattr(item, "funcargs", {}).get("shared_operator")
+    if report.failed and isinstance(operator, Operator):
+        report.sections.append(("operator's log", operator.log[-6000:]))
+    return report
+
+
+async def _create_namespace(api: Api, name: str) -> None:
+    """Create a namespace and wait for its default service account, without which it takes no pods."""
+    await api.create("/api/v1/namespaces", {"metadata": {"name": name}})
+    deadline = asyncio.get_running_loop().time() + 60
+    while await api.find(f"/api/v1/namespaces/{name}/serviceaccounts/default") is None:
+        assert asyncio.get_running_loop().time() < deadline, f"no default service account in {name}"
+        await asyncio.sleep(0.02)
+
+
+def _name_for(test: str) -> str:
+    name = re.sub(r"[^a-z0-9]+", "-", test.removeprefix("test_").lower())
+    return name[:63].strip("-")

@@ -1,0 +1,138 @@
+"""Every version of every pod that there was, as the API server had it: a watch gets each write, in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .control import Api, Raw
+
+
+def has_started(pod: Mapping[str, Any]) -> bool:
+    """Tell whether a container, init containers included, has run as far as the API server knows."""
+    status = pod.get("status") or {}
+    states = [
+        container.get("state") or {}
+        for kind in ("initContainerStatuses", "containerStatuses")
+        for container in status.get(kind) or ()
+    ]
+    return status.get("phase") == "Running" or any(
+        "running" in state or (state.get("terminated") or {}).get("startedAt") for state in states
+    )
+
+
+def has_ended(pod: Mapping[str, Any]) -> bool:
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+
+
+def is_terminating(pod: Mapping[str, Any]) -> bool:
+    return "deletionTimestamp" in pod["metadata"]
+
+
+def is_bound(pod: Mapping[str, Any]) -> bool:
+    return bool(pod["spec"].get("nodeName"))
+
+
+def can_run(pod: Mapping[str, Any]) -> bool:
+    """Tell whether a container of it runs or may yet start; one that no kubelet knows of can't once it is deleted."""
+    return not has_ended(pod) and (is_bound(pod) or not is_terminating(pod))
+
+
+@dataclass
+class PodHistory:
+    """All versions of one pod, the oldest first."""
+
+    versions: list[Raw] = field(default_factory=list)
+    is_gone: bool = False
+
+    @property
+    def latest(self) -> Raw:
+        return self.versions[-1]
+
+    @property
+    def name(self) -> str:
+        name: str = self.latest["metadata"]["name"]
+        return name
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        labels: Mapping[str, str] = self.latest["metadata"].get("labels") or {}
+        return labels
+
+    @property
+    def ever_started(self) -> bool:
+        return any(has_started(version) for version in self.versions)
+
+    @property
+    def was_deleted(self) -> bool:
+        return self.is_gone or is_terminating(self.latest)
+
+    @property
+    def had_started_when_deleted(self) -> bool:
+        """A container had started, and not all had ended, at the moment somebody asked for the pod's deletion."""
+        before = [version for version in self.versions if not is_terminating(version)]
+        return self.was_deleted and bool(before) and has_started(before[-1]) and not has_ended(before[-1])
+
+
+class PodHistories:
+    """Watches all pods for as long as `follow` runs."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._by_uid: dict[str, PodHistory] = {}
+        self._listeners: list[Callable[[Raw], None]] = []
+
+    def listen(self, listener: Callable[[Raw], None]) -> None:
+        """Have a function called with each new version of a pod that is still there."""
+        self._listeners.append(listener)
+
+    def of_namespace(self, namespace: str) -> list[PodHistory]:
+        """Return the pods that a namespace has had, the oldest first."""
+        return [history for history in self._by_uid.values() if history.latest["metadata"]["namespace"] == namespace]
+
+    async def follow(self) -> None:
+        """Watch until canceled; a watch that breaks off is taken up where it was."""
+        version = (await self._api.get("/api/v1/pods", limit="1"))["metadata"]["resourceVersion"]
+        while True:
+            try:
+                async for event in self._api.watch("/api/v1/pods", version):
+                    version = event["object"]["metadata"]["resourceVersion"]
+                    if event["type"] != "BOOKMARK":
+                        self._take_in(event["type"], event["object"])
+            except OSError:  # the API server was restarted; aiohttp's connection errors are OSErrors
+                await asyncio.sleep(0.05)
+
+    def _take_in(self, type_: str, pod: Raw) -> None:
+        history = self._by_uid.setdefault(pod["metadata"]["uid"], PodHistory())
+        history.versions.append(pod)
+        if type_ == "DELETED":
+            history.is_gone = True
+            return
+        for listener in self._listeners:
+            listener(pod)
+
+
+def count_running_at_once(histories: Iterable[PodHistory]) -> int:
+    """Return the largest number of these pods whose containers ran at the same time."""
+    # Resource versions order the events of all pods; a pod runs from its first started version to its end.
+    changes: list[tuple[int, int]] = []
+    for history in histories:
+        versions = history.versions
+        first = next((version for version in versions if has_started(version)), None)
+        if first is None:
+            continue
+        changes.append((_version_of(first), 1))
+        last = next((version for version in versions if has_ended(version)), None)
+        if last is not None or history.is_gone:
+            changes.append((_version_of(last or history.latest), -1))
+    most = now = 0
+    for _, change in sorted(changes):
+        now += change
+        most = max(most, now)
+    return most
+
+
+def _version_of(pod: Raw) -> int:
+    return int(pod["metadata"]["resourceVersion"])

@@ -1,0 +1,207 @@
+"""A namespace of one test, and the Workflows in it. Waits have deadlines, and on failure tell all there is to know."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import yaml
+
+from .audit import AuditLog, Request
+from .control import Api, Raw, RequestError, condition
+from .history import PodHistories, PodHistory, can_run, is_terminating
+from .kubelet import Kubelet, is_accepted
+from .process import Operator
+
+PATIENCE: Final = 60.0
+"""Seconds that a wait may take. Nothing here takes nearly as long; a slow machine may be ten times slower."""
+
+QUIET: Final = 2.0
+"""Seconds without a write after which the operator is said to write no more."""
+
+T = TypeVar("T")
+
+INTERVAL: Final = 0.03
+
+CONTAINER: Final[Raw] = {"name": "main", "image": "busybox:1.36"}
+TEMPLATE: Final[Raw] = {"spec": {"containers": [CONTAINER]}}
+WITH_INIT: Final[Raw] = {"spec": {"initContainers": [{"name": "prepare", "image": "busybox:1.36"}], **TEMPLATE["spec"]}}
+NOWHERE: Final[Raw] = {"spec": {"nodeSelector": {"disk": "none-such"}, **TEMPLATE["spec"]}}
+"""A pod that no node takes."""
+
+
+class Unmet(Exception):  # noqa: N818 - a wait that ended without what it waited for
+    """What was waited for didn't come; the message has the resource, its Jobs, pods and events."""
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """What a test has to itself, and what it shares with all others."""
+
+    name: str
+    api: Api
+    kubelet: Kubelet
+    operator: Operator
+    audit: AuditLog
+    histories: PodHistories
+
+    async def create(self, name: str = "work", lifecycle: str | None = None, **spec: Any) -> Workflow:
+        """Create a Workflow of one busybox container; `spec` overrides and adds."""
+        body: Raw = {
+            "apiVersion": "mageflow.io/v1",
+            "kind": "Workflow",
+            "metadata": {"name": name},
+            "spec": {"template": TEMPLATE, **({} if lifecycle is None else {"lifecycle": lifecycle}), **spec},
+        }
+        await self.api.create(f"/apis/mageflow.io/v1/namespaces/{self.name}/workflows", body)
+        return Workflow(self, name)
+
+    async def create_running(self, name: str = "work", **spec: Any) -> tuple[Workflow, Raw]:
+        """Create a Workflow, have its pod started, and wait until it is Active."""
+        workflow = await self.create(name, **spec)
+        pod = await workflow.wait_for_pod()
+        await self.kubelet.start(pod)
+        await workflow.wait_for("Active", ready="Running")
+        return workflow, pod
+
+    @property
+    def pods(self) -> list[PodHistory]:
+        """All pods that there ever were in it, the oldest first."""
+        return self.histories.of_namespace(self.name)
+
+    def writes(self) -> list[Request]:
+        """What the operator has written to it, or tried to."""
+        return self.audit.writes(self.name)
+
+    async def wait_until_quiet(self) -> None:
+        """Wait until the operator writes nothing for a while; fail if it never stops."""
+        deadline = _now() + PATIENCE
+        seen = len(self.writes())
+        while True:
+            await asyncio.sleep(QUIET)
+            writes = self.writes()
+            if len(writes) == seen:
+                return
+            if _now() > deadline:
+                raise Unmet("the operator never stops to write:\n" + "\n".join(str(write) for write in writes[-20:]))
+            seen = len(writes)
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A Workflow that a test plays with."""
+
+    namespace: Namespace
+    name: str
+
+    @property
+    def path(self) -> str:
+        return f"/apis/mageflow.io/v1/namespaces/{self.namespace.name}/workflows/{self.name}"
+
+    # ── what users do ──
+
+    async def set_lifecycle(self, lifecycle: str) -> Raw:
+        """Do what `kubectl patch` of the README does."""
+        return await self.patch({"lifecycle": lifecycle})
+
+    async def patch(self, spec: Raw) -> Raw:
+        return await self.namespace.api.patch(self.path, {"spec": spec})
+
+    async def delete(self, policy: str = "Background") -> None:
+        await self.namespace.api.delete(self.path, propagationPolicy=policy)
+
+    # ── what there is ──
+
+    async def read(self) -> Raw:
+        return await self.namespace.api.get(self.path)
+
+    async def status(self) -> Raw:
+        return (await self.read()).get("status") or {}
+
+    async def jobs(self) -> list[Raw]:
+        return await self._children("/apis/batch/v1", "jobs")
+
+    async def pods(self) -> list[Raw]:
+        return await self._children("/api/v1", "pods")
+
+    async def live_pods(self) -> list[Raw]:
+        """The pods whose containers run or may yet start."""
+        return [pod for pod in await self.pods() if can_run(pod)]
+
+    async def events(self) -> list[Raw]:
+        """The Events that the operator made on it."""
+        items = await self.namespace.api.list(f"/api/v1/namespaces/{self.namespace.name}/events")
+        return [
+            event
+            for event in items
+            if (event["involvedObject"].get("kind"), event["involvedObject"].get("name")) == ("Workflow", self.name)
+        ]
+
+    # ── what is waited for ──
+
+    async def wait_for(self, phase: str, *, ready: str | None = None, run: int | None = None) -> Raw:
+        """Wait for a phase, and if given for the reason of Ready and the number of the run; return the status.
+
+        It must speak of the present spec, by its observedGeneration: so no wait after a patch is met by what was.
+        """
+
+        async def is_met() -> Raw | None:
+            resource = await self.read()
+            status: Raw = resource.get("status") or {}
+            task = (status.get("tasks") or [{}])[0]
+            is_so = (
+                status.get("observedGeneration") == resource["metadata"]["generation"]
+                and status.get("phase") == phase
+                and (ready is None or condition(status, "Ready").get("reason") == ready)
+                and (run is None or task.get("run") == run)
+            )
+            return status if is_so else None
+
+        what = ", ".join(filter(None, (phase, ready, f"run {run}" if run is not None else None)))
+        return await self.wait_until(f"{self.name} is {what}", is_met)
+
+    async def wait_for_pod(self, run: int | None = None) -> Raw:
+        """Wait for a pod that the kubelet has accepted and that has not been told to go; return it."""
+
+        async def is_met() -> Raw | None:
+            for pod in await self.live_pods():
+                is_wanted = run is None or pod["metadata"]["labels"]["mageflow.io/run"] == str(run)
+                if is_wanted and is_accepted(pod) and not is_terminating(pod):
+                    return pod
+            return None
+
+        return await self.wait_until(f"{self.name} has a pod on the node", is_met)
+
+    async def wait_until(self, what: str, is_met: Callable[[], Awaitable[T | None]]) -> T:
+        """Wait until something comes true; return what it returned."""
+        deadline = _now() + PATIENCE
+        while not (answer := await is_met()):
+            if _now() > deadline:
+                raise Unmet(f"after {PATIENCE:.0f} s it is still not so that {what}\n{await self.describe()}")
+            await asyncio.sleep(INTERVAL)
+        return answer
+
+    async def describe(self) -> str:
+        """Return the resource, its Jobs, pods and events, and the operator's last requests."""
+        try:
+            things: Iterable[Raw] = (await self.read(), *await self.jobs(), *await self.pods(), *await self.events())
+        except RequestError as error:
+            things = ({"error": str(error)},)
+        parts = [yaml.safe_dump(_without_noise(thing), sort_keys=False) for thing in things]
+        parts.append("\n".join(str(request) for request in self.namespace.audit.requests(self.namespace.name)[-20:]))
+        return "---\n".join(parts)
+
+    async def _children(self, prefix: str, plural: str) -> list[Raw]:
+        path = f"{prefix}/namespaces/{self.namespace.name}/{plural}"
+        return await self.namespace.api.list(path, f"mageflow.io/name={self.name}")
+
+
+def _without_noise(thing: Raw) -> Raw:
+    metadata = {key: value for key, value in thing.get("metadata", {}).items() if key != "managedFields"}
+    return {**thing, "metadata": metadata}
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
