@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterator
 
 import pytest
@@ -46,7 +47,8 @@ def operator(cluster: Cluster) -> Iterator[OperatorProcess]:
 @pytest.fixture
 def kubectl(request: pytest.FixtureRequest, cluster: Cluster, operator: OperatorProcess) -> Iterator[Kubectl]:
     """kubectl in a namespace of the test's own."""
-    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:50].rstrip("-")
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
+    name = f"{words[:40].rstrip('-')}-{zlib.crc32(words.encode()):08x}"
     kubectl = Kubectl(cluster.kubectl, cluster.kubeconfig, name)
     kubectl.run("create", "namespace", name)
     yield kubectl
