@@ -5,6 +5,6 @@ queue.py      one key per resource, a limit on workers, back-off, delayed re-che
 reconcile.py  one resource: snapshot from the caches → decide → act
 act.py        actions, the status write and events as API requests with preconditions
 observe.py    API objects → the few facts that the core reads
-client.py     one HTTP session for kopf and for us
+client.py     the requests: credentials, errors, kopf's session
 health.py     whether watches and queue move
 """

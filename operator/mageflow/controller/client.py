@@ -1,4 +1,4 @@
-"""One HTTP session for all requests, kopf's watches included: credentials, preconditions, errors, watch times."""
+"""All requests to the API server, kopf's watches included: credentials, errors, and when each watch was made."""
 
 from __future__ import annotations
 
@@ -56,6 +56,7 @@ class Client:
         configuration.client_session_kwargs = {"middlewares": (self._authenticate, self._note_watches)}
         configuration.connection_pool_maxsize = 0  # watches hold theirs for ever; no limit
         self._api = ApiClient(configuration)
+        self._lent = ApiClient(configuration)
         self.watched_at: dict[str, float] = {}
         """When each watch was last established, by path, on the monotonic clock."""
 
@@ -64,6 +65,7 @@ class Client:
 
     async def __aexit__(self, *_: object) -> None:
         await self._api.close()
+        await self._lent.close()
 
     @property
     def server(self) -> str:
@@ -71,10 +73,10 @@ class Client:
         host: str = self._configuration.host
         return host
 
-    async def open_session(self) -> aiohttp.ClientSession:
-        """Return the session, opened by a first request that also tells whether the API server answers."""
-        await self.request("GET", "/version")
-        session = self._api.rest_client.pool_manager
+    async def lend_session(self) -> aiohttp.ClientSession:
+        """Return a session for kopf, which closes it when it ends: our own must outlive the last reconcile."""
+        await self._lent.rest_client.request("GET", f"{self.server}/version")
+        session = self._lent.rest_client.pool_manager
         assert session is not None, "the first request opens it"  # noqa: S101
         return session
 

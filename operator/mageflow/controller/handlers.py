@@ -54,8 +54,8 @@ class Handlers:
         return registry
 
     async def log_in(self, **_: Any) -> kopf.AiohttpSession:
-        """Lend our own session to kopf."""
-        return kopf.AiohttpSession(server=self._client.server, aiohttp_session=await self._client.open_session())
+        """Lend kopf a session with our credentials."""
+        return kopf.AiohttpSession(server=self._client.server, aiohttp_session=await self._client.lend_session())
 
     async def probe(self, **_: Any) -> str:
         """Answer /healthz."""

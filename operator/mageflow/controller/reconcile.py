@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from mageflow.api import TaskPhase
 from mageflow.controller.act import Actor, read_children
 from mageflow.controller.caches import Caches
-from mageflow.controller.client import Client
+from mageflow.controller.client import ApiError, Client
+from mageflow.controller.queue import RetryError
 from mageflow.controller.settings import Settings
 from mageflow.core.decision import Decision
 from mageflow.core.jobs import LABEL_UID
@@ -36,7 +37,7 @@ class Reconciler:
     async def reconcile(self, uid: str) -> float | None:
         """Bring a resource to what its spec says; return after how many seconds to look again, None: at news only.
 
-        Raises RetryError if it was changed meanwhile, ApiError if the API server fails: both want it soon again.
+        Raises RetryError if it was changed meanwhile or the API server failed: it is wanted soon again.
         """
         observed = self._caches.observe(uid)
         if observed is None:
@@ -50,7 +51,11 @@ class Reconciler:
             return patience
         now = datetime.now(UTC).replace(microsecond=0)
         decision = decide_workflow(observed, now)
-        await self._act(observed, decision)
+        try:
+            await self._act(observed, decision)
+        except ApiError as error:
+            logger.warning("%s/%s: %s; it is tried again", observed.namespace, observed.name, error)
+            raise RetryError(str(error)) from error
         return _soonest(self._until(decision), self._patience(self._caches.observe(uid)))
 
     async def _act(self, observed: ObservedWorkflow, decision: Decision) -> None:

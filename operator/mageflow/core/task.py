@@ -304,9 +304,9 @@ def backoff(times: int) -> timedelta:
 
 
 def parse_output(text: str | None) -> tuple[Any, bool]:
-    """Return what a task wrote, JSON as JSON, else as text, and whether the kubelet cut it off.
+    """Return what a task wrote, and whether the kubelet cut it off.
 
-    What Python takes for JSON and a status can't hold stays text too: NaN and Infinity, and the deeply nested.
+    JSON stays JSON; else it is text, without the newlines at its end, as in a shell's `$(…)`. What Python takes for JSON and a status can't hold stays text too: NaN and Infinity, and the deeply nested.
     """
     if not text:
         return None, False
@@ -317,7 +317,7 @@ def parse_output(text: str | None) -> tuple[Any, bool]:
         json.dumps(value, allow_nan=False)
         return (text if _depth(value) > MAX_OUTPUT_DEPTH else value), False
     except (ValueError, RecursionError):
-        return text, False
+        return text.rstrip("\n"), False
 
 
 def _depth(value: Any) -> int:
