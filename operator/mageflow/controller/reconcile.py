@@ -39,6 +39,13 @@ class Reconciler:
 
         Raises RetryError if it was changed meanwhile or the API server failed: it is wanted soon again.
         """
+        try:
+            return await self._reconcile(uid)
+        except ApiError as error:
+            logger.warning("%s: %s; it is tried again", uid, error)
+            raise RetryError(str(error)) from error
+
+    async def _reconcile(self, uid: str) -> float | None:
         observed = self._caches.observe(uid)
         if observed is None:
             self._heard_at.pop(uid, None)
@@ -51,11 +58,7 @@ class Reconciler:
             return patience
         now = datetime.now(UTC).replace(microsecond=0)
         decision = decide_workflow(observed, now)
-        try:
-            await self._act(observed, decision)
-        except ApiError as error:
-            logger.warning("%s/%s: %s; it is tried again", observed.namespace, observed.name, error)
-            raise RetryError(str(error)) from error
+        await self._act(observed, decision)
         return _soonest(self._until(decision), self._patience(self._caches.observe(uid)))
 
     async def _act(self, observed: ObservedWorkflow, decision: Decision) -> None:
