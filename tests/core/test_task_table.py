@@ -1,4 +1,4 @@
-"""Every cell of DESIGN section 4's table: what is wanted of a task × the state that it is in."""
+"""Every cell of DESIGN section 4's table: what is wanted of a task x the state that it is in."""
 
 from __future__ import annotations
 

@@ -98,7 +98,10 @@ def labels_of(owner: Owner, task: str, run: int) -> dict[str, str]:
 
 def input_problem(task: Task) -> str | None:
     """Return why the input can't be given to a container, naming the field; None if it can."""
-    size = len(_as_json(task.input).encode())
+    try:
+        size = len(_as_json(task.input).encode())
+    except RecursionError:
+        return "input: it is nested too deeply"
     if size <= MAX_INPUT:
         return None
     return (
@@ -171,17 +174,17 @@ def _build_template(
     metadata["labels"] = {**(metadata.get("labels") or {}), **labels}
     if annotations:
         metadata["annotations"] = {**(metadata.get("annotations") or {}), **annotations}
-    spec = template["spec"]
+    spec = template.setdefault("spec", {})
     spec["restartPolicy"] = "Never"
     deadlines = [
         seconds for seconds in (spec.get("activeDeadlineSeconds"), task.timeout_seconds) if seconds is not None
     ]
     if deadlines:
         spec["activeDeadlineSeconds"] = min(deadlines)
-    for container in (*(spec.get("initContainers") or ()), *spec["containers"]):
+    for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
         own = container.get("env") or []
         taken = {variable["name"] for variable in own}
-        ours = [{"name": name, "value": value} for name, value in environment.items() if name not in taken]
+        ours = [{"name": name, "value": _escape(value)} for name, value in environment.items() if name not in taken]
         container["env"] = [*ours, *own]
     return template
 
@@ -199,6 +202,14 @@ def _environment(owner: Owner, task: Task, run: int, *, was_interrupted: bool) -
         "MAGEFLOW_INPUT": _as_json(task.input),
         "MAGEFLOW_RESUMED": "true" if was_interrupted else "false",
     }
+
+
+def _escape(value: str) -> str:
+    """Return a variable's value so that the container sees it as it is: the kubelet expands `$(NAME)` and `$$`.
+
+    https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/
+    """
+    return value.replace("$", "$$")
 
 
 def _as_json(value: Any) -> str:

@@ -306,7 +306,8 @@ def backoff(times: int) -> timedelta:
 def parse_output(text: str | None) -> tuple[Any, bool]:
     """Return what a task wrote, and whether the kubelet cut it off.
 
-    JSON stays JSON; else it is text, without the newlines at its end, as in a shell's `$(…)`. What Python takes for JSON and a status can't hold stays text too: NaN and Infinity, and the deeply nested.
+    JSON stays JSON; else it is text, without the newlines at its end, as in a shell's `$(…)`. So is what Python takes
+    for JSON and a status can't hold: NaN and Infinity, and the deeply nested.
     """
     if not text:
         return None, False
@@ -315,9 +316,10 @@ def parse_output(text: str | None) -> tuple[Any, bool]:
     try:
         value = json.loads(text)
         json.dumps(value, allow_nan=False)
-        return (text if _depth(value) > MAX_OUTPUT_DEPTH else value), False
+        is_json = _depth(value) <= MAX_OUTPUT_DEPTH
     except (ValueError, RecursionError):
-        return text.rstrip("\n"), False
+        is_json = False
+    return (value if is_json else text.rstrip("\n")), False
 
 
 def _depth(value: Any) -> int:

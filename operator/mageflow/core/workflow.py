@@ -16,11 +16,11 @@ from mageflow.api import (
 )
 from mageflow.core import reasons
 from mageflow.core.conditions import Readiness, build_conditions, find_condition
-from mageflow.core.decision import NOTHING, CreateJob, Decision, DeleteJob, Event
+from mageflow.core.decision import NOTHING, CreateJob, Decision, Event
 from mageflow.core.jobs import MAIN_TASK, Owner, Task, input_problem
 from mageflow.core.lifecycle import ENDED_PHASES, HELD_PHASES, find_phase, strongest, wanted_by
 from mageflow.core.observed import ObservedWorkflow, Refusal, Run, Waiting
-from mageflow.core.task import Step, advance, find_leftovers, parse_output
+from mageflow.core.task import Step, advance, clear_up, parse_output
 
 NODE_PATIENCE: Final = timedelta(seconds=60)
 """How long after its grace period a deleted pod may still be there before its node is said not to answer."""
@@ -33,8 +33,7 @@ def decide_workflow(observed: ObservedWorkflow, now: datetime) -> Decision:
     old, spec = observed.status, observed.spec
     record = next((record for record in old.tasks if record.name == MAIN_TASK), TaskStatus(name=MAIN_TASK))
     if old.phase in ENDED_PHASES:
-        leftovers = find_leftovers(record, observed.runs_of(MAIN_TASK))
-        return Decision(status=_acknowledge(observed), actions=tuple(DeleteJob(job) for job in leftovers))
+        return Decision(status=_acknowledge(observed), actions=clear_up(record, observed.runs_of(MAIN_TASK)))
     if spec is None:
         return Decision(status=_report_problem(observed, now))
     task = task_of(spec)
@@ -195,11 +194,12 @@ def _find_progress(step: Step, run: Run, refusal: Refusal | None) -> Readiness:
         return Readiness(True, reasons.RUNNING, f"run {record.run} is running")
     if state is TaskPhase.STOPPING:
         return Readiness(False, reasons.PENDING, "an earlier run is still stopping")
-    if refusal is not None and state in (TaskPhase.UNSTARTED, TaskPhase.RECORDED):
+    is_refused = state in (TaskPhase.UNSTARTED, TaskPhase.RECORDED)
+    if refusal is not None and (is_refused or (refusal.is_final and state is TaskPhase.BACKING_OFF)):
         return Readiness(False, refusal.reason, refusal.message, is_stalled=refusal.is_final)
     if state is TaskPhase.BACKING_OFF:
         when = f" at {record.retry_at:%H:%M:%S} UTC" if record.retry_at is not None else ""
-        what = f"run {record.run} ended ({record.reason}: {record.message}); the next starts{when}"
+        what = f"run {record.run} ended ({_why(record)}); the next starts{when}"
         return Readiness(False, reasons.BACKING_OFF, what)
     waiting = _find_waiting(run)
     if waiting is not None:
@@ -235,7 +235,13 @@ def _describe_stopping(run: Run) -> str:
 
 
 def _describe_failure(record: TaskStatus) -> str:
-    return f"run {record.run} failed and no retries are left: {record.reason}: {record.message}"
+    if record.reason == reasons.TOO_MANY_DISRUPTIONS:
+        return f"{record.disruptions} runs in a row were disrupted; the last one, {record.run}: {record.message}"
+    return f"run {record.run} failed and no retries are left: {_why(record)}"
+
+
+def _why(record: TaskStatus) -> str:
+    return f"{record.reason}: {record.message}" if record.message else f"{record.reason}"
 
 
 def _keep_message(readiness: Readiness, old: WorkflowStatus) -> Readiness:

@@ -1,0 +1,226 @@
+"""How the end of a run is read from its Job and pod: DESIGN section 3, and the ledger's marks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from mageflow.api import TaskPhase, TaskStatus
+from mageflow.core.observed import NO_RUN, ObservedPod, Run
+from mageflow.core.task import Ending, find_outcome
+
+from .builders import (
+    complete_job,
+    disrupted_job,
+    entry,
+    evicted,
+    failed_job,
+    failed_pod,
+    init_pod,
+    job,
+    pending_pod,
+    refused_pod,
+    running_pod,
+    succeeded_pod,
+    suspended_job,
+    terminating,
+    unscheduled_pod,
+)
+
+RECORDED = entry(TaskPhase.RECORDED)
+PENDING = entry(TaskPhase.PENDING)
+RUNNING = entry(TaskPhase.RUNNING)
+HOLDING = entry(TaskPhase.STOPPING, holding=1)
+"""A suspend has caught it before it started."""
+STOPPING = entry(TaskPhase.STOPPING)
+"""An interrupt stops it."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A run as the cluster has it, and how it ended: None, not yet."""
+
+    situation: str
+    record: TaskStatus
+    run: Run
+    ending: Ending | None
+    reason: str | None = None
+
+
+UNTOUCHED = [
+    Case("the pod waits", PENDING, Run(job(), (pending_pod(),)), None),
+    Case("an init container runs", RUNNING, Run(job(), (init_pod(),)), None),
+    Case("the pod runs", RUNNING, Run(job(), (running_pod(),)), None),
+    Case("the Job has no pod yet", PENDING, Run(job()), None),
+    Case("the Job was never seen", RECORDED, NO_RUN, None),
+    Case("the pod succeeded, the Job controller hasn't seen it yet",
+         RUNNING, Run(job(), (succeeded_pod(),)), Ending.SUCCEEDED),
+    Case("the pod succeeded and is gone", RUNNING, Run(complete_job()), Ending.SUCCEEDED),
+    Case("the pod succeeded while the operator was down, and is gone",
+         RECORDED, Run(complete_job()), Ending.SUCCEEDED),
+    Case("a container failed", RUNNING, Run(job(), (failed_pod(),)), Ending.FAILED, "NonZeroExitCode"),
+    Case("the pod failed and is gone", RUNNING, Run(failed_job()), Ending.FAILED, "PodFailed"),
+    Case("the pod took longer than allowed",
+         RUNNING, Run(failed_job(), (failed_pod(reason="DeadlineExceeded", exit_code=137),)),
+         Ending.FAILED, "DeadlineExceeded"),
+    Case("the pod took longer than allowed to start",
+         PENDING, Run(failed_job(), (refused_pod(reason="DeadlineExceeded"),)), Ending.FAILED, "DeadlineExceeded"),
+]  # fmt: skip
+
+HELD = [
+    Case("evicted, the pod is still there", HOLDING, Run(job(), (evicted(pending_pod()),)), None),
+    Case("evicted, the kubelet reports a start after all", HOLDING, Run(job(), (evicted(running_pod()),)), None),
+    Case("evicted before a node took it: it counts as gone at once",
+         HOLDING, Run(job(), (evicted(unscheduled_pod()),)), Ending.HELD),
+    Case("evicted, it exits 0 on SIGTERM", HOLDING, Run(job(), (evicted(succeeded_pod()),)), Ending.HELD),
+    Case("evicted, it exits 0 on SIGTERM and the Job is complete",
+         HOLDING, Run(complete_job(), (evicted(succeeded_pod()),)), Ending.HELD),
+    Case("evicted, it exits 143 on SIGTERM",
+         HOLDING, Run(disrupted_job(), (evicted(failed_pod(exit_code=143)),)), Ending.HELD),
+    Case("evicted, the pod is gone", HOLDING, Run(disrupted_job()), Ending.HELD),
+    Case("evicted, the pod is gone and the Job is complete", HOLDING, Run(complete_job()), Ending.HELD),
+    Case("evicted, the pod is gone, the Job controller hasn't seen it yet", HOLDING, Run(job()), None),
+    Case("evicted, pod and Job are gone", HOLDING, NO_RUN, Ending.HELD),
+    Case("its Job, without a pod, is being deleted", HOLDING, Run(job(is_terminating=True)), None),
+    Case("the eviction came too late: it succeeded", HOLDING, Run(job(), (succeeded_pod(),)), Ending.SUCCEEDED),
+    Case("the eviction came too late: it failed", HOLDING, Run(job(), (failed_pod(),)), Ending.FAILED,
+         "NonZeroExitCode"),
+    Case("it slipped through HoldJob and succeeded", PENDING, Run(pods=(succeeded_pod(),)), Ending.SUCCEEDED),
+    Case("it slipped through HoldJob and failed",
+         PENDING, Run(pods=(failed_pod(),)), Ending.FAILED, "NonZeroExitCode"),
+    Case("it slipped through HoldJob, was evicted and is gone", HOLDING, NO_RUN, Ending.HELD),
+    Case("it slipped through HoldJob and the kubelet refused it",
+         PENDING, Run(pods=(refused_pod(),)), Ending.DISRUPTED, "OutOfcpu"),
+]  # fmt: skip
+
+INTERRUPTED = [
+    Case("the pod is still there", STOPPING, Run(suspended_job(), (terminating(running_pod()),)), None),
+    Case("the pod exits 0 on SIGTERM, the Job controller is on its way",
+         STOPPING, Run(job(is_suspended=True), (terminating(succeeded_pod()),)), None),
+    Case("the pod exits 0 on SIGTERM", STOPPING, Run(suspended_job(), (terminating(succeeded_pod()),)),
+         Ending.INTERRUPTED),
+    Case("the pod exits 143 on SIGTERM", STOPPING, Run(suspended_job(), (terminating(failed_pod(exit_code=143)),)),
+         Ending.INTERRUPTED),
+    Case("the pod is gone", STOPPING, Run(suspended_job()), Ending.INTERRUPTED),
+    Case("the pod is gone, the suspension isn't in force yet", STOPPING, Run(job(is_suspended=True)), None),
+    Case("the pod, never on a node, is terminating", STOPPING, Run(suspended_job(), (terminating(unscheduled_pod()),)),
+         Ending.INTERRUPTED),
+    Case("the pod had succeeded before, and is there",
+         STOPPING, Run(suspended_job(), (succeeded_pod(),)), Ending.SUCCEEDED),
+    Case("the pod had succeeded before, and the Job counts it",
+         STOPPING, Run(complete_job(is_suspended=True), (terminating(succeeded_pod()),)), Ending.SUCCEEDED),
+    Case("the pod had succeeded before, and is gone",
+         STOPPING, Run(complete_job(is_suspended=True)), Ending.SUCCEEDED),
+    Case("the pod had succeeded before, and somebody deletes the Job",
+         STOPPING, Run(complete_job(is_suspended=True, is_terminating=True), (terminating(succeeded_pod()),)),
+         Ending.SUCCEEDED),
+    Case("the pod had failed before", STOPPING, Run(suspended_job(), (failed_pod(),)), Ending.FAILED,
+         "NonZeroExitCode"),
+    Case("the pod had failed before, and the Job counts it",
+         STOPPING, Run(failed_job(is_suspended=True), (terminating(failed_pod()),)), Ending.FAILED, "NonZeroExitCode"),
+    Case("somebody deletes the Job meanwhile, the pod is still there",
+         STOPPING, Run(job(is_terminating=True), (terminating(running_pod()),)), None),
+    Case("somebody deletes the Job meanwhile", STOPPING, Run(job(is_terminating=True)), None),
+    Case("somebody deleted the Job meanwhile", STOPPING, NO_RUN, Ending.INTERRUPTED),
+    Case("a pod without a Job, deleted, exits 0 on SIGTERM",
+         STOPPING, Run(pods=(terminating(succeeded_pod()),)), Ending.INTERRUPTED),
+]  # fmt: skip
+
+SOMEBODY_ELSE = [
+    Case("a drain evicts it", RUNNING, Run(job(), (evicted(running_pod()),)), None),
+    Case("a drain evicted it, it exited 0", RUNNING, Run(job(), (evicted(succeeded_pod()),)), Ending.DISRUPTED,
+         "Disrupted"),
+    Case("a drain evicted it, it exited 143",
+         RUNNING, Run(disrupted_job(), (evicted(failed_pod(exit_code=143)),)), Ending.DISRUPTED, "Disrupted"),
+    Case("a drain evicted it and it is gone", RUNNING, Run(disrupted_job()), Ending.DISRUPTED, "Disrupted"),
+    Case("a drain evicted it before it started", PENDING, Run(job(), (evicted(unscheduled_pod()),)), Ending.DISRUPTED,
+         "Disrupted"),
+    Case("a drain tried to evict it, the pod runs on", RUNNING, Run(job(), (running_pod(is_disrupted=True),)), None),
+    Case("a drain tried to evict it, and it succeeded",
+         RUNNING, Run(job(), (succeeded_pod(is_disrupted=True),)), Ending.SUCCEEDED),
+    Case("its node was short of memory",
+         RUNNING, Run(disrupted_job(), (failed_pod(is_disrupted=True, reason="Evicted", exit_code=137),)),
+         Ending.DISRUPTED, "Disrupted"),
+    Case("its node was short of disk, and nothing says disruption but the reason",
+         RUNNING, Run(failed_job(), (failed_pod(reason="Evicted", exit_code=137),)), Ending.DISRUPTED, "Evicted"),
+    Case("the kubelet refused it before a container started",
+         PENDING, Run(failed_job(), (refused_pod(),)), Ending.DISRUPTED, "OutOfcpu"),
+    Case("it was deleted by hand before it started", PENDING, Run(failed_job()), Ending.DISRUPTED, "Disrupted"),
+    Case("it is deleted by hand while it runs", RUNNING, Run(job(), (terminating(running_pod()),)), None),
+    Case("it was deleted by hand while it ran, and exited 143",
+         RUNNING, Run(failed_job(), (terminating(failed_pod(exit_code=143)),)), Ending.FAILED, "NonZeroExitCode"),
+    Case("the Job was deleted by hand before it had a pod", PENDING, NO_RUN, Ending.LOST),
+    Case("the Job was deleted by hand while it ran", RUNNING, NO_RUN, Ending.LOST),
+    Case("the Job was deleted by hand, the pod is still there",
+         RUNNING, Run(pods=(terminating(running_pod()),)), None),
+    Case("the Job was deleted by hand, the pod exits 0 on SIGTERM",
+         RUNNING, Run(pods=(terminating(succeeded_pod()),)), Ending.LOST),
+    Case("the Job is being deleted in the foreground, the pod exits 0 on SIGTERM",
+         RUNNING, Run(job(is_terminating=True), (terminating(succeeded_pod()),)), Ending.LOST),
+    Case("the Job is being deleted in the foreground, the pod exits 143 on SIGTERM",
+         RUNNING, Run(job(is_terminating=True), (terminating(failed_pod(exit_code=143)),)), Ending.LOST),
+    Case("the complete Job is being deleted, the pod was seen last as it ran",
+         RUNNING, Run(complete_job(is_terminating=True)), Ending.SUCCEEDED),
+    Case("somebody suspends the Job", PENDING, Run(suspended_job()), None),
+    Case("a second pod of the run is still there",
+         RUNNING, Run(job(), (succeeded_pod(), running_pod(uid="pod-2"))), None),
+    Case("of two pods one succeeded", RUNNING, Run(job(), (failed_pod(), succeeded_pod(uid="pod-2"))),
+         Ending.SUCCEEDED),
+    Case("of two pods one was evicted and one failed by itself",
+         RUNNING, Run(job(), (evicted(failed_pod()), failed_pod(uid="pod-2"))), Ending.FAILED, "NonZeroExitCode"),
+]  # fmt: skip
+
+GROUPS = {
+    "nobody stops it": UNTOUCHED,
+    "a suspend holds it": HELD,
+    "an interrupt stops it": INTERRUPTED,
+    "somebody else meddles": SOMEBODY_ELSE,
+}
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, id=f"{who}: {case.situation}") for who, cases in GROUPS.items() for case in cases],
+)
+def test_end_of_a_run_is_read_when(case: Case) -> None:
+    outcome = find_outcome(case.record, case.run)
+
+    assert (None if outcome is None else outcome.ending) is case.ending
+    assert (None if outcome is None else outcome.reason) == case.reason
+
+
+def test_each_ending_is_read_in_some_case() -> None:
+    assert {case.ending for cases in GROUPS.values() for case in cases} == {None, *Ending}
+
+
+def test_no_end_is_read_when_a_pod_can_still_run() -> None:
+    for cases in GROUPS.values():
+        for case in cases:
+            run = Run(case.run.job, (*case.run.pods, pending_pod(uid="another")))
+            assert find_outcome(case.record, run) is None
+
+
+@pytest.mark.parametrize(
+    ("pod", "message"),
+    [
+        (failed_pod(exit_code=3), "exit code 3"),
+        (failed_pod(exit_code=3, output="disk full"), "exit code 3: disk full"),
+        (failed_pod(exit_code=None, message="Pod was terminated"), "Pod was terminated"),
+        (failed_pod(exit_code=None), "pod report-pod failed"),
+        (refused_pod(), "Node didn't have enough cpu"),
+        (refused_pod(message=None), "pod report-pod ended before a container started"),
+        (evicted(succeeded_pod()), "pod report-pod was disrupted"),
+        (evicted(succeeded_pod(message="preempted")), "preempted"),
+    ],
+)
+def test_message_says_what_is_known_when_a_run_ended_badly(pod: ObservedPod, message: str) -> None:
+    outcome = find_outcome(RUNNING, Run(job(), (pod,)))
+    assert outcome is not None
+    assert outcome.message == message
+
+
+def test_output_is_kept_when_a_pod_succeeded() -> None:
+    outcome = find_outcome(RUNNING, Run(job(), (succeeded_pod(output='{"rows": 3}'),)))
+    assert outcome is not None
+    assert outcome.output == '{"rows": 3}'
