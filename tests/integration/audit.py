@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -67,23 +66,6 @@ class AuditLog:
             for request in self.writes(namespace)
             if (request.verb, request.resource) == ("create", "jobs") and request.is_success
         ]
-
-    async def wait_for(self, namespace: str, is_wanted: Callable[[Request], bool], *, seconds: float = 60) -> Request:
-        """Return the operator's next request like this, as soon as it is in the log: maybe before its answer is read.
-
-        "Next" is after the call. Looks every millisecond, to be there before the operator goes on.
-        """
-        self._read()
-        seen = len(self._requests)
-        deadline = asyncio.get_running_loop().time() + seconds
-        while True:
-            self._read()
-            for request in self._requests[seen:]:
-                if (request.namespace, request.user) == (namespace, OPERATOR) and is_wanted(request):
-                    return request
-            seen = len(self._requests)
-            assert asyncio.get_running_loop().time() < deadline, f"no such request in {namespace} in {seconds} s"
-            await asyncio.sleep(0.001)
 
     def _read(self) -> None:
         with self._path.open("rb") as log:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Generator, Iterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -21,6 +22,7 @@ from .kubelet import Kubelet
 from .process import NAME, Operator
 from .promises import check_promises
 from .stage import Namespace
+from .wire import Wire, open_wire
 
 
 @pytest.fixture(scope="session")
@@ -63,9 +65,23 @@ async def kubelet(control_plane: ControlPlane, histories: PodHistories) -> Async
         await kubelet.close()
 
 
+@pytest_asyncio.fixture(scope="session")
+async def wired(
+    control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[tuple[Wire, Path]]:
+    """The wire that the operator talks over, and the kubeconfig that leads to it."""
+    async with open_wire(control_plane.kubeconfig_for(NAME), tmp_path_factory.mktemp("wire")) as wired:
+        yield wired
+
+
 @pytest.fixture(scope="session")
-def shared_operator(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    operator = Operator(control_plane.kubeconfig_for(NAME), tmp_path_factory.mktemp("operator"))
+def wire(wired: tuple[Wire, Path]) -> Wire:
+    return wired[0]
+
+
+@pytest.fixture(scope="session")
+def shared_operator(wired: tuple[Wire, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    operator = Operator(wired[1], tmp_path_factory.mktemp("operator"))
     yield operator
     operator.kill()
 
@@ -88,13 +104,14 @@ async def namespace(
     api: Api,
     kubelet: Kubelet,
     operator: Operator,
+    wire: Wire,
     audit: AuditLog,
     histories: PodHistories,
 ) -> AsyncIterator[Namespace]:
     """A namespace named after the test; afterwards, what must hold after every test is checked."""
     name = _name_for(request.node.name)
     await _create_namespace(api, name)
-    namespace = Namespace(name, api, kubelet, operator, audit, histories)
+    namespace = Namespace(name, api, kubelet, operator, wire, audit, histories)
     yield namespace
     check_promises(namespace)
 

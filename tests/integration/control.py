@@ -30,6 +30,8 @@ NODE_STATUS: Final[Raw] = {
     }
 }
 
+REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=60)
+
 MERGE: Final = "application/merge-patch+json"
 STRATEGIC: Final = "application/strategic-merge-patch+json"
 
@@ -86,8 +88,7 @@ class Api:
     async def watch(self, path: str, resource_version: str) -> AsyncIterator[Raw]:
         """Yield each event since a version, until the API server ends the watch."""
         query = {"watch": "true", "resourceVersion": resource_version, "allowWatchBookmarks": "true"}
-        timeout = aiohttp.ClientTimeout(total=None)
-        async with self._session.get(path, params=query, timeout=timeout) as response:
+        async with self._session.get(path, params=query) as response:
             async for line in response.content:
                 yield json.loads(line)
 
@@ -102,7 +103,9 @@ class Api:
     ) -> Raw:
         data = None if body is None else json.dumps(body)
         headers = {"Content-Type": content_type}
-        async with self._session.request(method, path, params=query, data=data, headers=headers) as response:
+        async with self._session.request(
+            method, path, params=query, data=data, headers=headers, timeout=REQUEST_TIMEOUT
+        ) as response:
             answer: Raw = await response.json()
             if response.status >= 400:
                 raise RequestError(response.status, answer)
@@ -110,16 +113,25 @@ class Api:
 
 
 @asynccontextmanager
-async def connect(kubeconfig: Path) -> AsyncIterator[Api]:
-    """Open a session for the user of a kubeconfig."""
+async def open_session(kubeconfig: Path, *, auto_decompress: bool = True) -> AsyncIterator[aiohttp.ClientSession]:
+    """Open an HTTP session for the user of a kubeconfig."""
     configuration = Configuration()
     await load_kube_config(str(kubeconfig), client_configuration=configuration)
-    tls = RESTClientObject(configuration).ssl_context
-    connector = aiohttp.TCPConnector(ssl=tls, limit=0)
-    timeout = aiohttp.ClientTimeout(total=60)
+    connector = aiohttp.TCPConnector(ssl=RESTClientObject(configuration).ssl_context, limit=0)
     async with aiohttp.ClientSession(
-        configuration.host, connector=connector, timeout=timeout, read_bufsize=2**21
+        configuration.host,
+        connector=connector,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
+        read_bufsize=2**21,
+        auto_decompress=auto_decompress,
     ) as session:
+        yield session
+
+
+@asynccontextmanager
+async def connect(kubeconfig: Path) -> AsyncIterator[Api]:
+    """Open a session for requests of the user of a kubeconfig."""
+    async with open_session(kubeconfig) as session:
         yield Api(session)
 
 

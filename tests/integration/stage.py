@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -14,6 +15,7 @@ from .control import Api, Raw, RequestError, condition
 from .history import PodHistories, PodHistory, can_run, is_terminating
 from .kubelet import Kubelet, is_accepted
 from .process import Operator
+from .wire import Hold, When, Wire, Write
 
 PATIENCE: Final = 60.0
 """Seconds that a wait may take. Nothing here takes nearly as long; a slow machine may be ten times slower."""
@@ -44,6 +46,7 @@ class Namespace:
     api: Api
     kubelet: Kubelet
     operator: Operator
+    wire: Wire
     audit: AuditLog
     histories: PodHistories
 
@@ -70,6 +73,10 @@ class Namespace:
     def pods(self) -> list[PodHistory]:
         """All pods that there ever were in it, the oldest first."""
         return self.histories.of_namespace(self.name)
+
+    def hold(self, write: Write, when: When = When.BEFORE) -> AbstractContextManager[Hold]:
+        """Hold the operator's next write of a kind to this namespace."""
+        return self.wire.hold(self.name, write, when)
 
     def writes(self) -> list[Request]:
         """What the operator has written to it, or tried to."""

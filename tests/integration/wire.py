@@ -1,0 +1,196 @@
+"""The wire between the operator and the API server: what goes over it can be held, to make a race happen on purpose.
+
+    operator ──→ request held before it arrives ──→ API server     nothing has happened yet; the operator waits
+    operator ←── answer held after it happened  ←── API server     it has happened; the operator doesn't know
+    operator ←── watch events held              ←── API server     the world goes on; what the operator knows grows old
+
+What isn't held passes as it is. Connections that can't be made or that break off do so for the operator too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import yaml
+from aiohttp import web
+
+from .control import open_session
+
+HOP_BY_HOP: Final = frozenset({"connection", "host", "keep-alive", "transfer-encoding", "upgrade", "content-length"})
+
+_PATH: Final = re.compile(
+    r"/(?:api|apis/[^/]+)/[^/]+/namespaces/(?P<namespace>[^/]+)/(?P<plural>[^/]+)(?:/[^/]+)?(?:/(?P<subresource>[^/]+))?"
+)
+
+
+class Write(Enum):
+    """The kinds of writes that the operator makes, as HTTP method and resource."""
+
+    CREATE_JOB = ("POST", "jobs")
+    WRITE_STATUS = ("PUT", "workflows/status")
+    EVICT_POD = ("POST", "pods/eviction")
+    STOP_JOB = ("PATCH", "jobs")
+    DELETE_JOB = ("DELETE", "jobs")
+    MAKE_EVENT = ("POST", "events")
+
+
+class When(Enum):
+    """On which way a write is held."""
+
+    BEFORE = "before it reaches the API server"
+    AFTER = "after it was made, before the operator learns of it"
+
+
+@dataclass
+class Hold:
+    """A held write: of those that match, the first that comes."""
+
+    namespace: str
+    write: Write
+    when: When
+
+    def __post_init__(self) -> None:
+        self._arrived = asyncio.Event()
+        self._released = asyncio.Event()
+        self._is_dropped = False
+
+    async def wait(self, *, seconds: float = 60) -> None:
+        """Wait until a write like this is held."""
+        async with asyncio.timeout(seconds):
+            await self._arrived.wait()
+
+    def drop(self) -> None:
+        """Have what is held never arrive: whoever sent it, or waits for it, is dead."""
+        self._is_dropped = True
+
+    def release(self) -> None:
+        """Let what is held pass, and what comes after it."""
+        self._released.set()
+
+    async def take(self) -> bool:
+        """Keep a write here until it is released; return whether it is to arrive."""
+        self._arrived.set()
+        await self._released.wait()
+        return not self._is_dropped
+
+    def wants(self, namespace: str, write: tuple[str, str], when: When) -> bool:
+        is_free = not self._arrived.is_set() and not self._released.is_set()
+        return is_free and (self.namespace, self.write.value, self.when) == (namespace, write, when)
+
+
+class Wire:
+    """Passes on what the operator asks, with the operator's own certificate."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+        self._holds: list[Hold] = []
+        self._flows: dict[str, asyncio.Event] = {}
+
+    @contextmanager
+    def hold(self, namespace: str, write: Write, when: When = When.BEFORE) -> Iterator[Hold]:
+        """Hold the next write of this kind in a namespace, until the block ends or `release` is called."""
+        hold = Hold(namespace, write, when)
+        self._holds.append(hold)
+        try:
+            yield hold
+        finally:
+            hold.release()
+            self._holds.remove(hold)
+
+    @contextmanager
+    def hold_watch(self, plural: str) -> Iterator[None]:
+        """Hold what watches of a resource tell the operator, until the block ends; then it comes, in order."""
+        flow = self._flow(plural)
+        flow.clear()
+        try:
+            yield
+        finally:
+            flow.set()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Pass on one request and its answer."""
+        body = await request.read()
+        namespace, write = _classify(request)
+        if not await self._pass(namespace, write, When.BEFORE):
+            return web.Response(status=503)
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}
+        try:
+            async with self._session.request(
+                request.method, request.raw_path, headers=headers, data=body or None
+            ) as upstream:
+                if not await self._pass(namespace, write, When.AFTER):
+                    return web.Response(status=503)
+                return await self._answer(request, upstream)
+        except (aiohttp.ClientError, TimeoutError):
+            return web.Response(status=502)
+
+    async def _answer(self, request: web.Request, upstream: aiohttp.ClientResponse) -> web.StreamResponse:
+        headers = {name: value for name, value in upstream.headers.items() if name.lower() not in HOP_BY_HOP}
+        response = web.StreamResponse(status=upstream.status, headers=headers)
+        flow = self._flow(request.path.rpartition("/")[2]) if request.query.get("watch") == "true" else None
+        await response.prepare(request)
+        async for chunk in upstream.content.iter_any():
+            if flow is not None:
+                await flow.wait()
+            await response.write(chunk)
+        await response.write_eof()
+        return response
+
+    async def _pass(self, namespace: str, write: tuple[str, str], when: When) -> bool:
+        for hold in self._holds:
+            if hold.wants(namespace, write, when):
+                return await hold.take()
+        return True
+
+    def _flow(self, plural: str) -> asyncio.Event:
+        if plural not in self._flows:
+            self._flows[plural] = asyncio.Event()
+            self._flows[plural].set()
+        return self._flows[plural]
+
+
+@asynccontextmanager
+async def open_wire(kubeconfig: Path, folder: Path) -> AsyncIterator[tuple[Wire, Path]]:
+    """Open a wire for the user of a kubeconfig; yield it, and a kubeconfig in `folder` that leads to it."""
+    async with open_session(kubeconfig, auto_decompress=False) as session:
+        wire = Wire(session)
+        app = web.Application(client_max_size=2**25)
+        app.router.add_route("*", "/{path:.*}", wire.handle)
+        runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        try:
+            yield wire, _write_kubeconfig(folder, runner.addresses[0][1])
+        finally:
+            await runner.cleanup()
+
+
+def _write_kubeconfig(folder: Path, port: int) -> Path:
+    path = folder / "kubeconfig"
+    context = {"cluster": "wire", "user": "operator"}
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "wire", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+        "users": [{"name": "operator", "user": {}}],
+        "contexts": [{"name": "wire", "context": context}],
+        "current-context": "wire",
+    }
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def _classify(request: web.BaseRequest) -> tuple[str, tuple[str, str]]:
+    match = _PATH.fullmatch(request.path)
+    if match is None:
+        return "", (request.method, "")
+    resource = "/".join(filter(None, (match["plural"], match["subresource"])))
+    return match["namespace"], (request.method, resource)
