@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import re
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
@@ -87,20 +88,20 @@ def shared_operator(wired: tuple[Wire, Path], tmp_path_factory: pytest.TempPathF
 
 
 @pytest_asyncio.fixture
-async def operator(shared_operator: Operator, request: pytest.FixtureRequest) -> AsyncIterator[Operator]:
+async def operator(shared_operator: Operator) -> AsyncIterator[Operator]:
     """The operator, running; one process for all tests, as long as none kills it."""
     start = len(shared_operator.log)
     await shared_operator.start()
     yield shared_operator
     shared_operator.resume()
     log = shared_operator.log[start:]
-    request.node.add_report_section("teardown", "operator's log", log[-6000:])
     assert "Traceback" not in log, log
 
 
 @pytest_asyncio.fixture
 async def namespace(
     request: pytest.FixtureRequest,
+    control_plane: ControlPlane,
     api: Api,
     kubelet: Kubelet,
     operator: Operator,
@@ -111,7 +112,8 @@ async def namespace(
     """A namespace named after the test; afterwards, what must hold after every test is checked."""
     name = _name_for(request.node.name)
     await _create_namespace(api, name)
-    namespace = Namespace(name, api, kubelet, operator, wire, audit, histories)
+    kubectl = Kubectl(control_plane.kubectl, control_plane.kubeconfig, name)
+    namespace = Namespace(name, api, kubelet, operator, wire, audit, histories, kubectl)
     yield namespace
     check_promises(namespace)
 
@@ -136,5 +138,6 @@ async def _create_namespace(api: Api, name: str) -> None:
 
 
 def _name_for(test: str) -> str:
+    """Return a namespace's name that says which test it is of; cut names are told apart by a hash."""
     name = re.sub(r"[^a-z0-9]+", "-", test.removeprefix("test_").lower())
-    return name[:63].strip("-")
+    return f"{name[:56].strip('-')}-{hashlib.sha256(test.encode()).hexdigest()[:6]}"

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final
@@ -104,6 +105,13 @@ class Kubelet:
             message="Pod was active on the node longer than the specified deadline",
         )
 
+    async def evict(self, pod: Raw) -> Raw:
+        """End a pod because the node is short of memory: the kubelet's own eviction, not the API's."""
+        disrupted = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}
+        return await self._end(
+            pod, 137, reason="Evicted", message="The node was low on resource: memory.", more_conditions=[disrupted]
+        )
+
     async def wait_in(self, pod: Raw, reason: str, message: str = "") -> Raw:
         """Report that the main containers wait: `ErrImagePull`, `CreateContainerConfigError`, …"""
         waiting = _waiting(reason, message)
@@ -181,7 +189,15 @@ class Kubelet:
         except RequestError as error:
             _tolerate_gone(error)
 
-    async def _end(self, pod: Raw, exit_code: int, output: str = "", reason: str = "", message: str = "") -> Raw:
+    async def _end(
+        self,
+        pod: Raw,
+        exit_code: int,
+        output: str = "",
+        reason: str | None = None,
+        message: str | None = None,
+        more_conditions: Sequence[Raw] = (),
+    ) -> Raw:
         inits = _init_names(pod)
         current = await self._api.get(_path(pod))
         in_init = current["status"].get("phase") == "Pending" and bool(inits)
@@ -189,19 +205,23 @@ class Kubelet:
         return await self._report(
             pod,
             phase="Succeeded" if exit_code == 0 and not in_init else "Failed",
-            reason=reason or None,
-            message=message or None,
+            reason=reason,
+            message=message,
             initContainerStatuses=[_container(pod, name, _terminated(exit_code if in_init else 0)) for name in inits],
             containerStatuses=[_container(pod, name, main) for name in _main_names(pod)],
+            more_conditions=more_conditions,
         )
 
-    async def _report(self, pod: Raw, *, ready: bool = False, **status: Any) -> Raw:
+    async def _report(
+        self, pod: Raw, *, ready: bool = False, more_conditions: Sequence[Raw] = (), **status: Any
+    ) -> Raw:
         """Patch the status as the kubelet does: with the pod's uid, and no resourceVersion."""
         now = _now()
         is_ready = "True" if ready else "False"
         status["conditions"] = [
             {"type": type_, "status": is_ready, "lastTransitionTime": now} for type_ in ("ContainersReady", "Ready")
         ]
+        status["conditions"] += [{"lastTransitionTime": now, **condition} for condition in more_conditions]
         status.setdefault("startTime", pod["status"].get("startTime") or now)
         body = {"metadata": {"uid": pod["metadata"]["uid"]}, "status": status}
         return await self._api.patch(f"{_path(pod)}/status", body, STRATEGIC)

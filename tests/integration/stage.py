@@ -10,6 +10,8 @@ from typing import Any, Final, TypeVar
 
 import yaml
 
+from devkit.kubectl import Kubectl
+
 from .audit import AuditLog, Request
 from .control import Api, Raw, RequestError, condition
 from .history import PodHistories, PodHistory, can_run, is_terminating
@@ -20,7 +22,7 @@ from .wire import Hold, When, Wire, Write
 PATIENCE: Final = 60.0
 """Seconds that a wait may take. Nothing here takes nearly as long; a slow machine may be ten times slower."""
 
-QUIET: Final = 2.0
+QUIET: Final = 1.0
 """Seconds without a write after which the operator is said to write no more."""
 
 T = TypeVar("T")
@@ -49,6 +51,7 @@ class Namespace:
     wire: Wire
     audit: AuditLog
     histories: PodHistories
+    client: Kubectl
 
     async def create(self, name: str = "work", lifecycle: str | None = None, **spec: Any) -> Workflow:
         """Create a Workflow of one busybox container; `spec` overrides and adds."""
@@ -77,6 +80,10 @@ class Namespace:
     def hold(self, write: Write, when: When = When.BEFORE) -> AbstractContextManager[Hold]:
         """Hold the operator's next write of a kind to this namespace."""
         return self.wire.hold(self.name, write, when)
+
+    async def kubectl(self, *arguments: str) -> str:
+        """Run kubectl, and return what it writes."""
+        return await asyncio.to_thread(self.client.run, *arguments)
 
     def writes(self) -> list[Request]:
         """What the operator has written to it, or tried to."""
