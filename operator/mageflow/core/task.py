@@ -15,6 +15,7 @@ an eviction: without a mark, a run whose Job or pod is gone when we look was los
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -306,8 +307,8 @@ def backoff(times: int) -> timedelta:
 def parse_output(text: str | None) -> tuple[Any, bool]:
     """Return what a task wrote, and whether the kubelet cut it off.
 
-    JSON stays JSON; else it is text, without the newlines at its end, as in a shell's `$(…)`. So is what Python takes
-    for JSON and a status can't hold: NaN and Infinity, and the deeply nested.
+    JSON stays JSON; else it is text, without the newlines at its end, as in a shell's `$(…)`. So is JSON that a status
+    can't hold as it is.
     """
     if not text:
         return None, False
@@ -315,16 +316,27 @@ def parse_output(text: str | None) -> tuple[Any, bool]:
         return text, True
     try:
         value = json.loads(text)
-        json.dumps(value, allow_nan=False)
-        is_json = _depth(value) <= MAX_OUTPUT_DEPTH
     except (ValueError, RecursionError):
-        is_json = False
-    return (value if is_json else text.rstrip("\n")), False
+        return text.rstrip("\n"), False
+    return (value if _is_storable(value) else text.rstrip("\n")), False
 
 
-def _depth(value: Any) -> int:
-    children: Iterable[Any] = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return 1 + max(map(_depth, children), default=0)
+def _is_storable(value: Any, depth: int = 0) -> bool:
+    """Tell whether the API server keeps a value as it is.
+
+    Numbers are int64 or float64 there, and NaN and Infinity are no JSON but Python's.
+    """
+    match value:
+        case int():
+            return -(2**63) <= value < 2**63
+        case float():
+            return math.isfinite(value)
+        case list():
+            return depth < MAX_OUTPUT_DEPTH and all(_is_storable(item, depth + 1) for item in value)
+        case dict():
+            return depth < MAX_OUTPUT_DEPTH and all(_is_storable(item, depth + 1) for item in value.values())
+        case _:
+            return True
 
 
 def _reopen(record: TaskStatus, runs: Runs) -> TaskStatus:
