@@ -378,11 +378,16 @@ def _was_given_up_too_soon(record: TaskStatus, run: Run) -> bool:
 
 def _bring_marks_up_to_date(record: TaskStatus, run: Run, now: datetime) -> TaskStatus:
     """Clear `holding` if the eviction didn't happen; note the start of a run that no suspend has caught before it."""
-    if record.holding is not None and run.live_pods and not any(pod.is_terminating for pod in run.live_pods):
+    if record.holding is not None and run.live_pods and not any(_may_be_going(pod) for pod in run.live_pods):
         record = record.model_copy(update={"holding": None})
     if run.has_started and record.started_at is None and record.holding != record.run:
         record = record.model_copy(update={"started_at": _started_at(run, now)})
     return record
+
+
+def _may_be_going(pod: ObservedPod) -> bool:
+    """Tell whether an eviction has happened or is at work: the API server sets DisruptionTarget, and then deletes."""
+    return pod.is_terminating or (pod.is_disrupted and not pod.has_started)
 
 
 def _follow(record: TaskStatus, run: Run) -> TaskStatus:
