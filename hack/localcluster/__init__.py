@@ -30,6 +30,21 @@ The programs alone::
 
     ensure()["kubectl"]                          # Path; builds what the cache lacks: minutes the first time
 
-The map: `components` says what is built, `gomod` and `binaries` build it; `certificates`, `kubeconfig`,
-`processes` and `controlplane` make a control plane.
+The cluster that the demo and e2e use, whichever it is (see `provider`)::
+
+    from localcluster import commands
+
+    commands.up()                                # Path of a kubeconfig; mends a local cluster that is there
+    commands.down(check=True)                    # ClusterError if anything of a local cluster is left
+
+Everything that goes wrong as foreseen is a `localcluster.errors.ClusterError`, which says what to do about it.
+
+The map, from the bottom up:
+
+- `components`, `gomod`, `binaries`: what is built, from what, and how
+- `files`, `processes`, `shell`, `progress`, `layout`, `errors`: tools, and the names of things
+- `certificates`, `kubeconfig`, `controlplane`: a control plane, which needs no root
+- `network`, `runtime`, `images`, `kubelet`, with `packages`, `cgroups`, `mounts`, `sysctls`, `shims`: a node
+- `local`, `teardown`, `leftovers`: both together, from nothing to ready and back to nothing
+- `machine`, `provider`, `current`, `kind`, `commands`: which cluster it is to be, and the commands
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -13,6 +12,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from localcluster.files import write_whole
 
 _VALIDITY = datetime.timedelta(days=3650)
 
@@ -32,7 +33,6 @@ class Authority:
         self._folder = folder
         self.pair = self._pair("ca")
         if not self.pair.certificate.exists():
-            folder.mkdir(parents=True, exist_ok=True)
             key = ec.generate_private_key(ec.SECP256R1())
             builder = _builder(_name("mageflow-local"), _name("mageflow-local"), key.public_key())
             builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
@@ -52,12 +52,10 @@ class Authority:
         if not pair.certificate.exists():
             key = ec.generate_private_key(ec.SECP256R1())
             _write_private(pair.key, key)
-            _replace(
-                pair.certificate,
-                key.public_key().public_bytes(
-                    serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-                ),
+            public = key.public_key().public_bytes(
+                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
             )
+            write_whole(pair.certificate, public.decode())
         return pair
 
     def _pair(self, file_name: str) -> KeyPair:
@@ -107,22 +105,11 @@ def _builder(subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurve
 def _write(pair: KeyPair, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
     """Write the key before the certificate: a pair whose certificate is there is whole."""
     _write_private(pair.key, key)
-    _replace(pair.certificate, certificate.public_bytes(serialization.Encoding.PEM))
+    write_whole(pair.certificate, certificate.public_bytes(serialization.Encoding.PEM).decode())
 
 
 def _write_private(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
-    _replace(
-        path,
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.TraditionalOpenSSL,
-            serialization.NoEncryption(),
-        ),
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
     )
-
-
-def _replace(path: Path, data: bytes) -> None:
-    draft = path.with_suffix(path.suffix + ".new")
-    draft.touch(mode=0o600)
-    draft.write_bytes(data)
-    os.replace(draft, path)
+    write_whole(path, pem.decode())

@@ -16,6 +16,7 @@ from types import TracebackType
 from localcluster.binaries import ensure
 from localcluster.certificates import Authority
 from localcluster.errors import ClusterError
+from localcluster.files import write_whole
 from localcluster.kubeconfig import write_kubeconfig
 from localcluster.processes import Supervisor, wait_until
 
@@ -232,8 +233,7 @@ class ControlPlane:
             if busy or all(_is_free(address, port) for address, port in self._listeners(ports)):
                 return ports
         ports = Ports(*_free_ports(("127.0.0.1", "127.0.0.1", self.address)))
-        self.directory.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(vars(ports)))
+        write_whole(path, json.dumps(vars(ports)))
         return ports
 
     def _listeners(self, ports: Ports) -> list[tuple[str, int]]:

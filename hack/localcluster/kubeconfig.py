@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from localcluster.certificates import KeyPair
+from localcluster.files import write_whole
 
 
 def write_kubeconfig(path: Path, server: str, authority: Path, user: str, pair: KeyPair) -> Path:
@@ -33,9 +34,7 @@ def write_kubeconfig(path: Path, server: str, authority: Path, user: str, pair: 
         "contexts": [{"name": "mageflow-local", "context": {"cluster": "mageflow-local", "user": user}}],
         "current-context": "mageflow-local",
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    write_whole(path, yaml.safe_dump(config, sort_keys=False))
     return path
 
 

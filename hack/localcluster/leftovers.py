@@ -8,6 +8,7 @@ from pathlib import Path
 
 from localcluster import shims, teardown
 from localcluster.cgroups import hierarchies
+from localcluster.files import write_whole
 from localcluster.layout import DATA, RUN, Layout
 from localcluster.mounts import observe_mounts
 from localcluster.processes import observe_commands
@@ -61,9 +62,7 @@ def remember(layout: Layout) -> None:
     """Write down the traces that are there, unless that was done at an earlier `up`."""
     path = _remembered(layout)
     if not path.exists():
-        traces = observe_traces(layout)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(traces))
+        write_whole(path, json.dumps(observe_traces(layout)))
 
 
 def recall(layout: Layout) -> Traces | None:

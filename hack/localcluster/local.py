@@ -30,9 +30,8 @@ def _start(layout: Layout, steps: Steps) -> None:
         if has_traces(layout) and not layout.kubeconfig.exists():
             # The clone was cleaned while its cluster ran: the new one could not talk to what is left of it.
             tear_down(layout)
-        layout.run.mkdir(parents=True, exist_ok=True)
-        layout.state.mkdir(exist_ok=True)
         remember(layout)
+        layout.run.mkdir(parents=True, exist_ok=True)
         sysctls.remember()
         sysctls.allow_forwarding()
         subnet = network.keep_subnet(layout)

@@ -14,6 +14,7 @@ from typing import Any
 
 from localcluster.controlplane import SERVICE_IP
 from localcluster.errors import ClusterError
+from localcluster.files import write_whole
 from localcluster.layout import Layout
 from localcluster.shell import run, succeeds
 
@@ -52,8 +53,7 @@ def keep_subnet(layout: Layout) -> IPv4Network:
         if has_bridge(layout) or not any(subnet.overlaps(route) for route in routes):
             return subnet
     subnet = pick_subnet(layout.id, routes)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(str(subnet))
+    write_whole(path, str(subnet))
     return subnet
 
 

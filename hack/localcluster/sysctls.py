@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from localcluster.files import write_whole
 from localcluster.layout import RUN
 
 NAMES = (
@@ -29,8 +30,7 @@ def observe_sysctls() -> dict[str, str]:
 def remember() -> None:
     """Write down the present values, unless a cluster did so before."""
     if not _REMEMBERED.exists():
-        _REMEMBERED.parent.mkdir(parents=True, exist_ok=True)
-        _REMEMBERED.write_text(json.dumps(observe_sysctls()))
+        write_whole(_REMEMBERED, json.dumps(observe_sysctls()))
 
 
 def allow_forwarding() -> None:
