@@ -119,6 +119,11 @@ class Kubelet:
             pod, phase="Pending", containerStatuses=[_container(pod, name, waiting) for name in _main_names(pod)]
         )
 
+    async def mark_as_disrupted(self, pod: Raw) -> None:
+        """Do what the API server does to a pod that it is about to delete because of an eviction."""
+        disrupted = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}
+        await self._api.patch(f"{_path(pod)}/status", {"status": {"conditions": [disrupted]}}, STRATEGIC)
+
     async def give_up(self, pod: Raw, exit_code: int = 137) -> None:
         """End a deleted pod whose containers ignored SIGTERM."""
         await self._finish(pod, exit_code)

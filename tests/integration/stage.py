@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import yaml
 
@@ -89,6 +89,19 @@ class Namespace:
         """What the operator has written to it, or tried to."""
         return self.audit.writes(self.name)
 
+    async def wait_for_write(self, resource: str, *, verb: str | None = None, code: int | None = None) -> Request:
+        """Wait until the operator has made, or tried, a write like this; return the last one."""
+        deadline = _now() + PATIENCE
+        while True:
+            for write in reversed(self.writes()):
+                if write.resource == resource and verb in (None, write.verb) and code in (None, write.code):
+                    return write
+            if _now() > deadline:
+                raise Unmet(
+                    f"no write {verb or ''} {resource} {code or ''} of the operator among\n{self._tell_writes()}"
+                )
+            await asyncio.sleep(INTERVAL)
+
     async def wait_until_quiet(self) -> None:
         """Wait until the operator writes nothing for a while; fail if it never stops."""
         deadline = _now() + PATIENCE
@@ -99,8 +112,11 @@ class Namespace:
             if len(writes) == seen:
                 return
             if _now() > deadline:
-                raise Unmet("the operator never stops to write:\n" + "\n".join(str(write) for write in writes[-20:]))
+                raise Unmet(f"the operator never stops to write:\n{self._tell_writes()}")
             seen = len(writes)
+
+    def _tell_writes(self) -> str:
+        return "\n".join(str(write) for write in self.writes()[-20:])
 
 
 @dataclass(frozen=True)
@@ -187,6 +203,14 @@ class Workflow:
             return None
 
         return await self.wait_until(f"{self.name} has a pod on the node", is_met)
+
+    async def wait_until_none_of(self, plural: Literal["jobs", "pods"]) -> None:
+        """Wait until the API server has none of its Jobs, or pods, any more."""
+
+        async def is_met() -> bool:
+            return not await (self.jobs() if plural == "jobs" else self.pods())
+
+        await self.wait_until(f"{self.name} has no {plural}", is_met)
 
     async def wait_until(self, what: str, is_met: Callable[[], Awaitable[T | None]]) -> T:
         """Wait until something comes true; return what it returned."""
