@@ -117,9 +117,16 @@ class Caches:
     # ── what our own doing makes known ──
 
     def await_change(self, owner_uid: str, uid: str, resource_version: str) -> None:
-        """Note that a write has made this state of a Job or pod old: decide nothing until the watch brings news."""
-        if uid not in self._deleted:
-            self._families[owner_uid].awaited[uid] = int(resource_version)
+        """Note that a write has made this state of a Job or pod old: decide nothing until the watch brings news.
+
+        The watch may have been faster than the answer to the write.
+        """
+        family, version = self._families.get(owner_uid), int(resource_version)
+        if family is None or uid in self._deleted:
+            return
+        _, known = family.jobs.get(uid) or family.pods.get(uid) or (None, None)
+        if known is not None and int(known.resource_version) <= version:
+            family.awaited[uid] = version
 
     def note_refusal(self, owner_uid: str, task: str, generation: int, refusal: Refusal) -> None:
         """Note that the API server refused the Job of a task; forgotten when the spec is edited."""
