@@ -95,13 +95,29 @@ class Actor:
             },
             "status": status.to_json(),
         }
-        path = f"/apis/{GROUP}/{VERSION}/namespaces/{observed.namespace}/workflows/{observed.name}/status"
+        path = f"/apis/{GROUP}/{VERSION}/namespaces/{observed.namespace}/workflows/{observed.name}"
         try:
-            self._caches.see_workflow(await self._client.request("PUT", path, body))
+            self._caches.see_workflow(await self._client.request("PUT", f"{path}/status", body))
         except ApiError as error:
-            if error.status in CHANGED:
-                raise RetryError(f"the status of {observed.namespace}/{observed.name}: {error}") from error
-            raise
+            if error.status not in CHANGED:
+                raise
+            await self._read_again(path)
+            raise RetryError(f"the status of {observed.namespace}/{observed.name}: {error}") from error
+
+    async def _read_again(self, path: str) -> None:
+        """Read the resource past the watch, which may have missed that it was deleted, or be slow."""
+        metadata = {"uid": self._observed.uid, "resourceVersion": self._observed.resource_version}
+        try:
+            raw = await self._client.request("GET", path)
+        except ApiError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            self._caches.forget_workflow({"metadata": metadata})
+            return
+        if raw["metadata"]["uid"] == self._observed.uid:
+            self._caches.see_workflow(raw)
+        else:
+            self._caches.forget_workflow({"metadata": metadata})
 
     async def record(self, event: Event) -> None:
         """Make an Event on the resource. It is for people only, so a failure is logged and no more."""

@@ -70,10 +70,12 @@ class Reconciler:
             await actor.write_status(decision.status)
             if decision.status.phase is not old:
                 logger.info("%s/%s: %s → %s", observed.namespace, observed.name, old or "new", decision.status.phase)
-        for action in decision.actions:
-            await actor.carry_out(action)
-        for event in decision.events:
-            await actor.record(event)
+        try:
+            for action in decision.actions:
+                await actor.carry_out(action)
+        finally:  # the status says it, so the events do too, whatever became of the actions
+            for event in decision.events:
+                await actor.record(event)
 
     def _patience(self, observed: ObservedWorkflow | None) -> float | None:
         """Return how long a silence may last before the cluster is asked; None if nothing is awaited of it."""
