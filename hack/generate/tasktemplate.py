@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from generate.podtemplate import PATH
@@ -13,8 +14,14 @@ from mageflow.api.rules import Rule, validations
 
 Schema = dict[str, Any]
 
-MAX_LABELS = 1000
-"""Bounds the cost of the rules on labels and annotations."""
+MAX_KEYS = 1000
+"""Labels, and annotations: bounds the cost of the rules on them."""
+
+MAX_ITEMS: Mapping[str, int] = {"containers": 256, "initContainers": 256, "volumes": 1024}
+"""Far more than a pod can have: comparing 50,000 containers took the API server ten seconds (docs/adr)."""
+
+MAX_FINALIZERS = 64
+"""The API server compares the items of a set pair by pair: 160,000 took longer than it gives a request."""
 
 ONLY_NEVER = Rule(
     rule="!has(self.restartPolicy) || self.restartPolicy == 'Never'",
@@ -51,7 +58,8 @@ def build_task_template() -> Schema:
 
 def _restrict_metadata(fields: Schema) -> None:
     for name, rule in (("labels", RESERVED_LABELS), ("annotations", RESERVED_ANNOTATIONS)):
-        fields[name] = {**fields[name], "maxProperties": MAX_LABELS, **validations(rule)}
+        fields[name] = {**fields[name], "maxProperties": MAX_KEYS, **validations(rule)}
+    fields["finalizers"]["maxItems"] = MAX_FINALIZERS
 
 
 def _restrict_pod(pod: Schema) -> None:
@@ -59,6 +67,8 @@ def _restrict_pod(pod: Schema) -> None:
     pod.update(validations(ONLY_NEVER))
     del fields["restartPolicy"]["enum"]
     fields["activeDeadlineSeconds"].update(minimum=1, maximum=INT32_MAX)
+    for name, limit in MAX_ITEMS.items():
+        fields[name]["maxItems"] = limit
     fields["containers"]["minItems"] = 1
     for name in ("containers", "initContainers"):
         _restrict_container(fields[name]["items"])

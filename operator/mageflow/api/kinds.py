@@ -49,8 +49,8 @@ WORKFLOW = Kind(
     description="A Workflow is one task, run as one Job at a time, that can be suspended, interrupted and resumed.",
     spec=WorkflowSpec,
     status=WorkflowStatus,
-    rules=hold_to_edit(
-        {"template": False, "retries": False, "timeoutSeconds": True}, hidden="input", free=("lifecycle",)
+    rules=(
+        hold_to_edit({"template": True, "retries": True, "timeoutSeconds": False}, hidden="input", free=("lifecycle",)),
     ),
 )
 

@@ -50,6 +50,7 @@ CANCELED_IS_FINAL = Rule(
 """Stands at `spec.lifecycle`."""
 
 _HELD = (Phase.SUSPENDED, Phase.INTERRUPTED)
+_ENDED = (Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELED)
 _EDITABLE: Mapping[Lifecycle, Sequence[Phase]] = {
     Lifecycle.INTERRUPTED: (Phase.PENDING, Phase.ACTIVE, Phase.SUSPENDING, Phase.INTERRUPTING, *_HELD),
     Lifecycle.SUSPENDED: (Phase.PENDING, Phase.SUSPENDING, Phase.INTERRUPTING, *_HELD),
@@ -57,53 +58,54 @@ _EDITABLE: Mapping[Lifecycle, Sequence[Phase]] = {
 """The phases in which a write with this lifecycle may edit the task, since it holds the task; else those of `_HELD`."""
 
 _PHASE = f"oldSelf.?status.?phase.orValue('{Phase.PENDING}')"
-_ENDED = (Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELED)
+_IS_STATUS_WRITE = "has(self.status) != has(oldSelf.status) || has(self.status) && self.status != oldSelf.status"
+"""The API server ignores a status in a write of the spec, and a spec in a write of the status. So a rule that begins
+with this can't block a status write, nor make it dearer by comparing specs."""
+
+_WHEN_EDITABLE = (
+    "may change only while status.phase is Suspended or Interrupted, or in the write that sets lifecycle to suspended"
+    " (to interrupted if a container has started)"
+)
+
+
+def hold_to_edit(fields: Mapping[str, bool], hidden: str, free: Sequence[str]) -> Rule:
+    """Return a rule for the root of a resource: `fields` and `hidden` may be edited only while it is held.
+
+    `fields` maps each to whether it is always there. CEL can't see `hidden`, a field without a type; all that it can
+    compare is the whole spec. So an edit of `hidden` goes unseen if one of `free`, the fields that may change at any
+    time, changes in the same write.
+    """
+    same = {field: _is_same(field, is_there=is_there) for field, is_there in fields.items()}
+    are_free_same = " && ".join(_is_same(field, is_there=True) for field in free)
+    edited = f"'{hidden}'"
+    for field, is_same in reversed(same.items()):
+        edited = f"!({is_same}) ? '{field}' : {edited}"
+    return Rule(
+        rule=(
+            f"{_IS_STATUS_WRITE} || {_PHASE} in ({_editable_phases()})"
+            f" || ({are_free_same} ? self.spec == oldSelf.spec : {' && '.join(same.values())})"
+        ),
+        message=f"hold it first: {', '.join((*fields, hidden))} {_WHEN_EDITABLE}",
+        message_expression=(
+            f"{_PHASE} in {_list(_ENDED)}"
+            f" ? 'it has ended: ' + ({edited}) + ' may not change any more; create another resource'"
+            f" : 'hold it first: ' + ({edited}) + ' {_WHEN_EDITABLE}'"
+        ),
+        field_path=".spec",
+    )
 
 
 def _list(words: Sequence[str]) -> str:
     return "[" + ", ".join(f"'{word}'" for word in words) + "]"
 
 
-def _may_edit() -> str:
-    """Return CEL that is true if the task is held, or held by this very write."""
-    phases = _list(_HELD)
-    for lifecycle, editable in _EDITABLE.items():
-        phases = f"self.spec.lifecycle == '{lifecycle}' ? {_list(editable)} : {phases}"
-    return f"{_PHASE} in ({phases})"
-
-
-def _unchanged(field: str, *, is_optional: bool) -> str:
-    dot = ".?" if is_optional else "."
+def _is_same(field: str, *, is_there: bool) -> str:
+    dot = "." if is_there else ".?"
     return f"self.spec{dot}{field} == oldSelf.spec{dot}{field}"
 
 
-def _only_while_held(field: str, unchanged: str) -> Rule:
-    message = (
-        f"hold it first: {field} may change only while status.phase is Suspended or Interrupted, or in the write that "
-        "sets lifecycle to suspended (to interrupted if its task runs)"
-    )
-    return Rule(
-        rule=f"{_may_edit()} || {unchanged}",
-        message=message,
-        message_expression=(
-            f"{_PHASE} in {_list(_ENDED)}"
-            f" ? 'it has ended: {field} may not change any more; create another resource'"
-            f" : '{message}'"
-        ),
-        field_path=f".spec.{field}",
-    )
-
-
-def hold_to_edit(fields: Mapping[str, bool], hidden: str, free: Sequence[str]) -> tuple[Rule, ...]:
-    """Return rules for the root of a resource: `fields` and `hidden` may be edited only while it is held.
-
-    `fields` maps each to whether it may be absent. CEL can't see `hidden`, a field without a type; all that it can
-    compare is the whole spec. So an edit of `hidden` goes unseen if another field changes in the same write: one of
-    `free`, the fields that may change at any time.
-    """
-    unchanged = {field: _unchanged(field, is_optional=optional) for field, optional in fields.items()}
-    others = [*unchanged.values(), *(_unchanged(field, is_optional=False) for field in free)]
-    return (
-        *(_only_while_held(field, same) for field, same in unchanged.items()),
-        _only_while_held(hidden, f"!({' && '.join(others)}) || self.spec == oldSelf.spec"),
-    )
+def _editable_phases() -> str:
+    phases = _list(_HELD)
+    for lifecycle, editable in _EDITABLE.items():
+        phases = f"self.spec.lifecycle == '{lifecycle}' ? {_list(editable)} : {phases}"
+    return phases
