@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from generate.schema import build_schema
-from mageflow.api import GROUP, VERSION, Kind
+from mageflow.api import GROUP, VERSION, Kind, Status
 from mageflow.api.kinds import CATEGORY
 from mageflow.api.rules import validations
 
@@ -59,7 +59,7 @@ def _build_version(kind: Kind) -> dict[str, Any]:
                     "kind": {"description": f"Always {kind.name}.", "type": "string"},
                     "metadata": {"type": "object"},
                     "spec": build_schema(kind.spec),
-                    "status": build_schema(kind.status),
+                    "status": build_schema(Status),
                 },
                 **(validations(*kind.rules) if kind.rules else {}),
             }

@@ -8,9 +8,17 @@ import textwrap
 from functools import cache
 
 
-@cache
 def attribute_docstrings(owner: type) -> dict[str, str]:
-    """Map the attributes of a class to their docstrings, each paragraph on one line."""
+    """Map the attributes of a class, those of its bases of ours included, to their docstrings, a paragraph a line."""
+    found: dict[str, str] = {}
+    for ancestor in reversed(owner.__mro__):
+        if ancestor.__module__.startswith("mageflow."):
+            found |= _own_docstrings(ancestor)
+    return found
+
+
+@cache
+def _own_docstrings(owner: type) -> dict[str, str]:
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
     assert isinstance(definition, ast.ClassDef)
     found = {}

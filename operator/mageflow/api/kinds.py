@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mageflow.api.base import SpecModel, StatusModel
+from mageflow.api.base import SpecModel
+from mageflow.api.chain import ChainSpec
 from mageflow.api.rules import Rule, hold_to_edit
-from mageflow.api.status import WorkflowStatus
+from mageflow.api.swarm import SwarmSpec
 from mageflow.api.workflow import WorkflowSpec
 
 GROUP = "mageflow.io"
@@ -27,7 +28,6 @@ class Kind:
     description: str
     """What `kubectl explain` says of it."""
     spec: type[SpecModel]
-    status: type[StatusModel]
     rules: tuple[Rule, ...] = ()
     """CEL rules at the root: those that look at spec and status together."""
 
@@ -48,10 +48,25 @@ WORKFLOW = Kind(
     short_name="mwf",
     description="A Workflow is one task, run as one Job at a time, that can be suspended, interrupted and resumed.",
     spec=WorkflowSpec,
-    status=WorkflowStatus,
     rules=(
         hold_to_edit({"template": True, "retries": True, "timeoutSeconds": False}, hidden="input", free=("lifecycle",)),
     ),
 )
 
-KINDS = (WORKFLOW,)
+CHAIN = Kind(
+    name="Chain",
+    plural="chains",
+    short_name="mch",
+    description="A Chain is tasks in sequence, each given the output of the one before.",
+    spec=ChainSpec,
+)
+
+SWARM = Kind(
+    name="Swarm",
+    plural="swarms",
+    short_name="msw",
+    description="A Swarm is tasks side by side, at most maxConcurrency at once.",
+    spec=SwarmSpec,
+)
+
+KINDS = (WORKFLOW, CHAIN, SWARM)

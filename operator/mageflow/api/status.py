@@ -61,6 +61,8 @@ class TaskStatus(StatusModel):
     """When the first container of the latest run started."""
     finished_at: Time | None = None
     """When the latest run ended."""
+    output: AnyJson = None
+    """What it wrote to its termination message. Only in a Chain, for the task after it."""
     reason: str | None = None
     """Why it is in this phase, in one PascalCase word for programs."""
     message: str | None = None
@@ -75,7 +77,7 @@ class TaskStatus(StatusModel):
         }
 
 
-class WorkflowStatus(StatusModel):
+class Status(StatusModel):
     """What the operator has seen and done."""
 
     phase: Phase | None = None

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import assert_never
 
-from mageflow.api import API_VERSION, GROUP, VERSION, WorkflowStatus
+from mageflow.api import API_VERSION, GROUP, VERSION, Status
 from mageflow.controller.caches import Caches
 from mageflow.controller.client import MERGE_PATCH, ApiError, Client, Raw
 from mageflow.controller.observe import is_controlled_by
@@ -30,7 +30,7 @@ from mageflow.core.decision import (
     HoldJob,
     StopJob,
 )
-from mageflow.core.observed import ObservedJob, ObservedPod, ObservedWorkflow, Refusal
+from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Refusal
 
 REFUSAL_RETRY = timedelta(seconds=30)
 """How long after a refusal that may pass (quota, rights, a name taken) the Job is tried again."""
@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 class Actor:
     """Carries out actions on the Jobs and pods of one resource, and writes its status."""
 
-    def __init__(self, client: Client, caches: Caches, observed: ObservedWorkflow) -> None:
+    def __init__(self, client: Client, caches: Caches, observed: ObservedResource) -> None:
         self._client = client
         self._caches = caches
         self._observed = observed
@@ -82,12 +82,12 @@ class Actor:
         self._caches.see_job(raw)
         return True
 
-    async def write_status(self, status: WorkflowStatus) -> None:
+    async def write_status(self, status: Status) -> None:
         """Replace the status, if the resource is still as it was observed; raise RetryError if not."""
         observed = self._observed
         body = {
             "apiVersion": API_VERSION,
-            "kind": "Workflow",
+            "kind": observed.kind.name,
             "metadata": {
                 "name": observed.name,
                 "namespace": observed.namespace,
@@ -95,9 +95,9 @@ class Actor:
             },
             "status": status.to_json(),
         }
-        path = f"/apis/{GROUP}/{VERSION}/namespaces/{observed.namespace}/workflows/{observed.name}"
+        path = f"/apis/{GROUP}/{VERSION}/namespaces/{observed.namespace}/{observed.kind.plural}/{observed.name}"
         try:
-            self._caches.see_workflow(await self._client.request("PUT", f"{path}/status", body))
+            self._caches.see_resource(observed.kind, await self._client.request("PUT", f"{path}/status", body))
         except ApiError as error:
             if error.status not in CHANGED:
                 raise
@@ -112,12 +112,12 @@ class Actor:
         except ApiError as error:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
-            self._caches.forget_workflow({"metadata": metadata})
+            self._caches.forget_resource({"metadata": metadata})
             return
         if raw["metadata"]["uid"] == self._observed.uid:
-            self._caches.see_workflow(raw)
+            self._caches.see_resource(self._observed.kind, raw)
         else:
-            self._caches.forget_workflow({"metadata": metadata})
+            self._caches.forget_resource({"metadata": metadata})
 
     async def record(self, event: Event) -> None:
         """Make an Event on the resource. It is for people only, so a failure is logged and no more."""
@@ -125,7 +125,7 @@ class Actor:
         now = _timestamp()
         reference = {
             "apiVersion": API_VERSION,
-            "kind": "Workflow",
+            "kind": observed.kind.name,
             "namespace": observed.namespace,
             "name": observed.name,
             "uid": observed.uid,

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 
+from mageflow.api import Kind
 from mageflow.controller.client import Raw
 from mageflow.controller.observe import (
     Resource,
@@ -28,7 +29,7 @@ from mageflow.controller.observe import (
     observe_resource,
     run_key,
 )
-from mageflow.core.observed import ObservedJob, ObservedPod, ObservedWorkflow, Refusal, Run
+from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Refusal, Run
 
 REMEMBERED_DELETIONS: Final = 10_000
 """How many deleted objects are remembered, so that a write's answer that comes late doesn't bring one back."""
@@ -72,13 +73,13 @@ class Caches:
 
     # ── from the watches, and from the answers to our own writes ──
 
-    def see_workflow(self, raw: Raw) -> str:
-        """Take in a Workflow; return its uid."""
+    def see_resource(self, kind: Kind, raw: Raw) -> str:
+        """Take in a Workflow, Chain or Swarm; return its uid."""
         uid: str = raw["metadata"]["uid"]
         family = self._families.setdefault(uid, _Family())
         known = family.resource
         if self._is_news(raw, known, family):
-            family.resource = observe_resource(raw)
+            family.resource = observe_resource(kind, raw, known)
         return uid
 
     def see_job(self, raw: Raw) -> str | None:
@@ -96,8 +97,8 @@ class Caches:
         key = run_key(raw)
         return None if key is None else self._see(key, raw, self._family(key).pods, observe_pod)
 
-    def forget_workflow(self, raw: Raw) -> str:
-        """Take in that a Workflow is gone; return its uid. Its Jobs and pods follow, each with its own event."""
+    def forget_resource(self, raw: Raw) -> str:
+        """Take in that a Workflow, Chain or Swarm is gone; return its uid. Its Jobs and pods follow, each with its own event."""
         uid: str = raw["metadata"]["uid"]
         self._bury(uid)
         family = self._families.get(uid)
@@ -171,14 +172,15 @@ class Caches:
         family = self._families.get(uid)
         return family is None or not family.awaited
 
-    def observe(self, uid: str) -> ObservedWorkflow | None:
+    def observe(self, uid: str) -> ObservedResource | None:
         """Return a snapshot of a resource with its Jobs and pods; None if it is gone."""
         family = self._families.get(uid)
         if family is None or family.resource is None:
             return None
         resource = family.resource
         refusals = family.refusals if family.refused_generation == resource.generation else {}
-        return ObservedWorkflow(
+        return ObservedResource(
+            kind=resource.kind,
             namespace=resource.namespace,
             name=resource.name,
             uid=uid,

@@ -7,11 +7,12 @@ when the queue gets its first key. `on.event` handlers write nothing to the obje
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import kopf
 
-from mageflow.api import GROUP, VERSION
+from mageflow.api import GROUP, KINDS, VERSION, Kind
 from mageflow.controller.caches import Caches
 from mageflow.controller.client import Client, Raw
 from mageflow.controller.health import Health
@@ -22,7 +23,6 @@ from mageflow.core.jobs import LABEL_UID
 
 JOBS = ("batch", "v1", "jobs")
 PODS = ("", "v1", "pods")
-WORKFLOWS = (GROUP, VERSION, "workflows")
 
 LIST_BACKOFFS = (0.1, 0.2, 0.5, *[1.0] * 10, *[5.0] * 30)
 """Seconds between the tries of a list or watch; kopf's own grow to minutes, and a cluster is soon well again."""
@@ -45,10 +45,12 @@ class Handlers:
         registry = kopf.OperatorRegistry()
         kopf.on.login(registry=registry)(self.log_in)
         kopf.on.probe(registry=registry, id="health")(self.probe)
-        kopf.index(*WORKFLOWS, registry=registry)(self.index_workflow)
+        for kind in KINDS:
+            kopf.index(GROUP, VERSION, kind.plural, registry=registry, param=kind)(self.index_resource)
         kopf.index(*JOBS, registry=registry)(self.index_job)
         kopf.index(*PODS, registry=registry)(self.index_pod)
-        kopf.on.event(*WORKFLOWS, registry=registry)(self.on_workflow_event)
+        for kind in KINDS:
+            kopf.on.event(GROUP, VERSION, kind.plural, registry=registry, param=kind)(self.on_resource_event)
         kopf.on.event(*JOBS, registry=registry)(self.on_job_event)
         kopf.on.event(*PODS, registry=registry)(self.on_pod_event)
         return registry
@@ -61,9 +63,9 @@ class Handlers:
         """Answer /healthz."""
         return self._health.check()
 
-    async def index_workflow(self, body: kopf.Body, **_: Any) -> None:
-        """Take in a Workflow before any event is handled."""
-        self._caches.see_workflow(dict(body))
+    async def index_resource(self, body: kopf.Body, param: Kind, **_: Any) -> None:
+        """Take in a Workflow, Chain or Swarm before any event is handled."""
+        self._caches.see_resource(param, dict(body))
 
     async def index_job(self, body: kopf.Body, **_: Any) -> None:
         """Take in a Job before any event is handled."""
@@ -73,9 +75,9 @@ class Handlers:
         """Take in a pod before any event is handled."""
         self._caches.see_pod(dict(body))
 
-    async def on_workflow_event(self, event: kopf.RawEvent, **_: Any) -> None:
-        """Work on the Workflow."""
-        self._pass_on(event, self._caches.see_workflow, self._caches.forget_workflow)
+    async def on_resource_event(self, event: kopf.RawEvent, param: Kind, **_: Any) -> None:
+        """Work on the Workflow, Chain or Swarm."""
+        self._pass_on(event, partial(self._caches.see_resource, param), self._caches.forget_resource)
 
     async def on_job_event(self, event: kopf.RawEvent, **_: Any) -> None:
         """Work on the resource that the Job belongs to."""

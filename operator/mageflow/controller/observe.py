@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mageflow.api import WorkflowSpec, WorkflowStatus
+from mageflow.api import Kind, Status
 from mageflow.core import reasons
 from mageflow.core.jobs import LABEL_RUN, LABEL_TASK, LABEL_UID, main_container
-from mageflow.core.observed import ObservedJob, ObservedPod, Waiting
+from mageflow.core.observed import ObservedJob, ObservedPod, Spec, Waiting
 
 IMAGE_PROBLEMS = frozenset({"ErrImagePull", "ImagePullBackOff"})
 """The kubelet alternates between the two; they are one fact."""
@@ -32,17 +32,18 @@ class RunKey:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A Workflow without its Jobs and pods."""
+    """A Workflow, Chain or Swarm without its Jobs and pods."""
 
+    kind: Kind
     namespace: str
     name: str
     uid: str
     resource_version: str
     generation: int
     is_terminating: bool
-    spec: WorkflowSpec | None
+    spec: Spec | None
     problem: str | None
-    status: WorkflowStatus
+    status: Status
 
 
 def run_key(raw: Mapping[str, Any]) -> RunKey | None:
@@ -60,32 +61,42 @@ def is_controlled_by(raw: Mapping[str, Any], uid: str) -> bool:
     return any(reference.get("controller") and reference["uid"] == uid for reference in references)
 
 
-def observe_resource(raw: Mapping[str, Any]) -> Resource:
-    """Read a Workflow. A spec or status that can't be read is a problem to report, not an exception."""
+def observe_resource(kind: Kind, raw: Mapping[str, Any], known: Resource | None = None) -> Resource:
+    """Read a resource; `known` is what it was before, whose spec is taken over if it is still the same.
+
+    A spec or status that can't be read is a problem to report, not an exception.
+    """
     metadata = raw["metadata"]
-    spec: WorkflowSpec | None = None
-    problem: str | None = None
+    generation = metadata.get("generation", 1)
+    if known is not None and known.generation == generation:
+        spec, problem = known.spec, known.problem
+    else:
+        spec, problem = _read_spec(kind, raw.get("spec") or {})
     try:
-        spec = WorkflowSpec.model_validate(raw.get("spec") or {})
-    except ValidationError as error:
-        problem = "; ".join(
-            f"spec.{'.'.join(str(part) for part in line['loc'])}: {line['msg']}" for line in error.errors()
-        )
-    try:
-        status = WorkflowStatus.model_validate(raw.get("status") or {})
+        status = Status.model_validate(raw.get("status") or {})
     except ValidationError:
-        status = WorkflowStatus()  # written by someone else; what the Jobs tell is taken up again
+        status = Status()  # written by someone else; what the Jobs tell is taken up again
     return Resource(
+        kind=kind,
         namespace=metadata["namespace"],
         name=metadata["name"],
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
-        generation=metadata.get("generation", 1),
+        generation=generation,
         is_terminating="deletionTimestamp" in metadata,
         spec=spec,
         problem=problem,
         status=status,
     )
+
+
+def _read_spec(kind: Kind, raw: Mapping[str, Any]) -> tuple[Spec | None, str | None]:
+    try:
+        spec: Any = kind.spec.model_validate(raw)
+    except ValidationError as error:
+        lines = (f"spec.{'.'.join(str(part) for part in line['loc'])}: {line['msg']}" for line in error.errors())
+        return None, "; ".join(lines)
+    return spec, None
 
 
 def observe_job(raw: Mapping[str, Any]) -> ObservedJob:

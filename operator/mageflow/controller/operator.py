@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import kopf
 
 from mageflow import __version__
-from mageflow.api import GROUP, VERSION
+from mageflow.api import GROUP, KINDS, VERSION
 from mageflow.controller.caches import Caches
 from mageflow.controller.client import ApiError, Client, load_configuration
-from mageflow.controller.handlers import JOBS, PODS, WORKFLOWS, Handlers, build_settings
+from mageflow.controller.handlers import JOBS, PODS, Handlers, build_settings
 from mageflow.controller.health import Health
 from mageflow.controller.queue import WorkQueue
 from mageflow.controller.reconcile import Reconciler
@@ -66,7 +66,7 @@ async def _check_resources(client: Client) -> None:
 
 
 def _watch_paths(settings: Settings) -> Iterator[str]:
-    for group, version, plural in (WORKFLOWS, JOBS, PODS):
+    for group, version, plural in (*((GROUP, VERSION, kind.plural) for kind in KINDS), JOBS, PODS):
         prefix = f"/apis/{group}/{version}" if group else f"/api/{version}"
         for namespace in settings.namespaces or (None,):
             yield f"{prefix}/{plural}" if namespace is None else f"{prefix}/namespaces/{namespace}/{plural}"

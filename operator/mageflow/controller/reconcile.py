@@ -15,8 +15,8 @@ from mageflow.controller.settings import Settings
 from mageflow.core.decision import Decision
 from mageflow.core.jobs import LABEL_UID
 from mageflow.core.lifecycle import OCCUPIED
-from mageflow.core.observed import ObservedWorkflow
-from mageflow.core.workflow import decide_workflow
+from mageflow.core.observed import ObservedResource
+from mageflow.core.resource import decide
 
 logger = logging.getLogger(__name__)
 
@@ -57,11 +57,11 @@ class Reconciler:
         if observed is None or not self._caches.is_current(uid):
             return patience
         now = datetime.now(UTC).replace(microsecond=0)
-        decision = decide_workflow(observed, now)
+        decision = decide(observed, now)
         await self._act(observed, decision)
         return _soonest(self._until(decision), self._patience(self._caches.observe(uid)))
 
-    async def _act(self, observed: ObservedWorkflow, decision: Decision) -> None:
+    async def _act(self, observed: ObservedResource, decision: Decision) -> None:
         actor = Actor(self._client, self._caches, observed)
         old = observed.status.phase
         for first in decision.first:
@@ -77,7 +77,7 @@ class Reconciler:
             for event in decision.events:
                 await actor.record(event)
 
-    def _patience(self, observed: ObservedWorkflow | None) -> float | None:
+    def _patience(self, observed: ObservedResource | None) -> float | None:
         """Return how long a silence may last before the cluster is asked; None if nothing is awaited of it."""
         if observed is None:
             return None
@@ -89,7 +89,7 @@ class Reconciler:
     def _silence(self, uid: str) -> float:
         return time.monotonic() - self._heard_at.setdefault(uid, time.monotonic())
 
-    async def _verify(self, observed: ObservedWorkflow) -> None:
+    async def _verify(self, observed: ObservedResource) -> None:
         """Read the Jobs and pods of a resource past the watches, which may have missed that one was deleted."""
         self.hear(observed.uid)
         jobs, pods = await read_children(self._client, observed.namespace, f"{LABEL_UID}={observed.uid}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from mageflow.api import WorkflowStatus
+from mageflow.api import Status
 from mageflow.core.observed import ObservedJob, ObservedPod
 
 
@@ -77,7 +77,7 @@ class Event:
 class Decision:
     """What is to be done, in this order: `first`, write `status` if it changed, `actions`, `events`."""
 
-    status: WorkflowStatus | None = None
+    status: Status | None = None
     """The whole new status; None: leave it as it is."""
     first: tuple[CreateJob, ...] = ()
     """The first runs of a resource that has no status yet: created before they are recorded (DESIGN section 3)."""

@@ -59,6 +59,10 @@ class Task:
     retries: int = 0
     timeout_seconds: int | None = None
     index: int = 0
+    after: str | None = None
+    """The task whose output it gets, in a Chain."""
+    path: str = "spec"
+    """Where it stands in the resource, for messages."""
 
     @property
     def template_hash(self) -> str:
@@ -96,28 +100,31 @@ def labels_of(owner: Owner, task: str, run: int) -> dict[str, str]:
     }
 
 
-def input_problem(task: Task) -> str | None:
-    """Return why the input can't be given to a container, naming the field; None if it can."""
+def find_problem(task: Task) -> str | None:
+    """Return why no Job can be made of a task, naming the field at fault; None if one can."""
+    if not task.template:
+        return f"{task.path}.template: is missing, and there is no spec.template to stand in for it"
     try:
         size = len(_as_json(task.input).encode())
     except RecursionError:
-        return "input: it is nested too deeply"
+        return f"{task.path}.input: it is nested too deeply"
     if size <= MAX_INPUT:
         return None
     return (
-        f"input: {size} bytes as JSON, at most {MAX_INPUT} fit in an environment variable; keep large inputs elsewhere"
+        f"{task.path}.input: {size} bytes as JSON, at most {MAX_INPUT} fit in an environment variable; "
+        "keep large inputs elsewhere"
     )
 
 
-def build_job(owner: Owner, task: Task, run: int, *, was_interrupted: bool) -> dict[str, Any]:
+def build_job(owner: Owner, task: Task, run: int, *, was_interrupted: bool, previous: Any = None) -> dict[str, Any]:
     """Build the manifest of a run's Job.
 
-    `was_interrupted` tells the task that an earlier run of it was interrupted (MAGEFLOW_RESUMED), so that it can
-    pick up a checkpoint.
+    `previous` is the output of the task before it, in a Chain. `was_interrupted` tells the task that an earlier run of
+    it was interrupted (MAGEFLOW_RESUMED), so that it can pick up a checkpoint.
     """
     labels = labels_of(owner, task.name, run)
     annotations = {} if labels[LABEL_NAME] == owner.name else {ANNOTATION_NAME: owner.name}
-    environment = _environment(owner, task, run, was_interrupted=was_interrupted)
+    environment = _environment(owner, task, run, was_interrupted=was_interrupted, previous=previous)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -189,7 +196,7 @@ def _build_template(
     return template
 
 
-def _environment(owner: Owner, task: Task, run: int, *, was_interrupted: bool) -> dict[str, str]:
+def _environment(owner: Owner, task: Task, run: int, *, was_interrupted: bool, previous: Any) -> dict[str, str]:
     """Return what a task sees of itself: DESIGN section 2, "What a task sees"."""
     return {
         "MAGEFLOW_KIND": owner.kind,
@@ -200,6 +207,7 @@ def _environment(owner: Owner, task: Task, run: int, *, was_interrupted: bool) -
         "MAGEFLOW_INDEX": str(task.index),
         "MAGEFLOW_RUN": str(run),
         "MAGEFLOW_INPUT": _as_json(task.input),
+        "MAGEFLOW_PREVIOUS": _as_json(previous),
         "MAGEFLOW_RESUMED": "true" if was_interrupted else "false",
     }
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
-from mageflow.api import WorkflowSpec, WorkflowStatus
+from mageflow.api import ChainSpec, Kind, Status, SwarmSpec, WorkflowSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,8 @@ class Run:
         return any(pod.has_started for pod in self.pods)
 
 
+Spec = WorkflowSpec | ChainSpec | SwarmSpec
+
 NO_RUN = Run()
 
 Runs = Mapping[int, Run]
@@ -135,18 +137,19 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class ObservedWorkflow:
-    """A Workflow, its Jobs and their pods, all at least as new as our own last write to any of them."""
+class ObservedResource:
+    """A Workflow, Chain or Swarm, its Jobs and their pods, all at least as new as our own last write to any of them."""
 
+    kind: Kind
     namespace: str
     name: str
     uid: str
     resource_version: str
     generation: int
     is_terminating: bool
-    spec: WorkflowSpec | None
+    spec: Spec | None
     """None if it can't be read; `problem` tells why."""
-    status: WorkflowStatus
+    status: Status
     problem: str | None = None
     runs: Mapping[str, Runs] = field(default_factory=dict)
     """By task name."""

@@ -1,0 +1,182 @@
+"""The ledger of one task, its entry in `status.tasks`: brought up to date with what the cluster has.
+
+Its phase Stopping is written ahead of a stop, `holding` ahead of an eviction: without a mark, a run whose Job or pod is
+gone when we look was lost by someone else's hand (docs/adr/0001-marks-in-the-ledger.md).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Final, assert_never
+
+from mageflow.api import TaskPhase, TaskStatus
+from mageflow.core import reasons
+from mageflow.core.ending import Ending, Outcome, find_outcome, has_succeeded
+from mageflow.core.jobs import Task
+from mageflow.core.observed import NO_RUN, ObservedPod, Run, Runs
+from mageflow.core.output import parse_output
+
+FIRST_BACKOFF: Final = timedelta(seconds=10)
+"""As the Job controller's own; it doubles with each failure."""
+
+MAX_BACKOFF: Final = timedelta(minutes=6)
+
+MAX_DISRUPTIONS: Final = 10
+"""Runs disrupted in a row after which a task fails: whatever disturbs them doesn't go away."""
+
+ENDED: Final = frozenset({TaskPhase.SUCCEEDED, TaskPhase.FAILED})
+CLOSED: Final = frozenset({TaskPhase.UNSTARTED, TaskPhase.BACKING_OFF}) | ENDED
+"""Ledger phases in which the latest run is over."""
+WAITING: Final = frozenset({TaskPhase.UNSTARTED, TaskPhase.RECORDED, TaskPhase.BACKING_OFF})
+"""Ledger phases from which a Job may be created."""
+
+
+def settle(task: Task, record: TaskStatus, runs: Runs, now: datetime) -> tuple[TaskStatus, Outcome | None]:
+    """Bring a ledger entry up to date with what the cluster has: its phase, its marks, the end of its run."""
+    if record.phase in ENDED:
+        return record, None
+    record = _reopen(record, runs)
+    outcome: Outcome | None = None
+    if record.phase not in CLOSED:
+        run = runs.get(record.run, NO_RUN)
+        record = _bring_marks_up_to_date(record, run, now)
+        outcome = find_outcome(record, run)
+        if outcome is None:
+            record = _follow(record, run)
+    if outcome is not None or record.phase in WAITING:
+        outcome = _find_late_success(record, runs) or outcome
+    return (record, None) if outcome is None else (end_run(task, record, outcome, now), outcome)
+
+
+def _find_late_success(record: TaskStatus, runs: Runs) -> Outcome | None:
+    """Find a pod that slipped through a hold and succeeded, once the ledger had gone on: nothing is to run again."""
+    pods = (pod for run in runs.values() for pod in run.pods)
+    return next((Outcome(Ending.SUCCEEDED, output=pod.output) for pod in pods if has_succeeded(pod)), None)
+
+
+def end_run(task: Task, record: TaskStatus, outcome: Outcome, now: datetime) -> TaskStatus:
+    """Record how the latest run ended."""
+    update: dict[str, Any] = {
+        "holding": None,
+        "retry_at": None,
+        "backoff_seconds": None,
+        "finished_at": now,
+        "reason": outcome.reason,
+        "message": outcome.message,
+    }
+    match outcome.ending:
+        case Ending.SUCCEEDED:
+            _, is_truncated = parse_output(outcome.output)
+            update |= {"phase": TaskPhase.SUCCEEDED, "disruptions": 0}
+            update |= {"reason": reasons.OUTPUT_TRUNCATED} if is_truncated else {}
+        case Ending.FAILED:
+            failures = record.failures + 1
+            update |= {"failures": failures, "disruptions": 0}
+            if failures > task.retries:
+                update |= {"phase": TaskPhase.FAILED}
+            else:
+                update |= {"phase": TaskPhase.BACKING_OFF, "retry_at": now + backoff(failures)}
+        case Ending.DISRUPTED:
+            disruptions = record.disruptions + 1
+            update |= {"disruptions": disruptions}
+            if disruptions >= MAX_DISRUPTIONS:
+                update |= {"phase": TaskPhase.FAILED, "reason": reasons.TOO_MANY_DISRUPTIONS}
+            else:
+                update |= {"phase": TaskPhase.BACKING_OFF, "retry_at": now + backoff(disruptions)}
+        case Ending.INTERRUPTED:
+            was_running = record.started_at is not None
+            update |= {"phase": TaskPhase.UNSTARTED, "interruptions": record.interruptions + was_running}
+        case Ending.HELD | Ending.LOST:
+            update |= {"phase": TaskPhase.UNSTARTED}
+        case _:
+            assert_never(outcome.ending)
+    return record.model_copy(update=update)
+
+
+def backoff(times: int) -> timedelta:
+    """Return how long to wait after the `times`-th failure (1, 2, …) in a row: 10 s, doubled, at most 6 min."""
+    factor: int = 2 ** min(times - 1, 10)
+    return min(FIRST_BACKOFF * factor, MAX_BACKOFF)
+
+
+def _reopen(record: TaskStatus, runs: Runs) -> TaskStatus:
+    """Go on with a run that the ledger doesn't have, or has as over.
+
+    A Job was created before its first record; a status was lost; a run was given up as never made (`_withdraw`), and
+    its Job came after all; a pod slipped through while its Job was being deleted (HoldJob). A pod's own outcome
+    counts, so that nothing that succeeded runs again.
+    """
+    newest = max(runs, default=0)
+    number = newest if newest > record.run else record.run
+    run = runs.get(number, NO_RUN)
+    if number == record.run and not _was_given_up_too_soon(record, run):
+        return record
+    return record.model_copy(
+        update={
+            "phase": TaskPhase.PENDING,
+            "run": number,
+            "job": run.job.name if run.job is not None else record.job,
+            "holding": None,
+            "retry_at": None,
+            "backoff_seconds": None,
+            "started_at": None,
+            "finished_at": None,
+            "reason": None,
+            "message": None,
+        }
+    )
+
+
+def _was_given_up_too_soon(record: TaskStatus, run: Run) -> bool:
+    if record.phase is not TaskPhase.UNSTARTED or record.run == 0:
+        return False
+    slipped = any(
+        pod.can_run or (pod.has_ended and not pod.is_terminating and not pod.is_disrupted) for pod in run.pods
+    )
+    return slipped or (record.job is None and run.job is not None and not run.job.is_terminating)
+
+
+def _bring_marks_up_to_date(record: TaskStatus, run: Run, now: datetime) -> TaskStatus:
+    """Clear `holding` if the eviction didn't happen; note the start of a run that no suspend has caught before it."""
+    if record.holding is not None and run.live_pods and not any(_may_be_going(pod) for pod in run.live_pods):
+        record = record.model_copy(update={"holding": None})
+    if run.has_started and record.started_at is None and record.holding != record.run:
+        record = record.model_copy(update={"started_at": _started_at(run, now)})
+    return record
+
+
+def _may_be_going(pod: ObservedPod) -> bool:
+    """Tell whether an eviction has happened or is at work: the API server sets DisruptionTarget, and then deletes."""
+    return pod.is_terminating or (pod.is_disrupted and not pod.has_started)
+
+
+def _follow(record: TaskStatus, run: Run) -> TaskStatus:
+    """Bring the phase of an open run up to date."""
+    state = find_state(record, run)
+    if state is TaskPhase.STOPPING and record.phase is not TaskPhase.STOPPING:
+        return record  # somebody else stops it; Stopping in the ledger is a mark of ours
+    return record if state is record.phase else record.model_copy(update={"phase": state})
+
+
+def _started_at(run: Run, now: datetime) -> datetime:
+    return min((pod.started_at for pod in run.pods if pod.started_at is not None), default=now)
+
+
+def find_state(record: TaskStatus, run: Run) -> TaskPhase:
+    """Tell the state of a task whose ledger entry is up to date."""
+    if record.phase in CLOSED:
+        return record.phase
+    pods, job = run.live_pods, run.job
+    is_stopped_by_us = job is not None and job.is_suspended and record.phase is TaskPhase.STOPPING
+    if is_stopped_by_us or any(pod.is_terminating for pod in pods):
+        return TaskPhase.STOPPING
+    if any(pod.has_started for pod in pods):
+        return TaskPhase.RUNNING
+    if pods:
+        return TaskPhase.PENDING
+    if job is None:
+        return TaskPhase.RECORDED
+    if job.is_terminating:
+        return TaskPhase.STOPPING
+    # Its pod is gone, and the Job controller has yet to say so; or it has yet to be made.
+    return TaskPhase.RUNNING if record.phase is TaskPhase.RUNNING and not job.is_suspended else TaskPhase.PENDING

@@ -1,0 +1,65 @@
+"""Which tasks a resource has, and which of them may run: what its kind makes of its spec.
+
+A plan is data: `workflow.py`, `chain.py` and `swarm.py` each make one of their spec.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from mageflow.api import Phase, TaskPhase, TaskStatus
+from mageflow.core.jobs import Task
+from mageflow.core.ledger import ENDED
+
+Ledger = Mapping[str, TaskStatus]
+"""The entries of `status.tasks`, by task name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a kind makes of a spec."""
+
+    tasks: Sequence[Task]
+    """In the order in which they start."""
+    max_at_once: int = 1
+    """How many may have a pod at once, counting one that may yet be made."""
+    ends_at_first_failure: bool = True
+    """The first failed task ends it as Failed. False: it ends once all have, as Failed if any failed."""
+    runs_on_when_suspended: bool = False
+    """A task that runs is all there is: a suspend doesn't stop it, and the phase stays Active."""
+    keeps_outputs: bool = False
+    """The ledger keeps what each task wrote."""
+    has_output: bool = True
+    """What its last task wrote is its own output."""
+    keeps_entries: bool = True
+    """The ledger has a full entry for each task. False: none for one without a run, little for one that succeeded."""
+
+    @property
+    def is_single(self) -> bool:
+        """It has one task that needs no name."""
+        return self.runs_on_when_suspended
+
+
+def find_outcome(plan: Plan, ledger: Ledger) -> Phase | None:
+    """Tell how it has ended, by its tasks: Succeeded, Failed, or None while it hasn't."""
+    phases = [_phase_in(ledger, task.name) for task in plan.tasks]
+    if TaskPhase.FAILED in phases and (plan.ends_at_first_failure or ENDED.issuperset(phases)):
+        return Phase.FAILED
+    return Phase.SUCCEEDED if all(phase is TaskPhase.SUCCEEDED for phase in phases) else None
+
+
+def find_window(plan: Plan, ledger: Ledger) -> Collection[str]:
+    """Return the names of the tasks that may run now: the first `max_at_once` that have not ended."""
+    window: list[str] = []
+    for task in plan.tasks:
+        if len(window) == plan.max_at_once:
+            break
+        if _phase_in(ledger, task.name) not in ENDED:
+            window.append(task.name)
+    return frozenset(window)
+
+
+def _phase_in(ledger: Ledger, name: str) -> TaskPhase:
+    entry = ledger.get(name)
+    return TaskPhase.UNSTARTED if entry is None else entry.phase

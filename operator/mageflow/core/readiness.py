@@ -1,0 +1,153 @@
+"""The Ready condition in words: whether what the spec asks is in force, and if not, what it waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, assert_never
+
+from mageflow.api import Lifecycle, Phase, TaskPhase, TaskStatus
+from mageflow.core import reasons
+from mageflow.core.conditions import Readiness
+from mageflow.core.observed import Refusal, Run, Waiting
+
+NODE_PATIENCE: Final = timedelta(seconds=60)
+"""How long after its grace period a deleted pod may still be there before its node is said not to answer."""
+
+MAX_NAMES: Final = 5
+"""How many names a message lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one task has got."""
+
+    record: TaskStatus
+    state: TaskPhase
+    run: Run
+    """Its latest run."""
+    refusal: Refusal | None
+    """Why its next run can't start."""
+
+
+def find_readiness(
+    phase: Phase, lifecycle: Lifecycle, is_single: bool, tasks: Sequence[Progress], now: datetime
+) -> Readiness:
+    """Tell whether what the spec asks is in force. `is_single`: there is one task, which goes without a name."""
+    match phase:
+        case Phase.SUCCEEDED:
+            return Readiness(True, reasons.SUCCEEDED, _describe_success(is_single, tasks))
+        case Phase.FAILED:
+            return Readiness(True, reasons.FAILED, _describe_failure(is_single, tasks), is_stalled=True)
+        case Phase.CANCELED:
+            return Readiness(True, reasons.CANCELED, "canceled; nothing runs")
+        case Phase.SUSPENDED | Phase.INTERRUPTED:
+            return Readiness(True, phase.value, "nothing runs, and nothing starts until resumed")
+        case Phase.SUSPENDING | Phase.INTERRUPTING:
+            return _find_stuck(tasks, now) or Readiness(False, phase.value, _describe_stopping(tasks))
+        case Phase.ACTIVE | Phase.PENDING:
+            if lifecycle is Lifecycle.SUSPENDED:
+                what = f"run {tasks[0].record.run} had started: it finishes, and nothing starts after it"
+                return Readiness(False, reasons.TASK_ALREADY_RUNNING, what)
+            return _find_progress(is_single, tasks)
+        case _:
+            assert_never(phase)
+
+
+def _find_progress(is_single: bool, tasks: Sequence[Progress]) -> Readiness:
+    """Tell how far a resource that may run has got: what needs help comes first, then what runs, then what waits."""
+    found = [_find_one(task, "" if is_single else f"task {task.record.name}: ") for task in tasks]
+    told = [readiness for readiness in found if readiness is not None]
+    stalled = next((readiness for readiness in told if readiness.is_stalled), None)
+    if stalled is not None:
+        return stalled
+    running = [task for task in tasks if task.state is TaskPhase.RUNNING]
+    if running:
+        return Readiness(True, reasons.RUNNING, _describe_running(is_single, running))
+    return min(told, key=_urgency, default=Readiness(False, reasons.PENDING, "waiting for its tasks"))
+
+
+def _urgency(readiness: Readiness) -> int:
+    """What is unusual is told before what is usual."""
+    usual = (reasons.BACKING_OFF, reasons.PENDING)
+    return usual.index(readiness.reason) + 1 if readiness.reason in usual else 0
+
+
+def _find_one(task: Progress, label: str) -> Readiness | None:
+    """Tell what one task waits for; None if it has ended, runs or isn't its turn."""
+    record, state, refusal = task.record, task.state, task.refusal
+    match state:
+        case TaskPhase.SUCCEEDED | TaskPhase.FAILED | TaskPhase.RUNNING:
+            return None
+        case TaskPhase.STOPPING:
+            return Readiness(False, reasons.PENDING, f"{label}an earlier run is still stopping")
+        case TaskPhase.PENDING:
+            waiting = _find_waiting(task.run)
+            if waiting is not None:
+                return Readiness(False, waiting.reason, f"{label}{waiting.message}")
+        case TaskPhase.BACKING_OFF if refusal is None or not refusal.is_final:
+            when = f" at {record.retry_at:%H:%M:%S} UTC" if record.retry_at is not None else ""
+            what = f"{label}run {record.run} ended ({_why(record)}); the next starts{when}"
+            return Readiness(False, reasons.BACKING_OFF, what)
+        case TaskPhase.UNSTARTED | TaskPhase.RECORDED | TaskPhase.BACKING_OFF:
+            if refusal is not None:
+                return Readiness(False, refusal.reason, f"{label}{refusal.message}", is_stalled=refusal.is_final)
+            if state is TaskPhase.UNSTARTED:
+                return None
+        case _:
+            assert_never(state)
+    return Readiness(False, reasons.PENDING, f"{label}waiting for the pod of run {record.run} to start")
+
+
+def _find_waiting(run: Run) -> Waiting | None:
+    for pod in run.live_pods:
+        if pod.waiting is not None:
+            return pod.waiting
+    if run.job is not None and not run.pods and run.job.missing_pod:
+        return Waiting(reasons.POD_NOT_CREATED, run.job.missing_pod)
+    return None
+
+
+def _find_stuck(tasks: Iterable[Progress], now: datetime) -> Readiness | None:
+    for pod in (pod for task in tasks for pod in task.run.live_pods):
+        if pod.deletion_due is not None and now >= pod.deletion_due + NODE_PATIENCE:
+            what = f"pod {pod.name} was deleted, but node {pod.node} doesn't confirm it: it may run on"
+            return Readiness(False, reasons.NODE_UNREACHABLE, what)
+    return None
+
+
+def _describe_success(is_single: bool, tasks: Sequence[Progress]) -> str:
+    return f"run {tasks[0].record.run} succeeded" if is_single else "every task succeeded"
+
+
+def _describe_running(is_single: bool, running: Sequence[Progress]) -> str:
+    if is_single:
+        return f"run {running[0].record.run} is running"
+    return f"running: {_list([task.record.name for task in running])}"
+
+
+def _describe_stopping(tasks: Iterable[Progress]) -> str:
+    names = sorted(pod.name for task in tasks for pod in task.run.live_pods)
+    return f"waiting for pods to end: {_list(names)}" if names else "waiting for the Job controller"
+
+
+def _describe_failure(is_single: bool, tasks: Iterable[Progress]) -> str:
+    failed = [task.record for task in tasks if task.state is TaskPhase.FAILED]
+    first = failed[0]
+    label = "" if is_single else f"task {first.name}: "
+    others = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+    if first.reason == reasons.TOO_MANY_DISRUPTIONS:
+        what = f"{first.disruptions} runs in a row were disrupted; the last one, {first.run}: {first.message}"
+    else:
+        what = f"run {first.run} failed and no retries are left: {_why(first)}"
+    return f"{label}{what}{others}"
+
+
+def _why(record: TaskStatus) -> str:
+    return f"{record.reason}: {record.message}" if record.message else f"{record.reason}"
+
+
+def _list(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:MAX_NAMES])
+    return f"{shown} and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else shown

@@ -1,0 +1,206 @@
+"""What is told of a resource after its tasks have taken their steps: its status and its events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from mageflow.api import Condition, ConditionType, Lifecycle, Phase, Status, TaskPhase, TaskStatus
+from mageflow.core import reasons
+from mageflow.core.conditions import Readiness, build_conditions, find_condition
+from mageflow.core.decision import Event
+from mageflow.core.ending import Outcome
+from mageflow.core.lifecycle import ENDED_PHASES, HELD_PHASES, find_phase
+from mageflow.core.observed import NO_RUN, ObservedResource, Run
+from mageflow.core.output import parse_output
+from mageflow.core.plan import Plan, find_outcome
+from mageflow.core.readiness import NODE_PATIENCE, Progress, find_readiness
+from mageflow.core.task import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that a status is made from."""
+
+    observed: ObservedResource
+    plan: Plan
+    lifecycle: Lifecycle
+    """The one in force."""
+    steps: tuple[Step, ...]
+    """Of the tasks in the spec, in their order; a Swarm's that have no run and no turn are left out."""
+    removals: tuple[Step, ...]
+    """Of tasks that the spec has no more."""
+    ended: Mapping[str, Outcome]
+    """How the runs ended that have ended since the last status, by task name."""
+    now: datetime
+
+    @property
+    def runs(self) -> Iterator[Run]:
+        """The latest run of each task."""
+        return (run_of(self.observed, step) for step in (*self.steps, *self.removals))
+
+
+def build_status(report: Report) -> Status:
+    """Build the whole new status."""
+    observed, plan, old, now = report.observed, report.plan, report.observed.status, report.now
+    outcome = find_outcome(plan, {step.record.name: step.record for step in report.steps})
+    started = [step.record.started_at for step in report.steps if step.record.started_at is not None]
+    started_at = old.started_at or min(started, default=None)
+    phase = find_phase(
+        report.lifecycle,
+        outcome,
+        frozenset(step.state for step in (*report.steps, *report.removals)),
+        has_ever_started=started_at is not None,
+        runs_on_when_suspended=plan.runs_on_when_suspended,
+    )
+    done, failed, running = (_count(report, phase) for phase in _COUNTED)
+    total = len(plan.tasks)
+    interruptions = old.interruptions + _count_interruptions(report)
+    conditions = build_conditions(
+        phase, _find_readiness(report, phase), interruptions, old.conditions, observed.generation, now
+    )
+    return Status(
+        phase=phase,
+        lifecycle=report.lifecycle,
+        observed_generation=observed.generation,
+        started_at=started_at,
+        finished_at=now if phase in ENDED_PHASES else None,
+        suspended_at=None if report.lifecycle is Lifecycle.ACTIVE else old.suspended_at or now,
+        done=done,
+        total=total,
+        running=running,
+        failed=failed,
+        pending=total - done - failed - running,
+        progress=f"{done}/{total}",
+        interruptions=interruptions,
+        output=_find_output(report) if phase is Phase.SUCCEEDED else None,
+        tasks=tuple(_entries(report)),
+        conditions=conditions,
+    )
+
+
+_COUNTED: Final = (TaskPhase.SUCCEEDED, TaskPhase.FAILED, TaskPhase.RUNNING)
+
+
+def _count(report: Report, state: TaskPhase) -> int:
+    return sum(step.state is state for step in report.steps)
+
+
+def _count_interruptions(report: Report) -> int:
+    """Count the running tasks that were interrupted since the last status."""
+    before = {entry.name: entry.interruptions for entry in report.observed.status.tasks}
+    steps = (*report.steps, *report.removals)
+    return sum(
+        step.record.interruptions - before.get(step.record.name, 0) for step in steps if step.record.interruptions
+    )
+
+
+def _find_output(report: Report) -> object:
+    last = report.plan.tasks[-1].name if report.plan.has_output else None
+    outcome = report.ended.get(last) if last is not None else None
+    return None if outcome is None else parse_output(outcome.output)[0]
+
+
+def _entries(report: Report) -> Iterator[TaskStatus]:
+    """Yield the entries of the ledger as they are kept."""
+    for step in (*report.steps, *report.removals):
+        record = step.record
+        if report.plan.keeps_entries:
+            yield record
+        elif record.phase is TaskPhase.SUCCEEDED:
+            yield TaskStatus(name=record.name, phase=record.phase, run=record.run)
+        elif record != TaskStatus(name=record.name):
+            yield record
+
+
+def _find_readiness(report: Report, phase: Phase) -> Readiness:
+    progress = [
+        Progress(step.record, step.state, run_of(report.observed, step), step.refusal)
+        for step in (*report.steps, *report.removals)
+    ]
+    readiness = find_readiness(phase, report.lifecycle, report.plan.is_single, progress, report.now)
+    ready = find_condition(report.observed.status.conditions, ConditionType.READY)
+    if readiness.reason == reasons.UNSCHEDULABLE and ready is not None and ready.reason == readiness.reason:
+        # Its wording changes with every look of the scheduler; the first is kept.
+        return Readiness(readiness.is_ready, readiness.reason, ready.message, readiness.is_stalled)
+    return readiness
+
+
+def acknowledge(observed: ObservedResource) -> Status:
+    """Say that an ended resource's new spec was seen; nothing else of it changes."""
+    old, generation = observed.status, observed.generation
+    if old.observed_generation == generation:
+        return old
+    conditions = [condition.model_copy(update={"observed_generation": generation}) for condition in old.conditions]
+    return old.model_copy(update={"observed_generation": generation, "conditions": tuple(conditions)})
+
+
+def report_problem(observed: ObservedResource, now: datetime) -> Status:
+    """Say that the spec can't be read, which the CRD's schema should have refused; leave the rest as it is."""
+    old, generation = observed.status, observed.generation
+    readiness = Readiness(False, reasons.INVALID_TASK, observed.problem or "", is_stalled=True)
+    phase = old.phase or Phase.PENDING
+    conditions = build_conditions(phase, readiness, old.interruptions, old.conditions, generation, now)
+    return old.model_copy(update={"phase": phase, "observed_generation": generation, "conditions": conditions})
+
+
+def node_deadline(report: Report) -> datetime | None:
+    """Return when a deleted pod's node will have had its time to say that it is gone; None if none is awaited."""
+    deadlines = (
+        pod.deletion_due + NODE_PATIENCE for run in report.runs for pod in run.live_pods if pod.deletion_due is not None
+    )
+    return earliest(*(deadline for deadline in deadlines if deadline > report.now))
+
+
+def run_of(observed: ObservedResource, step: Step) -> Run:
+    """Return the latest run of a step's task."""
+    return observed.runs_of(step.record.name).get(step.record.run, NO_RUN)
+
+
+def earliest(*times: datetime | None) -> datetime | None:
+    """Return the earliest time, None if there is none."""
+    return min((time for time in times if time is not None), default=None)
+
+
+# ── events ──
+
+QUIET_REASONS: Final = frozenset({reasons.PENDING, reasons.SUSPENDING, reasons.INTERRUPTING, reasons.BACKING_OFF})
+"""Reasons for not being ready that belong to normal progress, or have an event of their own."""
+
+
+def find_events(report: Report, new: Status) -> tuple[Event, ...]:
+    """Find what is worth an Event: transitions of the lifecycle, and failures."""
+    return (*_events_of_runs(report), *_events_of_transitions(report.observed.status, new))
+
+
+def _events_of_runs(report: Report) -> Iterator[Event]:
+    """Yield an event for each run that failed or was disrupted, and is followed by another."""
+    for step in report.steps:
+        outcome = report.ended.get(step.record.name)
+        if outcome is None or outcome.reason is None or step.record.phase is TaskPhase.SUCCEEDED:
+            continue
+        if report.plan.ends_at_first_failure and step.record.phase is TaskPhase.FAILED:
+            continue  # the resource's own failure says it
+        task = "" if report.plan.is_single else f"task {step.record.name}, "
+        yield Event("Warning", outcome.reason, f"{task}run {step.record.run}: {outcome.message}")
+
+
+def _events_of_transitions(old: Status, new: Status) -> Iterator[Event]:
+    ready = find_condition(new.conditions, ConditionType.READY)
+    message = ready.message if ready is not None else ""
+    if new.lifecycle is Lifecycle.ACTIVE and old.lifecycle not in (None, Lifecycle.ACTIVE):
+        yield Event("Normal", reasons.RESUMED, f"active again after {old.lifecycle}")
+    if new.phase is not old.phase and new.phase in (HELD_PHASES | {Phase.CANCELED}):
+        yield Event("Normal", new.phase.value, message)
+    elif new.phase is not old.phase and new.phase is Phase.FAILED:
+        yield Event("Warning", reasons.FAILED, message)
+    elif _is_bad_news(ready, find_condition(old.conditions, ConditionType.READY)):
+        yield Event("Warning", ready.reason if ready is not None else "", message)
+
+
+def _is_bad_news(ready: Condition | None, was_ready: Condition | None) -> bool:
+    if ready is None or ready.status == "True" or ready.reason in QUIET_REASONS:
+        return False
+    return was_ready is None or was_ready.reason != ready.reason

@@ -1,0 +1,198 @@
+"""Decides on one resource of any kind: settles its ledger, lets each task take a step, and says what came of it.
+
+spec  →  plan (workflow.py, chain.py, swarm.py)                                    which tasks may run
+ledger + Jobs and pods  →  settled ledger (ledger.py)                              what has happened
+lifecycle  →  run, hold or stop (lifecycle.py)                                     whether they may
+each task  →  a step (task.py)                                                     how that is done
+steps  →  phase, counts, conditions (report.py, readiness.py, conditions.py)       what is told
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import assert_never
+
+from mageflow.api import ChainSpec, SwarmSpec, TaskPhase, TaskStatus, WorkflowSpec
+from mageflow.core import reasons
+from mageflow.core.chain import plan_chain
+from mageflow.core.decision import NOTHING, Action, CreateJob, Decision
+from mageflow.core.ending import Outcome
+from mageflow.core.jobs import Owner, Task, find_problem
+from mageflow.core.ledger import WAITING, settle
+from mageflow.core.lifecycle import ENDED_PHASES, OCCUPIED, Wanted, strongest, wanted_by
+from mageflow.core.observed import ObservedResource, Refusal, Spec
+from mageflow.core.output import parse_output
+from mageflow.core.plan import Ledger, Plan, find_outcome, find_window
+from mageflow.core.report import (
+    Report,
+    acknowledge,
+    build_status,
+    earliest,
+    find_events,
+    node_deadline,
+    report_problem,
+)
+from mageflow.core.swarm import plan_swarm
+from mageflow.core.task import Leave, Step, advance, clear_up
+from mageflow.core.workflow import plan_workflow
+
+
+def decide(observed: ObservedResource, now: datetime) -> Decision:
+    """Decide what is to be done about a resource: DESIGN sections 2 and 3."""
+    if observed.is_terminating:
+        return NOTHING
+    old = observed.status
+    if old.phase in ENDED_PHASES:
+        return Decision(status=acknowledge(observed), actions=_clear_up(observed))
+    if observed.spec is None:
+        return Decision(status=report_problem(observed, now))
+    plan = make_plan(observed.spec)
+    lifecycle = strongest(observed.spec.lifecycle)
+    wanted = wanted_by(lifecycle)
+    removed = _find_removed(observed, plan)
+    settled = _settle(observed, plan, (*plan.tasks, *removed), now)
+    steps = _take_steps(observed, plan, settled.ledger, wanted, now)
+    first: tuple[CreateJob, ...] = ()
+    if old.phase is None:
+        steps, first = _create_first(steps)
+    removals = _end_removed(observed, removed, settled.ledger, wanted, now)
+    report = Report(observed, plan, lifecycle, steps, removals, settled.ended, now)
+    status = build_status(report)
+    return Decision(
+        status=status,
+        first=first,
+        actions=tuple(action for step in (*steps, *removals) for action in step.actions),
+        events=find_events(report, status),
+        recheck_at=earliest(node_deadline(report), *(step.recheck_at for step in steps)),
+    )
+
+
+def make_plan(spec: Spec) -> Plan:
+    """Let the kind make its plan of the spec."""
+    match spec:
+        case WorkflowSpec():
+            return plan_workflow(spec)
+        case ChainSpec():
+            return plan_chain(spec)
+        case SwarmSpec():
+            return plan_swarm(spec)
+        case _:
+            assert_never(spec)
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """A ledger that is up to date."""
+
+    ledger: Ledger
+    ended: Mapping[str, Outcome]
+    """The runs that have ended since, by task name."""
+
+
+def _find_removed(observed: ObservedResource, plan: Plan) -> tuple[Task, ...]:
+    """Find the tasks that the ledger or the cluster has and the spec has no more: they end, and are not forgotten."""
+    planned = {task.name for task in plan.tasks}
+    known = dict.fromkeys((*(entry.name for entry in observed.status.tasks), *observed.runs))
+    return tuple(Task(name, {}) for name in known if name not in planned)
+
+
+def _settle(observed: ObservedResource, plan: Plan, tasks: Iterable[Task], now: datetime) -> _Settled:
+    ledger = {entry.name: entry for entry in observed.status.tasks}
+    ended: dict[str, Outcome] = {}
+    for task in tasks:
+        runs = observed.runs_of(task.name)
+        if not runs and task.name not in ledger:
+            continue
+        entry, outcome = settle(task, ledger.get(task.name, TaskStatus(name=task.name)), runs, now)
+        if outcome is not None:
+            ended[task.name] = outcome
+            if plan.keeps_outputs:
+                entry = entry.model_copy(update={"output": parse_output(outcome.output)[0]})
+        ledger[task.name] = entry
+    return _Settled(ledger, ended)
+
+
+def _take_steps(
+    observed: ObservedResource, plan: Plan, ledger: Ledger, wanted: Wanted, now: datetime
+) -> tuple[Step, ...]:
+    owner = _owner_of(observed)
+    window = frozenset[str]() if find_outcome(plan, ledger) is not None else find_window(plan, ledger)
+    free = plan.max_at_once - _count_occupied(plan, ledger)
+    steps = []
+    for task in plan.tasks:
+        entry, runs = ledger.get(task.name), observed.runs_of(task.name)
+        is_its_turn = task.name in window
+        if entry is None:
+            if not is_its_turn and not plan.keeps_entries:
+                continue
+            entry = TaskStatus(name=task.name)
+        refusal = _find_refusal(observed, task, entry, now) if is_its_turn else None
+        leave = Leave(is_its_turn and free > 0, _previous(task, ledger), refusal)
+        step = advance(owner, task, entry, runs, wanted, now, leave)
+        free -= step.state is TaskPhase.RECORDED and entry.phase is not TaskPhase.RECORDED
+        steps.append(step)
+    return tuple(steps)
+
+
+def _end_removed(
+    observed: ObservedResource, removed: Iterable[Task], ledger: Ledger, wanted: Wanted, now: datetime
+) -> tuple[Step, ...]:
+    owner = _owner_of(observed)
+    wanted = Wanted.STOP if wanted is Wanted.RUN else wanted
+    return tuple(advance(owner, task, ledger[task.name], observed.runs_of(task.name), wanted, now) for task in removed)
+
+
+def _owner_of(observed: ObservedResource) -> Owner:
+    return Owner(observed.kind.name, observed.namespace, observed.name, observed.uid)
+
+
+def _count_occupied(plan: Plan, ledger: Ledger) -> int:
+    """Count the tasks that have a pod, or may get one without anybody's doing."""
+    taken = OCCUPIED | {TaskPhase.RECORDED}
+    entries = (ledger.get(task.name) for task in plan.tasks)
+    return sum(entry is not None and entry.phase in taken for entry in entries)
+
+
+def _previous(task: Task, ledger: Ledger) -> object:
+    before = ledger.get(task.after) if task.after is not None else None
+    return None if before is None else before.output
+
+
+def _find_refusal(observed: ObservedResource, task: Task, entry: TaskStatus, now: datetime) -> Refusal | None:
+    """Return why the task's Job can't be created, if the task itself, a refusal seen or the ledger tells."""
+    if entry.phase not in WAITING:
+        return None
+    seen = observed.refusals.get(task.name)
+    if seen is not None:
+        return seen
+    is_remembered = entry.reason == reasons.INVALID_TASK
+    if is_remembered and observed.status.observed_generation == observed.generation:
+        return Refusal(reasons.INVALID_TASK, entry.message or "", is_final=True, retry_at=now)
+    problem = find_problem(task)
+    return None if problem is None else Refusal(reasons.INVALID_TASK, problem, is_final=True, retry_at=now)
+
+
+def _create_first(steps: Sequence[Step]) -> tuple[tuple[Step, ...], tuple[CreateJob, ...]]:
+    """Create the first runs before they are recorded: nothing was recorded before, and their names guard them."""
+    first: list[CreateJob] = []
+    changed = []
+    for step in steps:
+        creations = [action for action in step.actions if isinstance(action, CreateJob)]
+        first += creations
+        if creations:
+            record = step.record.model_copy(update={"phase": TaskPhase.PENDING})
+            rest = tuple(action for action in step.actions if action not in creations)
+            step = replace(step, record=record, state=TaskPhase.PENDING, actions=rest)
+        changed.append(step)
+    return tuple(changed), tuple(first)
+
+
+def _clear_up(observed: ObservedResource) -> tuple[Action, ...]:
+    ledger = {entry.name: entry for entry in observed.status.tasks}
+    return tuple(
+        action
+        for name, runs in observed.runs.items()
+        for action in clear_up(ledger.get(name, TaskStatus(name=name)), runs)
+    )
