@@ -64,6 +64,8 @@ EXPLAIN_INTERVAL: Final = timedelta(seconds=30)
 ENDED: Final = frozenset({TaskPhase.SUCCEEDED, TaskPhase.FAILED})
 CLOSED: Final = frozenset({TaskPhase.UNSTARTED, TaskPhase.BACKING_OFF}) | ENDED
 """Ledger phases in which the latest run is over."""
+WAITING: Final = frozenset({TaskPhase.UNSTARTED, TaskPhase.RECORDED, TaskPhase.BACKING_OFF})
+"""Ledger phases from which a Job may be created."""
 
 
 class Ending(Enum):
@@ -146,17 +148,16 @@ def settle(task: Task, record: TaskStatus, runs: Runs, now: datetime) -> tuple[T
     if record.phase in ENDED:
         return record, None
     record = _reopen(record, runs)
-    outcome = _find_late_success(record, runs)
-    if outcome is not None:
-        return end_run(task, record, outcome, now), outcome
-    if record.phase in CLOSED:
-        return record, None
-    run = runs.get(record.run, NO_RUN)
-    record = _bring_marks_up_to_date(record, run, now)
-    outcome = find_outcome(record, run)
-    if outcome is not None:
-        return end_run(task, record, outcome, now), outcome
-    return _follow(record, run), None
+    outcome: Outcome | None = None
+    if record.phase not in CLOSED:
+        run = runs.get(record.run, NO_RUN)
+        record = _bring_marks_up_to_date(record, run, now)
+        outcome = find_outcome(record, run)
+        if outcome is None:
+            record = _follow(record, run)
+    if outcome is not None or record.phase in WAITING:
+        outcome = _find_late_success(record, runs) or outcome
+    return (record, None) if outcome is None else (end_run(task, record, outcome, now), outcome)
 
 
 def find_outcome(record: TaskStatus, run: Run) -> Outcome | None:
@@ -196,9 +197,7 @@ def _has_succeeded(pod: ObservedPod) -> bool:
 
 def _find_late_success(record: TaskStatus, runs: Runs) -> Outcome | None:
     """Find a pod that slipped through a hold and succeeded, once the ledger had gone on: nothing is to run again."""
-    if record.phase not in CLOSED and (record.phase is not TaskPhase.RECORDED or record.run in runs):
-        return None
-    pods = (pod for number, run in runs.items() if number < record.run for pod in run.pods)
+    pods = (pod for run in runs.values() for pod in run.pods)
     return next((Outcome(Ending.SUCCEEDED, output=pod.output) for pod in pods if _has_succeeded(pod)), None)
 
 
@@ -447,15 +446,17 @@ def find_leftovers(record: TaskStatus, runs: Runs) -> list[ObservedJob]:
         if job is None or job.is_terminating or run.live_pods or not is_over:
             continue
         was_withdrawn = number == record.run and record.phase is TaskPhase.UNSTARTED
-        was_cut_short = number < record.run and not job.has_ended
+        has_lost_its_pod = record.phase is TaskPhase.BACKING_OFF and not run.pods
+        was_cut_short = not job.has_ended and (number < record.run or has_lost_its_pod)
         if was_withdrawn or was_cut_short or job.is_disrupted:
             leftovers.append(job)
     return leftovers
 
 
 def _find_strays(record: TaskStatus, runs: Runs) -> list[ObservedPod]:
-    """Find live pods of runs before the latest: each slipped through a hold after the next run had begun."""
-    return [pod for number, run in runs.items() if number < record.run for pod in run.live_pods]
+    """Find live pods of runs that are over: each slipped through a hold after the next run had begun."""
+    over = record.run if record.phase is TaskPhase.BACKING_OFF else record.run - 1
+    return [pod for number, run in runs.items() if number <= over for pod in run.live_pods]
 
 
 def _clear_strays(strays: Iterable[ObservedPod], wanted: Wanted) -> list[Action]:
