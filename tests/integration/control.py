@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -126,6 +127,7 @@ async def open_session(kubeconfig: Path, *, auto_decompress: bool = True) -> Asy
         auto_decompress=auto_decompress,
     ) as session:
         yield session
+    await asyncio.sleep(0.1)  # aiohttp closes its connections in the loop's next turns
 
 
 @asynccontextmanager

@@ -77,9 +77,11 @@ class Namespace:
         """All pods that there ever were in it, the oldest first."""
         return self.histories.of_namespace(self.name)
 
-    def hold(self, write: Write, when: When = When.BEFORE) -> AbstractContextManager[Hold]:
-        """Hold the operator's next write of a kind to this namespace."""
-        return self.wire.hold(self.name, write, when)
+    def hold(
+        self, write: Write, when: When = When.BEFORE, *, name: str = "", skip: int = 0
+    ) -> AbstractContextManager[Hold]:
+        """Hold the operator's next write of a kind, if given to what has such a name, after `skip` others."""
+        return self.wire.hold(self.name, write, when, name=name, skip=skip)
 
     async def kubectl(self, *arguments: str) -> str:
         """Run kubectl, and return what it writes."""
@@ -102,12 +104,12 @@ class Namespace:
                 )
             await asyncio.sleep(INTERVAL)
 
-    async def wait_until_quiet(self) -> None:
-        """Wait until the operator writes nothing for a while; fail if it never stops."""
+    async def wait_until_quiet(self, seconds: float = QUIET) -> None:
+        """Wait until the operator writes nothing for so long; fail if it never stops."""
         deadline = _now() + PATIENCE
         seen = len(self.writes())
         while True:
-            await asyncio.sleep(QUIET)
+            await asyncio.sleep(seconds)
             writes = self.writes()
             if len(writes) == seen:
                 return

@@ -10,6 +10,7 @@ What isn't held passes as it is. Connections that can't be made or that break of
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -27,7 +28,8 @@ from .control import open_session
 HOP_BY_HOP: Final = frozenset({"connection", "host", "keep-alive", "transfer-encoding", "upgrade", "content-length"})
 
 _PATH: Final = re.compile(
-    r"/(?:api|apis/[^/]+)/[^/]+/namespaces/(?P<namespace>[^/]+)/(?P<plural>[^/]+)(?:/[^/]+)?(?:/(?P<subresource>[^/]+))?"
+    r"/(?:api|apis/[^/]+)/[^/]+/namespaces/(?P<namespace>[^/]+)"
+    r"/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<subresource>[^/]+))?"
 )
 
 
@@ -51,11 +53,14 @@ class When(Enum):
 
 @dataclass
 class Hold:
-    """A held write: of those that match, the first that comes."""
+    """A held write: of those that match, the first that comes, after `skip` others."""
 
     namespace: str
+    name: str
+    """How the names of what is written begin; "" takes all."""
     write: Write
     when: When
+    skip: int = 0
 
     def __post_init__(self) -> None:
         self._arrived = asyncio.Event()
@@ -64,8 +69,11 @@ class Hold:
 
     async def wait(self, *, seconds: float = 60) -> None:
         """Wait until a write like this is held."""
-        async with asyncio.timeout(seconds):
-            await self._arrived.wait()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._arrived.wait()
+        except TimeoutError:
+            raise AssertionError(f"in {seconds} s the operator made no {self.write.name} of {self.name!r}") from None
 
     def drop(self) -> None:
         """Have what is held never arrive: whoever sent it, or waits for it, is dead."""
@@ -81,9 +89,23 @@ class Hold:
         await self._released.wait()
         return not self._is_dropped
 
-    def wants(self, namespace: str, write: tuple[str, str], when: When) -> bool:
-        is_free = not self._arrived.is_set() and not self._released.is_set()
-        return is_free and (self.namespace, self.write.value, self.when) == (namespace, write, when)
+    def wants(self, ask: _Ask, when: When) -> bool:
+        """Tell whether a write is to be held here."""
+        if self._arrived.is_set() or self._released.is_set() or when is not self.when:
+            return False
+        if (ask.namespace, ask.write) != (self.namespace, self.write.value) or not ask.name.startswith(self.name):
+            return False
+        self.skip -= 1
+        return self.skip < 0
+
+
+@dataclass(frozen=True)
+class _Ask:
+    """What a request is about."""
+
+    namespace: str
+    name: str
+    write: tuple[str, str]
 
 
 class Wire:
@@ -95,9 +117,11 @@ class Wire:
         self._flows: dict[str, asyncio.Event] = {}
 
     @contextmanager
-    def hold(self, namespace: str, write: Write, when: When = When.BEFORE) -> Iterator[Hold]:
+    def hold(
+        self, namespace: str, write: Write, when: When = When.BEFORE, *, name: str = "", skip: int = 0
+    ) -> Iterator[Hold]:
         """Hold the next write of this kind in a namespace, until the block ends or `release` is called."""
-        hold = Hold(namespace, write, when)
+        hold = Hold(namespace, name, write, when, skip)
         self._holds.append(hold)
         try:
             yield hold
@@ -118,15 +142,15 @@ class Wire:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Pass on one request and its answer."""
         body = await request.read()
-        namespace, write = _classify(request)
-        if not await self._pass(namespace, write, When.BEFORE):
+        ask = _classify(request, body)
+        if not await self._pass(ask, When.BEFORE):
             return web.Response(status=503)
         headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}
         try:
             async with self._session.request(
                 request.method, request.raw_path, headers=headers, data=body or None
             ) as upstream:
-                if not await self._pass(namespace, write, When.AFTER):
+                if not await self._pass(ask, When.AFTER):
                     return web.Response(status=503)
                 return await self._answer(request, upstream)
         except (aiohttp.ClientError, TimeoutError):
@@ -144,9 +168,9 @@ class Wire:
         await response.write_eof()
         return response
 
-    async def _pass(self, namespace: str, write: tuple[str, str], when: When) -> bool:
+    async def _pass(self, ask: _Ask, when: When) -> bool:
         for hold in self._holds:
-            if hold.wants(namespace, write, when):
+            if hold.wants(ask, when):
                 return await hold.take()
         return True
 
@@ -188,9 +212,11 @@ def _write_kubeconfig(folder: Path, port: int) -> Path:
     return path
 
 
-def _classify(request: web.BaseRequest) -> tuple[str, tuple[str, str]]:
+def _classify(request: web.BaseRequest, body: bytes) -> _Ask:
     match = _PATH.fullmatch(request.path)
     if match is None:
-        return "", (request.method, "")
+        return _Ask("", "", (request.method, ""))
     resource = "/".join(filter(None, (match["plural"], match["subresource"])))
-    return match["namespace"], (request.method, resource)
+    metadata = json.loads(body).get("metadata", {}) if request.method == "POST" else {}
+    name = match["name"] or metadata.get("name") or metadata.get("generateName", "")
+    return _Ask(match["namespace"], name, (request.method, resource))

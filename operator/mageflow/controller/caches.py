@@ -98,7 +98,7 @@ class Caches:
         return None if key is None else self._see(key, raw, self._family(key).pods, observe_pod)
 
     def forget_resource(self, raw: Raw) -> str:
-        """Take in that a Workflow, Chain or Swarm is gone; return its uid. Its Jobs and pods follow, each with its own event."""
+        """Take in that a resource is gone; return its uid. Its Jobs and pods follow, each with its own event."""
         uid: str = raw["metadata"]["uid"]
         self._bury(uid)
         family = self._families.get(uid)

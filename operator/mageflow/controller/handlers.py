@@ -12,7 +12,7 @@ from typing import Any
 
 import kopf
 
-from mageflow.api import GROUP, KINDS, VERSION, Kind
+from mageflow.api import GROUP, KINDS, VERSION
 from mageflow.controller.caches import Caches
 from mageflow.controller.client import Client, Raw
 from mageflow.controller.health import Health
@@ -63,8 +63,8 @@ class Handlers:
         """Answer /healthz."""
         return self._health.check()
 
-    async def index_resource(self, body: kopf.Body, param: Kind, **_: Any) -> None:
-        """Take in a Workflow, Chain or Swarm before any event is handled."""
+    async def index_resource(self, body: kopf.Body, param: Any = None, **_: Any) -> None:
+        """Take in a Workflow, Chain or Swarm, of kind `param`, before any event is handled."""
         self._caches.see_resource(param, dict(body))
 
     async def index_job(self, body: kopf.Body, **_: Any) -> None:
@@ -75,8 +75,8 @@ class Handlers:
         """Take in a pod before any event is handled."""
         self._caches.see_pod(dict(body))
 
-    async def on_resource_event(self, event: kopf.RawEvent, param: Kind, **_: Any) -> None:
-        """Work on the Workflow, Chain or Swarm."""
+    async def on_resource_event(self, event: kopf.RawEvent, param: Any = None, **_: Any) -> None:
+        """Work on the Workflow, Chain or Swarm, of kind `param`."""
         self._pass_on(event, partial(self._caches.see_resource, param), self._caches.forget_resource)
 
     async def on_job_event(self, event: kopf.RawEvent, **_: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
+from http import HTTPStatus
 
 import kopf
 
@@ -56,17 +57,23 @@ async def run_operator(settings: Settings) -> None:
 
 async def _check_resources(client: Client) -> None:
     try:
-        await client.request("GET", f"/apis/{GROUP}/{VERSION}")
+        served = await client.request("GET", f"/apis/{GROUP}/{VERSION}")
     except ApiError as error:
-        if error.status == 404:
-            raise MissingResourceError(
-                f"the cluster at {client.server} has no {GROUP}/{VERSION}: install the CRDs (kubectl apply -f crds/)"
-            ) from error
-        raise
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        served = {}
+    names = {resource["name"] for resource in served.get("resources", ())}
+    missing = [kind.plural for kind in KINDS if kind.plural not in names]
+    if missing:
+        raise MissingResourceError(
+            f"the cluster at {client.server} has no {', '.join(missing)} in {GROUP}/{VERSION}: "
+            "install the CRDs (kubectl apply -f crds/)"
+        )
 
 
 def _watch_paths(settings: Settings) -> Iterator[str]:
-    for group, version, plural in (*((GROUP, VERSION, kind.plural) for kind in KINDS), JOBS, PODS):
+    ours = ((GROUP, VERSION, kind.plural) for kind in KINDS)
+    for group, version, plural in (*ours, JOBS, PODS):
         prefix = f"/apis/{group}/{version}" if group else f"/api/{version}"
         for namespace in settings.namespaces or (None,):
             yield f"{prefix}/{plural}" if namespace is None else f"{prefix}/namespaces/{namespace}/{plural}"

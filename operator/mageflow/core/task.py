@@ -116,8 +116,9 @@ def find_leftovers(record: TaskStatus, runs: Runs) -> list[ObservedJob]:
         if job is None or job.is_terminating or run.live_pods or not is_over:
             continue
         was_withdrawn = number == record.run and record.phase is TaskPhase.UNSTARTED
-        may_go_on = not job.has_ended and not (number == record.run and run.pods)
-        if was_withdrawn or job.is_disrupted or (may_go_on and record.phase not in ENDED):
+        has_lost_its_pod = record.phase is TaskPhase.BACKING_OFF and not run.pods
+        was_cut_short = not job.has_ended and (number < record.run or has_lost_its_pod)
+        if was_withdrawn or was_cut_short or job.is_disrupted:
             leftovers.append(job)
     return leftovers
 
