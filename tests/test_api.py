@@ -10,10 +10,10 @@ from mageflow.api import (
     ConditionType,
     Lifecycle,
     Phase,
+    Status,
     TaskPhase,
     TaskStatus,
     WorkflowSpec,
-    WorkflowStatus,
 )
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
@@ -52,11 +52,11 @@ def test_spec_is_refused_when_a_field_is_wrong(wrong: dict[str, object]) -> None
 
 def test_models_are_frozen_when_assigned_to() -> None:
     with pytest.raises(ValidationError):
-        WorkflowStatus().done = 1  # type: ignore[misc]
+        Status().done = 1  # type: ignore[misc]
 
 
 def test_status_shows_counts_when_empty() -> None:
-    assert WorkflowStatus().to_json() == {
+    assert Status().to_json() == {
         "done": 0,
         "total": 0,
         "running": 0,
@@ -69,7 +69,7 @@ def test_status_shows_counts_when_empty() -> None:
 
 
 def test_status_survives_when_written_and_read_back() -> None:
-    status = WorkflowStatus(
+    status = Status(
         phase=Phase.ACTIVE,
         lifecycle=Lifecycle.ACTIVE,
         observed_generation=3,
@@ -95,7 +95,7 @@ def test_status_survives_when_written_and_read_back() -> None:
     assert document["tasks"] == [
         {"name": "main", "phase": "Running", "run": 2, "job": "x-1", "startedAt": "2026-11-24T12:00:00Z"}
     ]
-    assert WorkflowStatus.model_validate(document) == status
+    assert Status.model_validate(document) == status
 
 
 def test_task_shows_its_phase_when_it_is_the_default() -> None:
@@ -103,7 +103,7 @@ def test_task_shows_its_phase_when_it_is_the_default() -> None:
 
 
 def test_status_is_read_when_a_newer_operator_wrote_it() -> None:
-    status = WorkflowStatus.model_validate(
+    status = Status.model_validate(
         {
             "phase": "Active",
             "lifecycleSource": "namespace",

@@ -7,12 +7,26 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from mageflow.api import Condition, ConditionType, Lifecycle, Phase, TaskPhase, TaskStatus, WorkflowSpec, WorkflowStatus
+from mageflow.api import (
+    WORKFLOW,
+    Condition,
+    ConditionType,
+    Lifecycle,
+    Phase,
+    Status,
+    TaskPhase,
+    TaskStatus,
+    WorkflowSpec,
+)
 from mageflow.core.conditions import find_condition
 from mageflow.core.decision import Action, CreateJob, Decision, DeleteJob, HoldJob, StopJob
 from mageflow.core.jobs import LABEL_RUN, MAIN_TASK, Owner, Task, job_name
-from mageflow.core.observed import ObservedJob, ObservedPod, ObservedWorkflow, Refusal, Run, Runs, Waiting
-from mageflow.core.workflow import decide_workflow
+from mageflow.core.ledger import settle
+from mageflow.core.lifecycle import Wanted
+from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Refusal, Run, Runs, Waiting
+from mageflow.core.resource import decide as decide_resource
+from mageflow.core.task import Leave, Step
+from mageflow.core.task import advance as advance_task
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 EARLIER = NOON - timedelta(minutes=5)
@@ -130,18 +144,18 @@ def status(
     task: TaskStatus = FRESH,
     lifecycle: Lifecycle = Lifecycle.ACTIVE,
     **facts: Any,
-) -> WorkflowStatus:
+) -> Status:
     """The status that the operator wrote last, at generation 1."""
     if phase is None:
-        return WorkflowStatus(**facts)
+        return Status(**facts)
     held = {} if lifecycle is Lifecycle.ACTIVE else {"suspended_at": EARLIER}
     defaults = {"started_at": task.started_at, "total": 1, "observed_generation": 1, **held}
-    return WorkflowStatus(**{"phase": phase, "lifecycle": lifecycle, "tasks": (task,), **defaults, **facts})
+    return Status(**{"phase": phase, "lifecycle": lifecycle, "tasks": (task,), **defaults, **facts})
 
 
 def workflow(
     lifecycle: Lifecycle = Lifecycle.ACTIVE,
-    old: WorkflowStatus | None = None,
+    old: Status | None = None,
     runs: Runs | None = None,
     *,
     generation: int = 2,
@@ -149,9 +163,10 @@ def workflow(
     is_terminating: bool = False,
     template: Mapping[str, Any] = TEMPLATE,
     **spec: Any,
-) -> ObservedWorkflow:
+) -> ObservedResource:
     """A Workflow with what belongs to it; `spec` is what its spec says besides template and lifecycle."""
-    return ObservedWorkflow(
+    return ObservedResource(
+        kind=WORKFLOW,
         namespace=OWNER.namespace,
         name=OWNER.name,
         uid=OWNER.uid,
@@ -159,39 +174,53 @@ def workflow(
         generation=generation,
         is_terminating=is_terminating,
         spec=WorkflowSpec(template=dict(template), lifecycle=lifecycle, **spec),
-        status=old or WorkflowStatus(),
+        status=old or Status(),
         runs={MAIN_TASK: runs} if runs else {},
         refusals={MAIN_TASK: refusal} if refusal is not None else {},
     )
 
 
-def with_status(observed: ObservedWorkflow, new: WorkflowStatus | None) -> ObservedWorkflow:
+def with_status(observed: ObservedResource, new: Status | None) -> ObservedResource:
     """The Workflow as it is read once `new` has been written, as JSON."""
     if new is None:
         return observed
-    return replace(observed, status=WorkflowStatus.model_validate(new.to_json()))
+    return replace(observed, status=Status.model_validate(new.to_json()))
 
 
-def with_runs(observed: ObservedWorkflow, runs: Runs) -> ObservedWorkflow:
+def with_runs(observed: ObservedResource, runs: Runs) -> ObservedResource:
     return replace(observed, runs={MAIN_TASK: runs})
 
 
 # ── what was decided ──
 
 
-def decide(observed: ObservedWorkflow, now: datetime = NOON) -> tuple[Decision, WorkflowStatus]:
+def advance(
+    owner: Owner,
+    task: Task,
+    record: TaskStatus,
+    runs: Runs,
+    wanted: Wanted,
+    now: datetime,
+    refusal: Refusal | None = None,
+) -> Step:
+    """Settle the ledger, and let the task take its step."""
+    record, _ = settle(task, record, runs, now)
+    return advance_task(owner, task, record, runs, wanted, now, Leave(refusal=refusal))
+
+
+def decide(observed: ObservedResource, now: datetime = NOON) -> tuple[Decision, Status]:
     """Decide, and expect a status."""
-    decision = decide_workflow(observed, now)
+    decision = decide_resource(observed, now)
     assert decision.status is not None
     return decision, decision.status
 
 
-def task_in(new: WorkflowStatus) -> TaskStatus:
+def task_in(new: Status) -> TaskStatus:
     (task,) = new.tasks
     return task
 
 
-def condition_in(new: WorkflowStatus, type_: ConditionType) -> Condition:
+def condition_in(new: Status, type_: ConditionType) -> Condition:
     condition = find_condition(new.conditions, type_)
     assert condition is not None, f"no condition {type_}"
     return condition

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pytest
 
 from mageflow.api import TaskPhase, TaskStatus
+from mageflow.core.ending import Ending, find_outcome
 from mageflow.core.observed import NO_RUN, ObservedPod, Run
-from mageflow.core.task import Ending, find_outcome
 
 from .builders import (
     complete_job,

@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis import assume, event, given
 from hypothesis import strategies as st
 
-from mageflow.api import Lifecycle, Phase, TaskPhase, TaskStatus, WorkflowStatus
+from mageflow.api import Lifecycle, Phase, Status, TaskPhase, TaskStatus
 from mageflow.core.decision import (
     Action,
     CreateJob,
@@ -25,10 +25,10 @@ from mageflow.core.decision import (
     StopJob,
 )
 from mageflow.core.jobs import LABEL_RUN, MAIN_TASK
+from mageflow.core.ledger import ENDED, MAX_DISRUPTIONS
 from mageflow.core.lifecycle import ENDED_PHASES
-from mageflow.core.observed import ObservedJob, ObservedPod, ObservedWorkflow, Refusal, Run, Runs, Waiting
-from mageflow.core.task import ENDED, MAX_DISRUPTIONS
-from mageflow.core.workflow import decide_workflow
+from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Refusal, Run, Runs, Waiting
+from mageflow.core.resource import decide as decide_resource
 
 from .builders import (
     EARLIER,
@@ -130,11 +130,11 @@ any_phase = st.sampled_from((None, *Phase))
 
 
 @st.composite
-def _statuses(draw: st.DrawFn) -> WorkflowStatus:
+def _statuses(draw: st.DrawFn) -> Status:
     """A status as we write it: the ledger says ended if and only if the phase does."""
     phase = draw(any_phase)
     if phase is None:
-        return WorkflowStatus()
+        return Status()
     if phase in (Phase.SUCCEEDED, Phase.FAILED):
         task = draw(_ledgers(TaskPhase(phase.value)))
     elif phase is not Phase.ACTIVE and draw(yes_or_no):
@@ -156,7 +156,7 @@ any_refusal = st.sampled_from(
 
 
 @st.composite
-def workflows(draw: st.DrawFn, *lifecycles: Lifecycle) -> ObservedWorkflow:
+def workflows(draw: st.DrawFn, *lifecycles: Lifecycle) -> ObservedResource:
     lifecycle = lifecycles[0] if len(lifecycles) == 1 else draw(any_lifecycle)
     assume(not lifecycles or lifecycle in lifecycles)
     return workflow(lifecycle, draw(any_status), draw(any_runs), refusal=draw(any_refusal), retries=draw(a_few))
@@ -169,11 +169,11 @@ def workflows(draw: st.DrawFn, *lifecycles: Lifecycle) -> ObservedWorkflow:
 class Case:
     """What was seen, and what was decided on it."""
 
-    observed: ObservedWorkflow
+    observed: ObservedResource
     decision: Decision
 
     @property
-    def status(self) -> WorkflowStatus:
+    def status(self) -> Status:
         assert self.decision.status is not None
         return self.decision.status
 
@@ -211,8 +211,8 @@ class Case:
         return self.observed.status.phase in ENDED_PHASES
 
 
-def consider(observed: ObservedWorkflow, now: datetime = NOON) -> Case:
-    case = Case(observed, decide_workflow(observed, now))
+def consider(observed: ObservedResource, now: datetime = NOON) -> Case:
+    case = Case(observed, decide_resource(observed, now))
     event(f"{observed.status.phase} → {case.status.phase}")
     return case
 
@@ -237,7 +237,7 @@ def has_succeeded(pod: ObservedPod) -> bool:
 
 
 @given(workflows(Lifecycle.SUSPENDED))
-def test_suspend_touches_nothing_that_has_started(observed: ObservedWorkflow) -> None:
+def test_suspend_touches_nothing_that_has_started(observed: ObservedResource) -> None:
     case = consider(observed)
     assume(not case.has_ended_before and case.task.phase not in ENDED)
 
@@ -250,7 +250,7 @@ def test_suspend_touches_nothing_that_has_started(observed: ObservedWorkflow) ->
 
 
 @given(workflows(Lifecycle.SUSPENDED))
-def test_mark_is_written_before_a_pod_is_evicted(observed: ObservedWorkflow) -> None:
+def test_mark_is_written_before_a_pod_is_evicted(observed: ObservedResource) -> None:
     """Unless the run's end is recorded already, by which its late pod changes nothing."""
     case = consider(observed)
     of_the_latest = case.runs.get(case.task.run, Run()).pods if case.task.phase is not TaskPhase.BACKING_OFF else ()
@@ -261,7 +261,7 @@ def test_mark_is_written_before_a_pod_is_evicted(observed: ObservedWorkflow) -> 
 
 
 @given(workflows(Lifecycle.ACTIVE))
-def test_active_stops_nothing_of_the_latest_run(observed: ObservedWorkflow) -> None:
+def test_active_stops_nothing_of_the_latest_run(observed: ObservedResource) -> None:
     case = consider(observed)
     assume(not case.has_ended_before and case.task.phase not in ENDED)
     of_the_latest = case.runs.get(case.task.run, Run()).pods if case.task.phase is not TaskPhase.BACKING_OFF else ()
@@ -273,7 +273,7 @@ def test_active_stops_nothing_of_the_latest_run(observed: ObservedWorkflow) -> N
 
 
 @given(workflows())
-def test_no_job_is_deleted_while_a_pod_of_it_can_run(observed: ObservedWorkflow) -> None:
+def test_no_job_is_deleted_while_a_pod_of_it_can_run(observed: ObservedResource) -> None:
     case = consider(observed)
     for action in case.actions:
         if isinstance(action, DeleteJob):
@@ -282,7 +282,7 @@ def test_no_job_is_deleted_while_a_pod_of_it_can_run(observed: ObservedWorkflow)
 
 
 @given(workflows())
-def test_nothing_is_stopped_twice(observed: ObservedWorkflow) -> None:
+def test_nothing_is_stopped_twice(observed: ObservedResource) -> None:
     for action in consider(observed).actions:
         match action:
             case EvictPod(pod) | DeletePod(pod):
@@ -298,7 +298,7 @@ def test_nothing_is_stopped_twice(observed: ObservedWorkflow) -> None:
 
 
 @given(workflows())
-def test_held_is_said_only_when_nothing_runs_or_may_start(observed: ObservedWorkflow) -> None:
+def test_held_is_said_only_when_nothing_runs_or_may_start(observed: ObservedResource) -> None:
     case = consider(observed)
     if case.has_ended_before or case.status.phase not in (Phase.SUSPENDED, Phase.INTERRUPTED, Phase.CANCELED):
         return
@@ -310,12 +310,12 @@ def test_held_is_said_only_when_nothing_runs_or_may_start(observed: ObservedWork
 
 
 @given(workflows(Lifecycle.SUSPENDED, Lifecycle.INTERRUPTED, Lifecycle.CANCELED))
-def test_nothing_starts_while_held(observed: ObservedWorkflow) -> None:
+def test_nothing_starts_while_held(observed: ObservedResource) -> None:
     assert consider(observed).creations == []
 
 
 @given(workflows(Lifecycle.INTERRUPTED, Lifecycle.CANCELED))
-def test_interrupt_leaves_no_pod_alone(observed: ObservedWorkflow) -> None:
+def test_interrupt_leaves_no_pod_alone(observed: ObservedResource) -> None:
     """Each pod that can run is going, or is made to go by this decision."""
     case = consider(observed)
     stopped = [action.job for action in case.actions if isinstance(action, StopJob)]
@@ -333,7 +333,7 @@ def test_interrupt_leaves_no_pod_alone(observed: ObservedWorkflow) -> None:
 
 
 @given(workflows())
-def test_no_run_starts_once_the_task_has_succeeded(observed: ObservedWorkflow) -> None:
+def test_no_run_starts_once_the_task_has_succeeded(observed: ObservedResource) -> None:
     case = consider(observed)
     if case.before.phase is TaskPhase.SUCCEEDED or any(
         has_succeeded(pod) for run in case.runs.values() for pod in run.pods
@@ -342,7 +342,7 @@ def test_no_run_starts_once_the_task_has_succeeded(observed: ObservedWorkflow) -
 
 
 @given(workflows())
-def test_at_most_one_run_starts_and_only_when_no_pod_can_run(observed: ObservedWorkflow) -> None:
+def test_at_most_one_run_starts_and_only_when_no_pod_can_run(observed: ObservedResource) -> None:
     case = consider(observed)
     assert len(case.creations) <= 1
     if case.creations:
@@ -350,7 +350,7 @@ def test_at_most_one_run_starts_and_only_when_no_pod_can_run(observed: ObservedW
 
 
 @given(workflows())
-def test_run_numbers_go_up_and_none_is_used_again(observed: ObservedWorkflow) -> None:
+def test_run_numbers_go_up_and_none_is_used_again(observed: ObservedResource) -> None:
     case = consider(observed)
     assert case.task.run >= case.before.run
     for number in case.creations:
@@ -371,7 +371,7 @@ def was_stopped_by_us(case: Case) -> bool:
 
 
 @given(workflows())
-def test_nothing_counts_against_the_task_when_we_stopped_it(observed: ObservedWorkflow) -> None:
+def test_nothing_counts_against_the_task_when_we_stopped_it(observed: ObservedResource) -> None:
     case = consider(observed)
     if was_stopped_by_us(case):
         assert case.task.failures == case.before.failures
@@ -379,7 +379,7 @@ def test_nothing_counts_against_the_task_when_we_stopped_it(observed: ObservedWo
 
 
 @given(workflows())
-def test_counts_never_go_down(observed: ObservedWorkflow) -> None:
+def test_counts_never_go_down(observed: ObservedResource) -> None:
     case = consider(observed)
     assert case.task.failures >= case.before.failures
     assert case.task.interruptions >= case.before.interruptions
@@ -387,7 +387,7 @@ def test_counts_never_go_down(observed: ObservedWorkflow) -> None:
 
 
 @given(workflows())
-def test_ended_phase_never_changes(observed: ObservedWorkflow) -> None:
+def test_ended_phase_never_changes(observed: ObservedResource) -> None:
     case = consider(observed)
     if case.has_ended_before:
         assert (case.status.phase, case.task) == (observed.status.phase, case.before)
@@ -397,7 +397,7 @@ def test_ended_phase_never_changes(observed: ObservedWorkflow) -> None:
 # ── promise 5: level-triggered ──
 
 
-def seen_next(case: Case) -> ObservedWorkflow:
+def seen_next(case: Case) -> ObservedResource:
     """What is seen next if nothing happens but our own write of the status, and the creation of a first Job."""
     runs = dict(case.runs)
     for number in case.creations[: len(case.decision.first)]:
@@ -411,7 +411,7 @@ def was_suspended_by_somebody_else(case: Case) -> bool:
 
 
 @given(workflows())
-def test_second_decision_changes_nothing_when_nothing_else_does(observed: ObservedWorkflow) -> None:
+def test_second_decision_changes_nothing_when_nothing_else_does(observed: ObservedResource) -> None:
     first = consider(observed)
     if was_suspended_by_somebody_else(first):
         first = consider(seen_next(first))  # our mark on it comes first, the end of the run after
@@ -423,24 +423,24 @@ def test_second_decision_changes_nothing_when_nothing_else_does(observed: Observ
 
 
 @given(workflows())
-def test_status_survives_when_written_and_read_back(observed: ObservedWorkflow) -> None:
+def test_status_survives_when_written_and_read_back(observed: ObservedResource) -> None:
     new = consider(observed).status
-    assert WorkflowStatus.model_validate(json.loads(json.dumps(new.to_json(), allow_nan=False))) == new
+    assert Status.model_validate(json.loads(json.dumps(new.to_json(), allow_nan=False))) == new
 
 
 @given(workflows(), moments)
-def test_look_again_is_asked_for_only_in_the_future(observed: ObservedWorkflow, now: datetime) -> None:
+def test_look_again_is_asked_for_only_in_the_future(observed: ObservedResource, now: datetime) -> None:
     decision = consider(observed, now).decision
     assert decision.recheck_at is None or decision.recheck_at > now
 
 
 @given(workflows())
-def test_nothing_is_said_or_done_when_it_is_being_deleted(observed: ObservedWorkflow) -> None:
-    assert decide_workflow(replace(observed, is_terminating=True), NOON) == Decision()
+def test_nothing_is_said_or_done_when_it_is_being_deleted(observed: ObservedResource) -> None:
+    assert decide_resource(replace(observed, is_terminating=True), NOON) == Decision()
 
 
 @given(workflows())
-def test_status_speaks_of_this_generation_and_counts_one_task(observed: ObservedWorkflow) -> None:
+def test_status_speaks_of_this_generation_and_counts_one_task(observed: ObservedResource) -> None:
     case = consider(observed)
     new = case.status
     assert {new.observed_generation, *(condition.observed_generation for condition in new.conditions)} == {

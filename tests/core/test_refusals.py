@@ -8,7 +8,7 @@ import pytest
 
 from mageflow.api import ConditionType, Lifecycle, Phase, TaskPhase, TaskStatus
 from mageflow.core.jobs import MAX_INPUT
-from mageflow.core.observed import NO_RUNS, ObservedWorkflow, Refusal, Run, Runs
+from mageflow.core.observed import NO_RUNS, ObservedResource, Refusal, Run, Runs
 
 from .builders import (
     NOON,
@@ -161,7 +161,7 @@ def test_template_without_a_pod_is_left_to_the_api_server_to_refuse() -> None:
 # ── a spec that can't be read ──
 
 
-def unreadable(observed: ObservedWorkflow) -> ObservedWorkflow:
+def unreadable(observed: ObservedResource) -> ObservedResource:
     return replace(observed, spec=None, problem="spec.retries: Input should be greater than or equal to 0")
 
 

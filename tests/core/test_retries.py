@@ -7,8 +7,8 @@ from datetime import datetime
 import pytest
 
 from mageflow.api import Lifecycle, Phase, TaskPhase, TaskStatus
+from mageflow.core.ledger import MAX_DISRUPTIONS, backoff
 from mageflow.core.observed import NO_RUNS, Run, Runs
-from mageflow.core.task import MAX_DISRUPTIONS, backoff
 
 from .builders import (
     EARLIER,

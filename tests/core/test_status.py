@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from mageflow.api import Condition, ConditionType, Lifecycle, Phase, TaskPhase, WorkflowStatus
+from mageflow.api import Condition, ConditionType, Lifecycle, Phase, Status, TaskPhase
 from mageflow.core.decision import NOTHING
-from mageflow.core.observed import ObservedPod, ObservedWorkflow, Run, Runs, Waiting
-from mageflow.core.task import MAX_OUTPUT_DEPTH, OUTPUT_LIMIT, parse_output
-from mageflow.core.workflow import NODE_PATIENCE, decide_workflow
+from mageflow.core.observed import ObservedPod, ObservedResource, Run, Runs, Waiting
+from mageflow.core.output import MAX_OUTPUT_DEPTH, OUTPUT_LIMIT, parse_output
+from mageflow.core.readiness import NODE_PATIENCE
+from mageflow.core.resource import decide as decide_resource
 
 from .builders import (
     EARLIER,
@@ -49,7 +50,7 @@ RUNNING = status(Phase.ACTIVE, entry(TaskPhase.RUNNING))
 PENDING = status(Phase.PENDING, entry(TaskPhase.PENDING))
 
 
-def succeed(output: str | None) -> WorkflowStatus:
+def succeed(output: str | None) -> Status:
     """The status once the task has succeeded with an output."""
     _, new = decide(workflow(old=RUNNING, runs={1: Run(complete_job(), (succeeded_pod(output=output),))}))
     return new
@@ -269,7 +270,7 @@ def test_only_the_generation_changes_when_an_ended_workflow_is_edited(phase: Pha
     assert old is not None
     decision, new = decide(workflow(lifecycle, old, runs, generation=5, retries=3), after(3600))
 
-    def without_generation(written: WorkflowStatus) -> WorkflowStatus:
+    def without_generation(written: Status) -> Status:
         conditions = tuple(condition.model_copy(update={"observed_generation": 0}) for condition in written.conditions)
         return written.model_copy(update={"observed_generation": None, "conditions": conditions})
 
@@ -303,13 +304,13 @@ def test_pod_is_stopped_when_it_turns_up_after_the_end(phase: Phase, run: Run, a
 def test_nothing_is_done_when_it_is_being_deleted() -> None:
     for phase, lifecycle in product(SCENES, Lifecycle):
         old, runs = SCENES[phase]
-        assert decide_workflow(workflow(lifecycle, old, runs, is_terminating=True), NOON) == NOTHING
+        assert decide_resource(workflow(lifecycle, old, runs, is_terminating=True), NOON) == NOTHING
 
 
 # ── level-triggered: a decision carried out needs no other ──
 
 
-def seen_again(observed: ObservedWorkflow, new: WorkflowStatus, created: bool) -> ObservedWorkflow:
+def seen_again(observed: ObservedResource, new: Status, created: bool) -> ObservedResource:
     """What is observed next, if all that happens is the write of the status, and the first Job's creation."""
     if created:
         observed = workflow(observed.spec.lifecycle if observed.spec else ACTIVE, runs={1: Run(job(created_at=NOON))})
@@ -332,7 +333,7 @@ def test_status_is_final_when_nothing_else_changes(phase: Phase | None, lifecycl
 # ── events: on transitions of the lifecycle and on failures, not on progress ──
 
 
-def events_of(observed: ObservedWorkflow) -> list[str]:
+def events_of(observed: ObservedResource) -> list[str]:
     return [f"{event.type} {event.reason}" for event in decide(observed)[0].events]
 
 
@@ -377,7 +378,7 @@ HELD = status(Phase.SUSPENDED, entry(), SUSPENDED)
         ),
     ],
 )
-def test_event_is_made_when(observed: ObservedWorkflow, events: list[str]) -> None:
+def test_event_is_made_when(observed: ObservedResource, events: list[str]) -> None:
     assert events_of(observed) == events
 
 
@@ -410,9 +411,9 @@ def test_run_is_written_ahead_when_there_is_a_status() -> None:
     assert (task_in(new).phase, task_in(new).run) == (TaskPhase.RECORDED, 2)
 
 
-def test_ledger_of_other_tasks_is_dropped_when_it_is_not_ours() -> None:
+def test_ledger_of_a_task_is_kept_when_the_spec_has_it_no_more() -> None:
     old = status(Phase.PENDING, tasks=(entry(TaskPhase.PENDING).model_copy(update={"name": "other"}),))
-    assert [task.name for task in decide(workflow(old=old))[1].tasks] == ["main"]
+    assert [task.name for task in decide(workflow(old=old))[1].tasks] == ["main", "other"]
 
 
 def test_conditions_of_the_old_status_do_not_pile_up() -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from mageflow.api import TaskPhase, TaskStatus
 from mageflow.core.jobs import job_name
+from mageflow.core.ledger import settle
 from mageflow.core.lifecycle import Wanted
 from mageflow.core.observed import NO_RUNS, Run, Runs
-from mageflow.core.task import advance
 
 from .builders import (
     EARLIER,
@@ -23,6 +23,7 @@ from .builders import (
     ONE_RUNNING,
     OWNER,
     TASK,
+    advance,
     after,
     complete_job,
     entry,
@@ -276,12 +277,13 @@ def test_back_off_stands_still_when_held_and_an_older_pod_can_still_run() -> Non
 @pytest.mark.parametrize("phase", [TaskPhase.UNSTARTED, TaskPhase.RECORDED, TaskPhase.BACKING_OFF])
 def test_task_has_succeeded_when_a_pod_of_an_older_run_did(phase: TaskPhase) -> None:
     record = entry(phase, run=2, retry_at=NOON if phase is TaskPhase.BACKING_OFF else None)
-    step = advance(OWNER, TASK, record, {1: Run(pods=(succeeded_pod(output="42"),))}, RUN, NOON)
+    runs = {1: Run(pods=(succeeded_pod(output="42"),))}
+    settled, outcome = settle(TASK, record, runs, NOON)
 
-    assert step.record.phase is TaskPhase.SUCCEEDED
-    assert step.outcome is not None
-    assert step.outcome.output == "42"
-    assert step.actions == ()
+    assert settled.phase is TaskPhase.SUCCEEDED
+    assert outcome is not None
+    assert outcome.output == "42"
+    assert advance(OWNER, TASK, record, runs, RUN, NOON).actions == ()
 
 
 def test_older_run_counts_for_nothing_when_it_was_stopped() -> None:

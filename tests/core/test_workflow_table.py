@@ -8,7 +8,7 @@ from itertools import product
 
 import pytest
 
-from mageflow.api import ConditionType, Lifecycle, Phase, TaskPhase, WorkflowStatus
+from mageflow.api import ConditionType, Lifecycle, Phase, Status, TaskPhase
 from mageflow.core.conditions import Readiness, build_conditions
 from mageflow.core.observed import NO_RUNS, Run, Runs
 
@@ -45,12 +45,12 @@ STOPPING = {1: Run(job(is_suspended=True), (terminating(running_pod()),))}
 STOPPED = {1: Run(suspended_job())}
 
 
-def ended(phase: Phase, task_phase: TaskPhase) -> WorkflowStatus:
+def ended(phase: Phase, task_phase: TaskPhase) -> Status:
     conditions = build_conditions(phase, Readiness(True, phase.value, "it ended"), 0, (), 1, EARLIER)
     return status(phase, entry(task_phase), finished_at=EARLIER, conditions=conditions)
 
 
-SCENES: dict[Phase | None, tuple[WorkflowStatus | None, Runs]] = {
+SCENES: dict[Phase | None, tuple[Status | None, Runs]] = {
     None: (None, NO_RUNS),
     Phase.PENDING: (status(Phase.PENDING, entry(TaskPhase.PENDING)), ONE_PENDING),
     Phase.ACTIVE: (status(Phase.ACTIVE, entry(TaskPhase.RUNNING)), ONE_RUNNING),
@@ -147,7 +147,7 @@ def test_workflow_goes_on_to_a_phase_when_a_lifecycle_is_asked_for(cell: Cell) -
     assert names_of((*decision.first, *decision.actions)) == list(cell.actions)
 
 
-def told(new: WorkflowStatus, type_: ConditionType) -> str:
+def told(new: Status, type_: ConditionType) -> str:
     condition = condition_in(new, type_)
     return f"{condition.status}/{condition.reason}"
 
@@ -277,7 +277,7 @@ BEGUN: Steps = [(ACTIVE, NO_RUNS, Phase.PENDING), (ACTIVE, ONE_PENDING, Phase.PE
     ],
 )
 def test_phases_follow_each_other_when_the_lifecycle_is_patched(steps: Steps) -> None:
-    new: WorkflowStatus | None = None
+    new: Status | None = None
     phases = []
     for lifecycle, runs, _ in steps:
         _, new = decide(workflow(lifecycle, new, runs, retries=1))

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mageflow.api import API_VERSION
+from mageflow.api import API_VERSION, CHAIN
 
 LABEL_KIND: Final = "mageflow.io/kind"
 LABEL_NAME: Final = "mageflow.io/name"
@@ -53,8 +53,8 @@ class Task:
     """What the spec asks of one task."""
 
     name: str
-    template: Mapping[str, Any]
-    """A PodTemplateSpec, as the user wrote it."""
+    template: Mapping[str, Any] | None
+    """A PodTemplateSpec, as the user wrote it; None if there is none, which is a problem to report."""
     input: Any = None
     retries: int = 0
     timeout_seconds: int | None = None
@@ -102,7 +102,7 @@ def labels_of(owner: Owner, task: str, run: int) -> dict[str, str]:
 
 def find_problem(task: Task) -> str | None:
     """Return why no Job can be made of a task, naming the field at fault; None if one can."""
-    if not task.template:
+    if task.template is None:
         return f"{task.path}.template: is missing, and there is no spec.template to stand in for it"
     try:
         size = len(_as_json(task.input).encode())
@@ -176,7 +176,7 @@ def _build_template(
     annotations: Mapping[str, str],
     environment: Mapping[str, str],
 ) -> dict[str, Any]:
-    template = copy.deepcopy(dict(task.template))
+    template = copy.deepcopy(dict(task.template or {}))
     metadata = template.setdefault("metadata", {})
     metadata["labels"] = {**(metadata.get("labels") or {}), **labels}
     if annotations:
@@ -198,6 +198,7 @@ def _build_template(
 
 def _environment(owner: Owner, task: Task, run: int, *, was_interrupted: bool, previous: Any) -> dict[str, str]:
     """Return what a task sees of itself: DESIGN section 2, "What a task sees"."""
+    chained = {"MAGEFLOW_PREVIOUS": _as_json(previous)} if owner.kind == CHAIN.name else {}
     return {
         "MAGEFLOW_KIND": owner.kind,
         "MAGEFLOW_NAME": owner.name,
@@ -207,7 +208,7 @@ def _environment(owner: Owner, task: Task, run: int, *, was_interrupted: bool, p
         "MAGEFLOW_INDEX": str(task.index),
         "MAGEFLOW_RUN": str(run),
         "MAGEFLOW_INPUT": _as_json(task.input),
-        "MAGEFLOW_PREVIOUS": _as_json(previous),
+        **chained,
         "MAGEFLOW_RESUMED": "true" if was_interrupted else "false",
     }
 

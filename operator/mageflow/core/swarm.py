@@ -12,7 +12,7 @@ def plan_swarm(spec: SwarmSpec) -> Plan:
     tasks = tuple(
         Task(
             task.name,
-            (spec.template or {}) if task.template is None else task.template,
+            spec.template if task.template is None else task.template,
             task.input,
             task.retries,
             task.timeout_seconds,
