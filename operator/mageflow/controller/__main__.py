@@ -74,7 +74,9 @@ def _configure_logs(log_format: LogFormat, log_level: LogLevel) -> None:
 
 def main() -> None:
     """Run the command."""
-    typer.run(start)
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command()(start)
+    app()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 from kubernetes.aio.config.incluster_config import SERVICE_HOST_ENV_NAME, SERVICE_TOKEN_FILENAME
 from kubernetes.aio.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION
+from yaml import YAMLError
 
 from mageflow.controller.settings import FIELD_MANAGER, REQUEST_SECONDS
 
@@ -32,7 +33,7 @@ class ApiError(Exception):
     """
 
     def __init__(self, status: int, reason: str, message: str, details: Mapping[str, Any] | None = None) -> None:
-        super().__init__(f"{status} {reason}: {message}")
+        super().__init__(f"{status} {reason}: {message}" if status else f"no answer from the API server: {message}")
         self.status = status
         self.reason = reason
         self.message = message
@@ -55,8 +56,11 @@ class Client:
         self._configuration = configuration
         configuration.client_session_kwargs = {"middlewares": (self._authenticate, self._note_watches)}
         configuration.connection_pool_maxsize = 0  # watches hold theirs for ever; no limit
-        self._api = ApiClient(configuration)
-        self._lent = ApiClient(configuration)
+        try:
+            self._api = ApiClient(configuration)
+            self._lent = ApiClient(configuration)
+        except OSError as error:  # TLS errors are OSErrors
+            raise CredentialsError(f"the certificates for {configuration.host} can't be used: {error}") from error
         self.watched_at: dict[str, float] = {}
         """When each watch was last established, by path, on the monotonic clock."""
 
@@ -148,7 +152,8 @@ async def load_configuration() -> Configuration:
                 f"no cluster: neither a kubeconfig ({KUBE_CONFIG_DEFAULT_LOCATION}; set KUBECONFIG to name another) "
                 f"nor a service account ({SERVICE_TOKEN_FILENAME}, {SERVICE_HOST_ENV_NAME})"
             )
-    except ConfigException as error:
+    except (ConfigException, YAMLError, OSError, TypeError, ValueError, LookupError) as error:
+        # The library checks little: an empty file is a TypeError.
         raise CredentialsError(f"the kubeconfig or service account can't be used: {error}") from error
     return configuration
 
