@@ -7,7 +7,9 @@ no answer, server errors, throttling          →  ApiError: the queue backs off
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import assert_never
@@ -35,6 +37,9 @@ from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, R
 REFUSAL_RETRY = timedelta(seconds=30)
 """How long after a refusal that may pass (quota, rights, a name taken) the Job is tried again."""
 
+MAX_REQUESTS = 16
+"""How many requests are made at once for one resource."""
+
 CHANGED = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT})
 """The object isn't as we saw it, or is gone."""
 
@@ -53,8 +58,22 @@ class Actor:
         self._jobs = f"/apis/batch/v1/namespaces/{observed.namespace}/jobs"
         self._pods = f"/api/v1/namespaces/{observed.namespace}/pods"
 
-    async def carry_out(self, action: Action) -> None:
-        """Carry out one action; raise RetryError if what it was decided on has changed."""
+    async def carry_out(self, actions: Sequence[Action]) -> None:
+        """Carry out actions, several at once; all are tried, and then the first error is raised.
+
+        Raises RetryError if what an action was decided on has changed, ApiError if the API server failed.
+        """
+        limit = asyncio.Semaphore(MAX_REQUESTS)
+
+        async def carry_out_one(action: Action) -> None:
+            async with limit:
+                await self._carry_out(action)
+
+        results = await asyncio.gather(*map(carry_out_one, actions), return_exceptions=True)
+        for error in (result for result in results if isinstance(result, BaseException)):
+            raise error
+
+    async def _carry_out(self, action: Action) -> None:
         logger.debug("%s %s: %s", self._observed.namespace, self._observed.name, type(action).__name__)
         try:
             await self._dispatch(action)

@@ -10,6 +10,7 @@ from mageflow.api import TaskPhase
 from mageflow.controller.act import Actor, read_children
 from mageflow.controller.caches import Caches
 from mageflow.controller.client import ApiError, Client
+from mageflow.controller.pacing import Pace
 from mageflow.controller.queue import RetryError
 from mageflow.controller.settings import Settings
 from mageflow.core.decision import Decision
@@ -29,6 +30,7 @@ class Reconciler:
         self._caches = caches
         self._settings = settings
         self._heard_at: dict[str, float] = {}
+        self._pace = Pace()
 
     def hear(self, uid: str) -> None:
         """Note that the watches brought news of a resource or of what belongs to it."""
@@ -49,6 +51,7 @@ class Reconciler:
         observed = self._caches.observe(uid)
         if observed is None:
             self._heard_at.pop(uid, None)
+            self._pace.forget(uid)
             return None
         patience = self._patience(observed)
         if patience is not None and self._silence(uid) >= patience:
@@ -56,6 +59,9 @@ class Reconciler:
             observed = self._caches.observe(uid)
         if observed is None or not self._caches.is_current(uid):
             return patience
+        pause = self._pace.seconds_to_wait(observed)
+        if pause:
+            return pause
         now = datetime.now(UTC).replace(microsecond=0)
         decision = decide(observed, now)
         await self._act(observed, decision)
@@ -64,15 +70,15 @@ class Reconciler:
     async def _act(self, observed: ObservedResource, decision: Decision) -> None:
         actor = Actor(self._client, self._caches, observed)
         old = observed.status.phase
-        for first in decision.first:
-            await actor.carry_out(first)
+        await actor.carry_out(decision.first)
         if decision.status is not None and decision.status != observed.status:
+            began = time.monotonic()
             await actor.write_status(decision.status)
+            self._pace.note_write(observed, time.monotonic() - began)
             if decision.status.phase is not old:
                 logger.info("%s/%s: %s → %s", observed.namespace, observed.name, old or "new", decision.status.phase)
         try:
-            for action in decision.actions:
-                await actor.carry_out(action)
+            await actor.carry_out(decision.actions)
         finally:  # the status says it, so the events do too, whatever became of the actions
             for event in decision.events:
                 await actor.record(event)

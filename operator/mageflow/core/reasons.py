@@ -47,6 +47,9 @@ NODE_UNREACHABLE: Final = "NodeUnreachable"
 INVALID_TASK: Final = "InvalidTask"
 """The API server refused the Job of a run; it stays so until the task is edited."""
 
+TASK_CHANGED: Final = "TaskChanged"
+"""A task was edited that runs or has succeeded: the edit has no effect on it."""
+
 FORBIDDEN: Final = "Forbidden"
 """The API server refused the Job of a run for now: a quota, a policy or the operator's own rights."""
 

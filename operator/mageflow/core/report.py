@@ -116,6 +116,10 @@ def _entries(report: Report) -> Iterator[TaskStatus]:
 
 
 def _find_readiness(report: Report, phase: Phase) -> Readiness:
+    if phase not in ENDED_PHASES:
+        changed = _find_changed(report)
+        if changed is not None:
+            return changed
     progress = [
         Progress(step.record, step.state, run_of(report.observed, step), step.refusal)
         for step in (*report.steps, *report.removals)
@@ -126,6 +130,30 @@ def _find_readiness(report: Report, phase: Phase) -> Readiness:
         # Its wording changes with every look of the scheduler; the first is kept.
         return Readiness(readiness.is_ready, readiness.reason, ready.message, readiness.is_stalled)
     return readiness
+
+
+def _find_changed(report: Report) -> Readiness | None:
+    """Find a task that was edited though it runs or has succeeded, which no rule of the CRD can refuse in every case.
+
+    Looked for when the spec is new, and for as long as one was found: it takes reading every template.
+    """
+    old, generation = report.observed.status, report.observed.generation
+    ready = find_condition(old.conditions, ConditionType.READY)
+    if old.observed_generation == generation and (ready is None or ready.reason != reasons.TASK_CHANGED):
+        return None
+    tasks = {task.name: task for task in report.plan.tasks}
+    for step in report.steps:
+        record, hash_ = step.record, step.record.template_hash
+        if step.state not in _FIXED or hash_ is None or hash_ == tasks[record.name].template_hash:
+            continue
+        task = "the task" if report.plan.is_single else f"task {record.name}"
+        what = "has succeeded" if step.state is TaskPhase.SUCCEEDED else f"is in run {record.run}"
+        return Readiness(False, reasons.TASK_CHANGED, f"{task} {what}: editing it has no effect on that; take it back")
+    return None
+
+
+_FIXED: Final = frozenset({TaskPhase.PENDING, TaskPhase.RUNNING, TaskPhase.SUCCEEDED})
+"""States of a task in which an edit comes too late."""
 
 
 def acknowledge(observed: ObservedResource) -> Status:

@@ -1,0 +1,39 @@
+"""How soon a resource with many tasks is decided upon again: its status is large, and each task moves it.
+
+What happened within half a second, or three times what the last write took, is told in one write. A change of the spec
+doesn't wait (DESIGN section 5).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from mageflow.api import SWARM
+from mageflow.core.observed import ObservedResource
+
+PACED_KINDS: Final = frozenset({SWARM.name})
+MIN_SECONDS: Final = 0.5
+WRITE_FACTOR: Final = 3.0
+
+
+class Pace:
+    """Remembers when the status of each paced resource may be written again."""
+
+    def __init__(self) -> None:
+        self._next: dict[str, float] = {}
+
+    def seconds_to_wait(self, observed: ObservedResource) -> float:
+        """Return for how long a resource is to be left alone; 0 if it may be decided upon now."""
+        if observed.status.observed_generation != observed.generation:
+            return 0.0
+        return max(0.0, self._next.get(observed.uid, 0.0) - time.monotonic())
+
+    def note_write(self, observed: ObservedResource, seconds: float) -> None:
+        """Note that its status was written just now, and how long that took."""
+        if observed.kind.name in PACED_KINDS:
+            self._next[observed.uid] = time.monotonic() + max(MIN_SECONDS, WRITE_FACTOR * seconds)
+
+    def forget(self, uid: str) -> None:
+        """Note that a resource is gone."""
+        self._next.pop(uid, None)
