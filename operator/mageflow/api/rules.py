@@ -1,7 +1,7 @@
 """CEL rules: what `kubectl apply` refuses beyond types and bounds.
 
 A rule that the API server accepts with the CRD can still exceed the cost budget on a large object, and then blocks
-status writes as well. So each is tested at the largest object (docs/adr/0001-crd-rules.md).
+status writes as well. So each is tested at the largest object (docs/adr, the page on CRD rules).
 https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#validation-rules
 """
 
@@ -82,7 +82,7 @@ def hold_to_edit(fields: Mapping[str, bool], hidden: str, free: Sequence[str]) -
         edited = f"!({is_same}) ? '{field}' : {edited}"
     return Rule(
         rule=(
-            f"{_IS_STATUS_WRITE} || {_PHASE} in ({_editable_phases()})"
+            f"{_PHASE} in ({_editable_phases()}) || {_IS_STATUS_WRITE}"
             f" || ({are_free_same} ? self.spec == oldSelf.spec : {' && '.join(same.values())})"
         ),
         message=f"hold it first: {', '.join((*fields, hidden))} {_WHEN_EDITABLE}",
