@@ -7,7 +7,7 @@ from typing import Any
 
 from generate.docstrings import attribute_docstrings
 from generate.schema import build_schema
-from mageflow.api import API_VERSION, ConditionType, Kind
+from mageflow.api import API_VERSION, ConditionType, Kind, Status
 from mageflow.api.kinds import CATEGORY
 
 Schema = dict[str, Any]
@@ -27,7 +27,7 @@ def build_reference(kinds: Iterable[Kind]) -> str:
 def _kind(kind: Kind) -> Iterator[str]:
     yield from (f"## {kind.name}", "", kind.description, "")
     yield f"`kubectl get {kind.plural}`, short `{kind.short_name}`; `kubectl get {CATEGORY}` lists all kinds."
-    for name, model in (("spec", kind.spec), ("status", kind.status)):
+    for name, model in (("spec", kind.spec), ("status", Status)):
         schema = build_schema(model)
         yield from ("", f"### {kind.name} {name}", "", schema["description"], "")
         yield from _HEADER
