@@ -14,7 +14,7 @@ from mageflow.api.rules import Rule, validations
 
 Schema = dict[str, Any]
 
-MAX_KEYS = 1000
+MAX_KEYS = 256
 """Labels, and annotations: bounds the cost of the rules on them."""
 
 MAX_ITEMS: Mapping[str, int] = {"containers": 256, "initContainers": 256, "volumes": 1024}
