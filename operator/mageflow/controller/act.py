@@ -186,7 +186,7 @@ class Actor:
             case DeletePod(pod):
                 body = {"preconditions": {"uid": pod.uid, "resourceVersion": pod.resource_version}}
                 await self._client.request("DELETE", f"{self._pods}/{pod.name}", body)
-                self._await(pod)
+                self._await_deletion(pod)
             case DeleteJob(job):
                 await self._delete_job(job, "Background")
             case ExplainMissingPod(job):
@@ -219,12 +219,12 @@ class Actor:
             "deleteOptions": {"preconditions": {"uid": pod.uid, "resourceVersion": pod.resource_version}},
         }
         await self._client.request("POST", f"{self._pods}/{pod.name}/eviction", body)
-        self._await(pod)
+        self._await_deletion(pod)
 
     async def _delete_job(self, job: ObservedJob, policy: str) -> None:
         body = {"propagationPolicy": policy, "preconditions": {"uid": job.uid}}
         await self._client.request("DELETE", f"{self._jobs}/{job.name}", body)
-        self._await(job)
+        self._await_deletion(job)
 
     async def _explain(self, job: ObservedJob) -> None:
         """Read why a Job has no pod: the Job controller tells only in an Event."""
@@ -236,8 +236,8 @@ class Actor:
         if messages:
             raise RetryError(f"say why Job {job.name} has no pod")
 
-    def _await(self, thing: ObservedJob | ObservedPod) -> None:
-        self._caches.await_change(self._observed.uid, thing.uid, thing.resource_version)
+    def _await_deletion(self, thing: ObservedJob | ObservedPod) -> None:
+        self._caches.await_deletion(self._observed.uid, thing.uid)
 
 
 async def read_children(client: Client, namespace: str, selector: str) -> tuple[list[Raw], list[Raw]]:

@@ -52,8 +52,8 @@ class _Family:
     resource: Resource | None = None
     jobs: dict[str, tuple[RunKey, ObservedJob]] = field(default_factory=dict)
     pods: dict[str, tuple[RunKey, ObservedPod]] = field(default_factory=dict)
-    awaited: dict[str, int] = field(default_factory=dict)
-    """By uid: the version that an own write has made old."""
+    awaited: set[str] = field(default_factory=set)
+    """Uids of what an own write has deleted, and the watch doesn't say so yet."""
     refusals: dict[str, Refusal] = field(default_factory=dict)
     refused_generation: int = 0
     missing_pods: dict[str, tuple[str, datetime]] = field(default_factory=dict)
@@ -117,17 +117,17 @@ class Caches:
 
     # ── what our own doing makes known ──
 
-    def await_change(self, owner_uid: str, uid: str, resource_version: str) -> None:
-        """Note that a write has made this state of a Job or pod old: decide nothing until the watch brings news.
+    def await_deletion(self, owner_uid: str, uid: str) -> None:
+        """Note that a write has deleted a Job or pod: decide nothing until the watch says so, if it hasn't already.
 
-        The watch may have been faster than the answer to the write.
+        A newer state is not enough: an eviction marks the pod as disrupted first, and then deletes it.
         """
-        family, version = self._families.get(owner_uid), int(resource_version)
+        family = self._families.get(owner_uid)
         if family is None or uid in self._deleted:
             return
         _, known = family.jobs.get(uid) or family.pods.get(uid) or (None, None)
-        if known is not None and int(known.resource_version) <= version:
-            family.awaited[uid] = version
+        if known is not None and not known.is_terminating:
+            family.awaited.add(uid)
 
     def note_refusal(self, owner_uid: str, task: str, generation: int, refusal: Refusal) -> None:
         """Note that the API server refused the Job of a task; forgotten when the spec is edited."""
@@ -156,7 +156,6 @@ class Caches:
         for uid in [uid for uid in (*family.jobs, *family.pods, *family.awaited) if uid not in present]:
             family.jobs.pop(uid, None)
             family.pods.pop(uid, None)
-            family.awaited.pop(uid, None)
             self._bury(uid)
         family.awaited.clear()
         for raw in jobs:
@@ -213,8 +212,8 @@ class Caches:
         uid, version = raw["metadata"]["uid"], int(raw["metadata"]["resourceVersion"])
         if uid in self._deleted or (known is not None and version < int(known.resource_version)):
             return False
-        if version > family.awaited.get(uid, version):
-            del family.awaited[uid]
+        if "deletionTimestamp" in raw["metadata"]:
+            family.awaited.discard(uid)
         return True
 
     def _forget(self, raw: Raw, children: Callable[[_Family], dict[str, Any]]) -> str | None:
@@ -224,7 +223,7 @@ class Caches:
         if family is None or key is None:
             return None
         children(family).pop(uid, None)
-        family.awaited.pop(uid, None)
+        family.awaited.discard(uid)
         family.missing_pods.pop(uid, None)
         self._drop_if_empty(key.owner_uid)
         return key.owner_uid
