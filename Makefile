@@ -47,7 +47,7 @@ test: setup ## Everything: fast tests, a real API server, real pods
 	@$(BIN)/python -m localcluster build
 	@$(BIN)/pytest tests e2e
 
-demo: setup ## A Workflow going through every transition on a real cluster
+demo: setup ## Every transition of every kind, on a real cluster
 	@$(BIN)/python -m demo
 
 .PHONY: help setup lock cluster-up cluster-down generate verify lint check test demo

@@ -1,4 +1,4 @@
-"""The demo's scenes, one test each: every transition of a Workflow, with the examples that a user applies."""
+"""The demo's scenes, one test each: every transition of each kind, with the examples that a user applies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from devkit.cluster import ROOT
 from devkit.kubectl import Kubectl
 
 
-@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.title)
 def test_every_check_passes_when_the_scene_is_played(scene: Scene, kubectl: Kubectl) -> None:
     stage = Stage()
 

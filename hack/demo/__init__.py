@@ -1,1 +1,1 @@
-"""`make demo`: a Workflow going through every transition on a real cluster, each checked against the cluster."""
+"""`make demo`: all three kinds going through every transition on a real cluster, each checked against it."""

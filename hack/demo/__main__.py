@@ -40,8 +40,9 @@ def _play(stage: Stage, cluster: Cluster) -> None:
             stage.show(f"mageflow-operator --all-namespaces    (its log: {operator.log})")
             for number, scene in enumerate(SCENES, start=1):
                 stage.scene(f"{number} of {len(SCENES)}", scene, kubectl)
-            stage.title("All Workflows, at the end")
-            stage.show(kubectl.run("get", "workflows", "--output=wide"))
+            stage.title("All of them, at the end")
+            stage.command("kubectl get mageflow")
+            stage.show(kubectl.run("get", "mageflow"))
     finally:
         everywhere.run("delete", "namespace", NAMESPACE, "--wait=false")
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from devkit.cluster import ROOT
-from devkit.kubectl import Kubectl, KubectlError, Raw, Unmet, condition
+from devkit.kubectl import Kubectl, KubectlError, Raw, Unmet, condition, parse
 
-Scene = Callable[["Play"], None]
-"""Plays one story; its docstring is its title."""
+
+@dataclass(frozen=True)
+class Scene:
+    """One story: what a person reads above it, and how it is played."""
+
+    title: str
+    play: Callable[[Play], object]
 
 
 class Stage:
@@ -61,9 +68,9 @@ class Stage:
 
     def scene(self, number: str, scene: Scene, kubectl: Kubectl) -> None:
         """Play a scene; one that breaks off counts as a failure, and the next goes on."""
-        self.title(f"{number}: {(scene.__doc__ or '').strip()}")
+        self.title(f"{number}. {scene.title}")
         try:
-            scene(Play(self, kubectl))
+            scene.play(Play(self, kubectl))
         except (Unmet, KubectlError) as error:
             self.fail(str(error))
 
@@ -88,7 +95,7 @@ class Play:
     def patch(self, name: str, lifecycle: str) -> None:
         """Set the lifecycle as the README does."""
         self._stage.command(
-            f"""kubectl patch workflow {name} --type merge -p '{{"spec":{{"lifecycle":"{lifecycle}"}}}}'"""
+            f"""kubectl patch {" ".join(parse(name))} --type merge -p '{{"spec":{{"lifecycle":"{lifecycle}"}}}}'"""
         )
         self._stage.show(self.kubectl.set_lifecycle(name, lifecycle))
 
@@ -114,7 +121,7 @@ class Play:
     def expect_reason(self, name: str, reason: str, *, pods: str) -> Raw:
         """Wait until the Ready condition has a reason, show the pods, and check them."""
         self.kubectl.wait(
-            f"workflow {name} has Ready reason {reason}",
+            f"{name} has Ready reason {reason}",
             name,
             lambda status: condition(status, "Ready").get("reason") == reason,
         )
@@ -130,18 +137,31 @@ class Play:
 
     def _check(self, name: str, what: str, pods: str, reason: str | None) -> Raw:
         status = self.kubectl.status_of(name)
-        seen = self.kubectl.pods_of(name)
+        seen = self._await_pods(name, pods)
         self._stage.table([_row(pod) for pod in seen])
         ready = condition(status, "Ready")
         self._stage.check(f"{what}: {ready.get('reason')}: {ready.get('message')}", True, "")
         if reason is not None:
             self._stage.check(f"its reason is {reason}", ready.get("reason") == reason, str(ready))
-        states = _states(seen) - {"ended"} if pods != "ended" else _states(seen)
-        wanted = set() if pods == "none" else {pods}
-        self._stage.check(
-            f"pods that can run: {pods}" if pods != "ended" else "its pod has ended", states == wanted, str(states)
-        )
+        is_met = _are_as_wanted(seen, pods)
+        self._stage.check("its pods have ended" if pods == "ended" else f"pods that can run: {pods}", is_met, str(seen))
         return status
+
+    def _await_pods(self, name: str, wanted: str) -> list[Raw]:
+        """Return the pods; wait for those that are wanted, which may take a moment. None at all is never waited for."""
+        deadline = time.monotonic() + 60
+        seen = self.kubectl.pods_of(name)
+        while wanted != "none" and not _are_as_wanted(seen, wanted) and time.monotonic() < deadline:
+            time.sleep(0.1)
+            seen = self.kubectl.pods_of(name)
+        return seen
+
+
+def _are_as_wanted(pods: list[Raw], wanted: str) -> bool:
+    states = _states(pods)
+    if wanted == "ended":
+        return states == {"ended"}
+    return states - {"ended"} == (set() if wanted == "none" else {wanted})
 
 
 def _states(pods: list[Raw]) -> set[str]:

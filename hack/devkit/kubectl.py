@@ -21,7 +21,10 @@ class Unmet(Exception):  # noqa: N818 - a wait that ended without what it waited
 
 
 class Kubectl:
-    """One kubectl, one cluster, one namespace."""
+    """One kubectl, one cluster, one namespace.
+
+    Resources are named as kubectl names them, `chain/x`; `x` alone is a Workflow.
+    """
 
     def __init__(self, program: Path | str, kubeconfig: Path, namespace: str) -> None:
         self._command = [str(program), f"--kubeconfig={kubeconfig}"]
@@ -50,8 +53,9 @@ class Kubectl:
         return written
 
     def set_lifecycle(self, name: str, lifecycle: str) -> str:
-        """Patch a Workflow as the README does."""
-        return self.run("patch", "workflow", name, "--type=merge", f"--patch={lifecycle_patch(lifecycle)}")
+        """Patch a resource as the README does."""
+        kind, name = parse(name)
+        return self.run("patch", kind, name, "--type=merge", f"--patch={lifecycle_patch(lifecycle)}")
 
     def find(self, kind: str, name: str) -> Raw | None:
         """Return one object, None if there is no such object."""
@@ -65,31 +69,29 @@ class Kubectl:
         return items
 
     def pods_of(self, name: str) -> list[Raw]:
-        """Return the pods of a Workflow."""
-        return self.find_all("pods", f"mageflow.io/name={name}")
+        """Return the pods of a resource."""
+        return self.find_all("pods", _selector(name))
 
     def jobs_of(self, name: str) -> list[Raw]:
-        """Return the Jobs of a Workflow."""
-        return self.find_all("jobs", f"mageflow.io/name={name}")
+        """Return the Jobs of a resource."""
+        return self.find_all("jobs", _selector(name))
 
     def status_of(self, name: str) -> Raw:
-        """Return the status of a Workflow; empty if it has none yet or isn't there."""
-        status: Raw = (self.find("workflow", name) or {}).get("status") or {}
+        """Return the status of a resource; empty if it has none yet or isn't there."""
+        status: Raw = (self.find(*parse(name)) or {}).get("status") or {}
         return status
 
     def wait_for_phase(self, name: str, phase: str, *, seconds: float = 120) -> Raw:
-        """Wait until a Workflow is in a phase *for its present spec*; return its status."""
-        return self.wait(
-            f"workflow {name} is {phase}", name, lambda status: status.get("phase") == phase, seconds=seconds
-        )
+        """Wait until a resource is in a phase *for its present spec*; return its status."""
+        return self.wait(f"{name} is {phase}", name, lambda status: status.get("phase") == phase, seconds=seconds)
 
     def wait(self, what: str, name: str, is_met: Callable[[Raw], bool], *, seconds: float = 120) -> Raw:
-        """Wait until the status of a Workflow, once it speaks of its present spec, is as wanted; return it."""
+        """Wait until the status of a resource, once it speaks of its present spec, is as wanted; return it."""
         deadline = time.monotonic() + seconds
         while True:
-            workflow = self.find("workflow", name) or {}
-            status: Raw = workflow.get("status") or {}
-            is_seen = status.get("observedGeneration") == workflow.get("metadata", {}).get("generation")
+            found = self.find(*parse(name)) or {}
+            status: Raw = found.get("status") or {}
+            is_seen = status.get("observedGeneration") == found.get("metadata", {}).get("generation")
             if is_seen and is_met(status):
                 return status
             if time.monotonic() > deadline:
@@ -97,13 +99,24 @@ class Kubectl:
             time.sleep(0.1)
 
     def describe(self, name: str) -> str:
-        """Return what there is to know of a Workflow when something went wrong."""
+        """Return what there is to know of a resource when something went wrong."""
         parts = [
-            self.run("get", "workflow", name, "--output=yaml", "--ignore-not-found"),
-            self.run("get", "jobs,pods", f"--selector=mageflow.io/name={name}", "--output=wide"),
+            self.run("get", *parse(name), "--output=yaml", "--ignore-not-found"),
+            self.run("get", "jobs,pods", f"--selector={_selector(name)}", "--output=wide"),
             self.run("get", "events", "--sort-by=.lastTimestamp"),
         ]
         return "\n".join(parts)
+
+
+def parse(name: str) -> tuple[str, str]:
+    """Split a name such as `chain/x` into kind and name; the kind is workflow where there is none."""
+    kind, _, rest = name.rpartition("/")
+    return kind or "workflow", rest
+
+
+def _selector(name: str) -> str:
+    kind, name = parse(name)
+    return f"mageflow.io/kind={kind.capitalize()},mageflow.io/name={name}"
 
 
 def lifecycle_patch(lifecycle: str) -> str:
