@@ -75,7 +75,8 @@ def interrupt_while_active(play: Play, example: str, name: str) -> None:
 
 
 def cancel_while_active(play: Play, example: str, name: str) -> None:
-    """Cancel a resource while a task runs, and try to take it back."""
+    """Make a resource anew, cancel it while a task runs, and try to take it back."""
+    play.run("delete", name, "--ignore-not-found")
     play.apply(example)
     play.wait_for_pod(name, "running")
     play.expect(name, "Active", pods="running")
@@ -159,15 +160,16 @@ SCENES: Final = (
         lambda play: interrupt_while_active(play, "swarm.yaml", "swarm/render"),
     ),
     Scene(
-        "Workflow, Chain and Swarm: Active → canceled → Canceled, which is final",
-        lambda play: [
-            cancel_while_active(play, example, name)
-            for example, name in (
-                ("long-running.yaml", "workflow/long-running"),
-                ("chain.yaml", "chain/pipeline"),
-                ("swarm.yaml", "swarm/render"),
-            )
-        ],
+        "Workflow: Active → canceled → Canceled, which is final",
+        lambda play: cancel_while_active(play, "long-running.yaml", "workflow/long-running"),
+    ),
+    Scene(
+        "Chain: Active → canceled → Canceled, which is final",
+        lambda play: cancel_while_active(play, "chain.yaml", "chain/pipeline"),
+    ),
+    Scene(
+        "Swarm: Active → canceled → Canceled, which is final",
+        lambda play: cancel_while_active(play, "swarm.yaml", "swarm/render"),
     ),
     Scene("Workflow: created suspended, then resumed", create_suspended),
 )

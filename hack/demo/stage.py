@@ -19,7 +19,7 @@ class Scene:
     """One story: what a person reads above it, and how it is played."""
 
     title: str
-    play: Callable[[Play], object]
+    play: Callable[[Play], None]
 
 
 class Stage:
