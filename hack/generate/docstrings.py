@@ -7,12 +7,14 @@ import inspect
 import textwrap
 from functools import cache
 
+_OTHERS = frozenset({"builtins", "enum", "pydantic"})
+
 
 def attribute_docstrings(owner: type) -> dict[str, str]:
     """Map the attributes of a class, those of its bases of ours included, to their docstrings, a paragraph a line."""
     found: dict[str, str] = {}
     for ancestor in reversed(owner.__mro__):
-        if ancestor.__module__.startswith("mageflow."):
+        if ancestor.__module__.partition(".")[0] not in _OTHERS:
             found |= _own_docstrings(ancestor)
     return found
 

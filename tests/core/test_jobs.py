@@ -164,7 +164,7 @@ def test_template_is_not_changed_when_the_job_is_built() -> None:
 
 
 def test_our_labels_win_when_the_template_has_them_too() -> None:
-    template = {"metadata": {"labels": {"mageflow.io/run": "99"}}, **TASK.template}
+    template = {"metadata": {"labels": {"mageflow.io/run": "99"}}, **(TASK.template or {})}
     assert pod_of(built(Task("main", template)))["metadata"]["labels"]["mageflow.io/run"] == "1"
 
 

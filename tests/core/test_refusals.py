@@ -23,6 +23,7 @@ from .builders import (
     names_of,
     pending_pod,
     status,
+    suspended_job,
     task_in,
     with_status,
     workflow,
@@ -205,6 +206,14 @@ def test_reason_is_told_when_the_api_server_refuses_the_pod() -> None:
     ready = condition_in(new, ConditionType.READY)
     assert (ready.reason, ready.message) == ("PodNotCreated", "pods is forbidden: exceeded quota")
     assert (decision.actions, decision.recheck_at) == ((), after(30))
+
+
+def test_suspension_is_told_when_somebody_else_suspends_the_job() -> None:
+    decision, new = decide(
+        workflow(old=status(Phase.PENDING, entry(TaskPhase.PENDING)), runs={1: Run(suspended_job())})
+    )
+    assert condition_in(new, ConditionType.READY).reason == "JobSuspended"
+    assert (decision.actions, decision.recheck_at) == ((), None)
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ async def namespace(
     name = _name_for(request.node.name)
     await _create_namespace(api, name)
     kubectl = Kubectl(control_plane.kubectl, control_plane.kubeconfig, name)
-    namespace = Namespace(name, api, kubelet, operator, wire, audit, histories, kubectl)
+    namespace = Namespace(name, api, kubelet, operator, wire, audit, histories, kubectl, control_plane)
     yield namespace
     check_promises(namespace)
 

@@ -87,11 +87,16 @@ class Api:
         return await self._request("DELETE", path, options)
 
     async def watch(self, path: str, resource_version: str) -> AsyncIterator[Raw]:
-        """Yield each event since a version, until the API server ends the watch."""
+        """Yield each event since a version, until the watch ends; raise RequestError if it can't go on."""
         query = {"watch": "true", "resourceVersion": resource_version, "allowWatchBookmarks": "true"}
         async with self._session.get(path, params=query) as response:
+            if response.status >= 400:
+                raise RequestError(response.status, await response.json())
             async for line in response.content:
-                yield json.loads(line)
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    raise RequestError(event["object"].get("code", 0), event["object"])
+                yield event
 
     async def _request(
         self,

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .control import Api, Raw
+import aiohttp
+
+from .control import Api, Raw, RequestError
 
 
 def has_started(pod: Mapping[str, Any]) -> bool:
@@ -93,16 +95,29 @@ class PodHistories:
         return [history for history in self._by_uid.values() if history.latest["metadata"]["namespace"] == namespace]
 
     async def follow(self) -> None:
-        """Watch until canceled; a watch that breaks off is taken up where it was."""
-        version = (await self._api.get("/api/v1/pods", limit="1"))["metadata"]["resourceVersion"]
+        """Watch until canceled; what breaks off, as when the API server is restarted, is taken up again."""
         while True:
             try:
-                async for event in self._api.watch("/api/v1/pods", version):
-                    version = event["object"]["metadata"]["resourceVersion"]
-                    if event["type"] != "BOOKMARK":
-                        self._take_in(event["type"], event["object"])
-            except OSError:  # the API server was restarted; aiohttp's connection errors are OSErrors
-                await asyncio.sleep(0.05)
+                version = await self._list()
+                while True:
+                    async for event in self._api.watch("/api/v1/pods", version):
+                        version = event["object"]["metadata"]["resourceVersion"]
+                        if event["type"] != "BOOKMARK":
+                            self._take_in(event["type"], event["object"])
+            except (aiohttp.ClientError, RequestError):
+                await asyncio.sleep(0.1)
+
+    async def _list(self) -> str:
+        """Take in all pods as they are now; return the version to watch from."""
+        answer = await self._api.get("/api/v1/pods")
+        present = {pod["metadata"]["uid"]: {"apiVersion": "v1", "kind": "Pod", **pod} for pod in answer["items"]}
+        for uid, history in self._by_uid.items():
+            if uid not in present:
+                history.is_gone = True
+        for pod in present.values():
+            self._take_in("MODIFIED", pod)
+        version: str = answer["metadata"]["resourceVersion"]
+        return version
 
     def _take_in(self, type_: str, pod: Raw) -> None:
         history = self._by_uid.setdefault(pod["metadata"]["uid"], PodHistory())

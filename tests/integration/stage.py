@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeVar
 import yaml
 
 from devkit.kubectl import Kubectl
+from localcluster.controlplane import ControlPlane
 
 from .audit import AuditLog, Request
 from .control import Api, Raw, RequestError, condition
@@ -52,6 +53,7 @@ class Namespace:
     audit: AuditLog
     histories: PodHistories
     client: Kubectl
+    control_plane: ControlPlane
 
     async def create(self, name: str = "work", lifecycle: str | None = None, **spec: Any) -> Workflow:
         """Create a Workflow of one busybox container; `spec` overrides and adds."""

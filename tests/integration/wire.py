@@ -161,11 +161,15 @@ class Wire:
         response = web.StreamResponse(status=upstream.status, headers=headers)
         flow = self._flow(request.path.rpartition("/")[2]) if request.query.get("watch") == "true" else None
         await response.prepare(request)
-        async for chunk in upstream.content.iter_any():
-            if flow is not None:
-                await flow.wait()
-            await response.write(chunk)
-        await response.write_eof()
+        try:
+            async for chunk in upstream.content.iter_any():
+                if flow is not None:
+                    await flow.wait()
+                await response.write(chunk)
+            await response.write_eof()
+        except aiohttp.ClientError:
+            if request.transport is not None:
+                request.transport.abort()  # it broke off in the middle: so it does for the operator
         return response
 
     async def _pass(self, ask: _Ask, when: When) -> bool:

@@ -1,7 +1,7 @@
 """CEL rules: what `kubectl apply` refuses beyond types and bounds.
 
 A rule that the API server accepts with the CRD can still exceed the cost budget on a large object, and then blocks
-status writes as well. So each is tested at the largest object (docs/adr, the page on CRD rules).
+status writes as well. So each is tested at the largest object (docs/adr/0005-crd-rules.md).
 https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#validation-rules
 """
 
@@ -59,8 +59,8 @@ _EDITABLE: Mapping[Lifecycle, Sequence[Phase]] = {
 
 _PHASE = f"oldSelf.?status.?phase.orValue('{Phase.PENDING}')"
 _IS_STATUS_WRITE = "has(self.status) != has(oldSelf.status) || has(self.status) && self.status != oldSelf.status"
-"""The API server ignores a status in a write of the spec, and a spec in a write of the status. So a rule that begins
-with this can't block a status write, nor make it dearer by comparing specs."""
+"""The API server ignores a status in a write of the spec, and a spec in a write of the status. So a rule with
+this alternative can't block a status write, nor make it dearer by comparing specs."""
 
 _WHEN_EDITABLE = (
     "may change only while status.phase is Suspended or Interrupted, or in the write that sets lifecycle to suspended"

@@ -83,7 +83,10 @@ class Actor:
             raise
 
     async def create_job(self, action: CreateJob) -> bool:
-        """Create a Job; return False if the API server refused it, which is noted for the next decision."""
+        """Create a Job; return False if the API server refused it, which is noted for the next decision.
+
+        A namespace that is being deleted takes none any more: no decision would change that.
+        """
         observed = self._observed
         try:
             raw = await self._client.request("POST", self._jobs, action.manifest)
@@ -91,7 +94,7 @@ class Actor:
             if error.status == HTTPStatus.CONFLICT:
                 return await self._adopt(action)
             if error.is_namespace_terminating:
-                return False
+                return True
             refusal = _refusal_of(error)
             if refusal is None:
                 raise

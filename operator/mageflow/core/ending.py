@@ -92,8 +92,8 @@ def _outcome_by_job(record: TaskStatus, job: ObservedJob | None) -> Outcome | No
         return None if record.phase is TaskPhase.RECORDED else Outcome(Ending.LOST)
     if job.has_ended:
         return Outcome(Ending.HELD) if is_held else _outcome_of_ended_job(record, job)
-    if _is_interrupting(record, job) and job.is_suspension_in_force:
-        return Outcome(Ending.INTERRUPTED)
+    if record.phase is TaskPhase.STOPPING and job.is_suspended and job.is_suspension_in_force:
+        return Outcome(Ending.HELD if is_held else Ending.INTERRUPTED)
     return None
 
 

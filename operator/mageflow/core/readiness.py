@@ -104,6 +104,9 @@ def _find_waiting(run: Run) -> Waiting | None:
     for pod in run.live_pods:
         if pod.waiting is not None:
             return pod.waiting
+    if run.job is not None and run.job.is_suspended:
+        what = f"Job {run.job.name} was suspended by somebody else: it goes on once its spec.suspend is false"
+        return Waiting(reasons.JOB_SUSPENDED, what)
     if run.job is not None and not run.pods and run.job.missing_pod:
         return Waiting(reasons.POD_NOT_CREATED, run.job.missing_pod)
     return None

@@ -59,6 +59,9 @@ NAME_CONFLICT: Final = "NameConflict"
 POD_NOT_CREATED: Final = "PodNotCreated"
 """The API server refuses the pod of a Job: a quota, an admission policy, a missing service account."""
 
+JOB_SUSPENDED: Final = "JobSuspended"
+"""Somebody else has suspended the Job of a run, which waits for them."""
+
 UNSCHEDULABLE: Final = "Unschedulable"
 """No node takes the pod."""
 
