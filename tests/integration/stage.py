@@ -95,16 +95,15 @@ class Namespace:
 
     async def wait_for_write(self, resource: str, *, verb: str | None = None, code: int | None = None) -> Request:
         """Wait until the operator has made, or tried, a write like this; return the last one."""
-        deadline = _now() + PATIENCE
-        while True:
+
+        async def is_met() -> Request | None:
             for write in reversed(self.writes()):
                 if write.resource == resource and verb in (None, write.verb) and code in (None, write.code):
                     return write
-            if _now() > deadline:
-                raise Unmet(
-                    f"no write {verb or ''} {resource} {code or ''} of the operator among\n{self._tell_writes()}"
-                )
-            await asyncio.sleep(INTERVAL)
+            return None
+
+        what = f"the operator has made a write {verb or ''} {resource} {code or ''}"
+        return await wait_until(what, is_met, self._describe_writes)
 
     async def wait_until_quiet(self, seconds: float = QUIET) -> None:
         """Wait until the operator writes nothing for so long; fail if it never stops."""
@@ -116,10 +115,10 @@ class Namespace:
             if len(writes) == seen:
                 return
             if _now() > deadline:
-                raise Unmet(f"the operator never stops to write:\n{self._tell_writes()}")
+                raise Unmet(f"the operator never stops to write:\n{await self._describe_writes()}")
             seen = len(writes)
 
-    def _tell_writes(self) -> str:
+    async def _describe_writes(self) -> str:
         return "\n".join(str(write) for write in self.writes()[-20:])
 
 
@@ -218,12 +217,7 @@ class Workflow:
 
     async def wait_until(self, what: str, is_met: Callable[[], Awaitable[T | None]]) -> T:
         """Wait until something comes true; return what it returned."""
-        deadline = _now() + PATIENCE
-        while not (answer := await is_met()):
-            if _now() > deadline:
-                raise Unmet(f"after {PATIENCE:.0f} s it is still not so that {what}\n{await self.describe()}")
-            await asyncio.sleep(INTERVAL)
-        return answer
+        return await wait_until(what, is_met, self.describe)
 
     async def describe(self) -> str:
         """Return the resource, its Jobs, pods and events, and the operator's last requests."""
@@ -238,6 +232,19 @@ class Workflow:
     async def _children(self, prefix: str, plural: str) -> list[Raw]:
         path = f"{prefix}/namespaces/{self.namespace.name}/{plural}"
         return await self.namespace.api.list(path, f"mageflow.io/name={self.name}")
+
+
+async def wait_until(
+    what: str, is_met: Callable[[], Awaitable[T | None]], describe: Callable[[], Awaitable[str]] | None = None
+) -> T:
+    """Wait until something comes true, and return it; else raise Unmet, with what `describe` returns."""
+    deadline = _now() + PATIENCE
+    while not (answer := await is_met()):
+        if _now() > deadline:
+            seen = await describe() if describe is not None else ""
+            raise Unmet(f"after {PATIENCE:.0f} s it is still not so that {what}\n{seen}")
+        await asyncio.sleep(INTERVAL)
+    return answer
 
 
 def _without_noise(thing: Raw) -> Raw:
