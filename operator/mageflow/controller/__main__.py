@@ -67,6 +67,7 @@ def _configure_logs(log_format: LogFormat, log_level: LogLevel) -> None:
         quiet=log_level is LogLevel.WARNING,
         log_format=kopf.LogFormat.JSON if log_format is LogFormat.JSON else kopf.LogFormat.FULL,
     )
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # two tracebacks for each probe that fails
     if log_level is not LogLevel.DEBUG:
         for chatty in ("kopf", "aiohttp.access"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
