@@ -122,6 +122,7 @@ class Kubelet:
     async def mark_as_disrupted(self, pod: Raw) -> None:
         """Do what the API server does to a pod that it is about to delete because of an eviction."""
         disrupted = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}
+        disrupted["lastTransitionTime"] = _now()  # one that is two minutes old is taken back by a controller
         await self._api.patch(f"{_path(pod)}/status", {"status": {"conditions": [disrupted]}}, STRATEGIC)
 
     async def give_up(self, pod: Raw, exit_code: int = 137) -> None:

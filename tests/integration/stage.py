@@ -163,14 +163,11 @@ class Workflow:
         """The pods whose containers run or may yet start."""
         return [pod for pod in await self.pods() if can_run(pod)]
 
-    async def events(self) -> list[Raw]:
-        """The Events that the operator made on it."""
-        items = await self.namespace.api.list(f"/api/v1/namespaces/{self.namespace.name}/events")
-        return [
-            event
-            for event in items
-            if (event["involvedObject"].get("kind"), event["involvedObject"].get("name")) == ("Workflow", self.name)
-        ]
+    async def event_reasons(self) -> list[str]:
+        """The reasons of the Events that the operator made on it, the oldest first."""
+        events = [event for event in await self._events() if event["involvedObject"].get("name") == self.name]
+        events.sort(key=lambda event: int(event["metadata"]["resourceVersion"]))
+        return [event["reason"] for event in events if event["involvedObject"].get("kind") == "Workflow"]
 
     # ── what is waited for ──
 
@@ -215,6 +212,14 @@ class Workflow:
 
         await self.wait_until(f"{self.name} has no {plural}", is_met)
 
+    async def wait_for_events(self, *reasons: str) -> None:
+        """Wait until the Events on it are just these, in this order; they are made after the status is written."""
+
+        async def is_met() -> bool:
+            return await self.event_reasons() == list(reasons)
+
+        await self.wait_until(f"the events on {self.name} are {', '.join(reasons)}", is_met)
+
     async def wait_until(self, what: str, is_met: Callable[[], Awaitable[T | None]]) -> T:
         """Wait until something comes true; return what it returned."""
         return await wait_until(what, is_met, self.describe)
@@ -222,12 +227,15 @@ class Workflow:
     async def describe(self) -> str:
         """Return the resource, its Jobs, pods and events, and the operator's last requests."""
         try:
-            things: Iterable[Raw] = (await self.read(), *await self.jobs(), *await self.pods(), *await self.events())
+            things: Iterable[Raw] = (await self.read(), *await self.jobs(), *await self.pods(), *await self._events())
         except RequestError as error:
             things = ({"error": str(error)},)
         parts = [yaml.safe_dump(_without_noise(thing), sort_keys=False) for thing in things]
         parts.append("\n".join(str(request) for request in self.namespace.audit.requests(self.namespace.name)[-20:]))
         return "---\n".join(parts)
+
+    async def _events(self) -> list[Raw]:
+        return await self.namespace.api.list(f"/api/v1/namespaces/{self.namespace.name}/events")
 
     async def _children(self, prefix: str, plural: str) -> list[Raw]:
         path = f"{prefix}/namespaces/{self.namespace.name}/{plural}"

@@ -94,7 +94,7 @@ async def test_failed_is_reached_when_no_retries_are_left(namespace: Namespace) 
     assert condition(status, "Stalled")["status"] == "True"
     assert (status["failed"], status["tasks"][0]["failures"]) == (1, 1)
     assert "output" not in status
-    assert [event["reason"] for event in await workflow.events()] == ["Failed"]
+    await workflow.wait_for_events("Failed")
 
 
 # ── what is not run ──

@@ -97,21 +97,33 @@ async def test_task_runs_when_it_is_resumed_while_its_eviction_is_on_the_way(nam
     assert status["tasks"][0].get("disruptions", 0) == 0, "it was held, and by nobody else"
 
 
-async def test_task_runs_on_when_its_eviction_broke_off_halfway(namespace: Namespace) -> None:
-    """The API server marks a pod as disrupted before it deletes it, which may fail: then the mark means nothing."""
+@pytest.mark.parametrize("is_finished", [False, True], ids=["given-up", "finished-later"])
+async def test_run_is_told_apart_when_its_eviction_is_half_done(namespace: Namespace, is_finished: bool) -> None:
+    """The API server marks a pod as disrupted, and then deletes it; in between is what a new operator may find.
+
+    The deletion may fail: then the pod runs, and the mark means nothing. If it comes, the run was held, not disrupted.
+    """
     workflow = await namespace.create()
     pod = await workflow.wait_for_pod()
     with namespace.hold(Write.EVICT_POD) as eviction:
         await workflow.set_lifecycle("suspended")
         await eviction.wait()
-        await namespace.kubelet.mark_as_disrupted(pod)
-        await workflow.set_lifecycle("active")
+        namespace.operator.kill()
+        eviction.drop()
+    await namespace.kubelet.mark_as_disrupted(pod)
+    await workflow.set_lifecycle("active")
+    await namespace.operator.start()
     await workflow.wait_for("Pending", ready="Pending", run=1)
+    if is_finished:
+        await namespace.api.delete(f"/api/v1/namespaces/{namespace.name}/pods/{pod['metadata']['name']}")
+        pod = await workflow.wait_for_pod(run=2)
     await namespace.kubelet.start(pod)
-    status = await workflow.wait_for("Active", ready="Running", run=1)
-    assert "holding" not in status["tasks"][0]
+    status = await workflow.wait_for("Active", ready="Running", run=2 if is_finished else 1)
+    task = status["tasks"][0]
+    assert "holding" not in task
+    assert (task.get("disruptions", 0), task.get("failures", 0)) == (0, 0)
     await namespace.kubelet.succeed(pod)
-    await workflow.wait_for("Succeeded", run=1)
+    await workflow.wait_for("Succeeded")
 
 
 # ── the kubelet tells late ──

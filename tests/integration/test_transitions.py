@@ -86,7 +86,7 @@ async def test_pending_returns_when_a_pending_workflow_is_held_and_resumed(
     await workflow.wait_for("Active", ready="Running")
     await namespace.kubelet.succeed(second)
     await workflow.wait_for("Succeeded")
-    assert await _reasons(workflow) == [HOLDS[lifecycle], "Resumed"]
+    await workflow.wait_for_events(HOLDS[lifecycle], "Resumed")
 
 
 @pytest.mark.parametrize("lifecycle", HOLDS)
@@ -166,7 +166,7 @@ async def test_task_runs_on_and_says_so_when_suspended_while_running(namespace: 
     assert condition(status, "Ready")["status"] == "False"
     assert condition(status, "Suspended")["status"] == "False"
     assert condition(status, "Suspended")["reason"] == "TaskAlreadyRunning"
-    assert await _reasons(workflow) == ["TaskAlreadyRunning"]
+    await workflow.wait_for_events("TaskAlreadyRunning")
 
     await workflow.set_lifecycle("active")
     again = await workflow.wait_for("Active", ready="Running")
@@ -353,11 +353,6 @@ def _counts(status: Raw) -> Raw:
 
 def _environment(pod: Raw) -> dict[str, str]:
     return {variable["name"]: variable.get("value", "") for variable in pod["spec"]["containers"][0]["env"]}
-
-
-async def _reasons(workflow: Workflow) -> list[str]:
-    events = sorted(await workflow.events(), key=lambda event: int(event["metadata"]["resourceVersion"]))
-    return [event["reason"] for event in events]
 
 
 def _without_generations(status: Raw) -> Raw:
