@@ -13,6 +13,8 @@ from devkit.audit import AuditLog
 from devkit.kubectl import Kubectl, Raw, condition
 from devkit.operator import OperatorProcess
 
+from .pods import evicted_after_start
+
 ENDED_OR_HELD = {"Suspended", "Interrupted", "Succeeded", "Failed", "Canceled"}
 
 EXITS_0_ON_SIGTERM = """
@@ -69,27 +71,7 @@ def test_no_started_container_is_killed_when_suspended_at_a_random_moment(
             assert kubectl.pods_of(name) == [], kubectl.describe(name)
             assert status["tasks"][0].get("failures", 0) == 0
 
-    assert evicted_after_start(audit_log, kubectl.namespace) == []
-
-
-def evicted_after_start(audit_log: AuditLog, namespace: str) -> list[str]:
-    """Return the pods that were evicted although the API server knew that a container of theirs had started."""
-    started, evicted = set(), []
-    for request in audit_log.requests(namespace):
-        if request.resource != "pods" or request.code >= 300:
-            continue
-        is_going = "deletionTimestamp" in request.answer.get("metadata", {})
-        if request.subresource == "status" and has_started(request.answer) and not is_going:
-            started.add(request.name)
-        if request.subresource == "eviction" and request.name in started:
-            evicted.append(request.name)
-    return evicted
-
-
-def has_started(pod: Raw) -> bool:
-    status = pod.get("status") or {}
-    states = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
-    return any({"running", "terminated"} & set(container.get("state") or {}) for container in states)
+    assert evicted_after_start(audit_log.requests(kubectl.namespace)) == []
 
 
 def test_suspended_tasks_run_again_when_resumed_and_each_succeeds_once(kubectl: Kubectl) -> None:

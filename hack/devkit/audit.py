@@ -25,6 +25,7 @@ class Request:
     code: int
     body: Any
     answer: Any
+    """The object as it was after the request; empty if the API server answered with a mere Status."""
 
     @property
     def is_write(self) -> bool:
@@ -61,6 +62,7 @@ class AuditLog:
 
 def _read(entry: dict[str, Any], target: dict[str, Any]) -> Request:
     answer = entry.get("responseObject") or {}
+    answer = {} if answer.get("kind") == "Status" else answer
     return Request(
         verb=entry["verb"],
         resource=target.get("resource", ""),
