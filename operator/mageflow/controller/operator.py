@@ -42,6 +42,7 @@ async def run_operator(settings: Settings) -> None:
         handlers = Handlers(client, caches, reconciler, queue, health)
         async with asyncio.TaskGroup() as group:
             group.create_task(queue.run())
+            await asyncio.sleep(0)  # the workers are there before kopf, which at its end cancels what came after it
             try:
                 await kopf.operator(
                     registry=handlers.register(),
