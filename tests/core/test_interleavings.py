@@ -11,7 +11,7 @@ from mageflow.api import Lifecycle, Phase
 from mageflow.core.lifecycle import ENDED_PHASES, HELD_PHASES
 from mageflow.core.resource import decide as decide_resource
 
-from .world import Pod, World
+from .world import Pod, View, World
 
 ACTIVE, SUSPENDED, INTERRUPTED, CANCELED = Lifecycle
 
@@ -42,9 +42,12 @@ def newest_pod(act: Callable[[World, Pod], None]) -> Take:
     return take
 
 
-def see_and_reconcile(world: World) -> None:
-    world.view = world.look()
-    world.reconcile()
+def reconcile(look: Callable[[World], View]) -> Take:
+    def take(world: World) -> None:
+        world.view = look(world)
+        world.reconcile()
+
+    return take
 
 
 def delete_newest_job(world: World) -> None:
@@ -57,7 +60,9 @@ STEPS: dict[str, tuple[int, Take]] = {
     "the user asks for active": (3, lambda world: world.patch(ACTIVE)),
     "the user asks for suspended": (2, lambda world: world.patch(SUSPENDED)),
     "the user asks for interrupted": (2, lambda world: world.patch(INTERRUPTED)),
-    "the operator reconciles what it sees now": (8, see_and_reconcile),
+    "the operator reconciles what it sees now": (8, reconcile(World.look)),
+    "the operator reconciles, and pods are seen late": (2, reconcile(World.look_at_jobs)),
+    "the operator reconciles, and Jobs are seen late": (2, reconcile(World.look_at_pods)),
     "the operator reconciles what it saw before": (2, lambda world: world.reconcile()),
     "the operator is killed before its first request": (1, lambda world: world.reconcile(dies_after=0)),
     "the operator is killed after one request": (2, lambda world: world.reconcile(dies_after=1)),

@@ -21,8 +21,8 @@ from mageflow.core.decision import (
     HoldJob,
     StopJob,
 )
-from mageflow.core.jobs import LABEL_RUN
-from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Run, Waiting
+from mageflow.core.jobs import LABEL_RUN, MAIN_TASK
+from mageflow.core.observed import NO_RUN, ObservedJob, ObservedPod, ObservedResource, Run, Waiting
 from mageflow.core.resource import decide as decide_resource
 
 from .builders import NOON, job, unscheduled_pod, with_runs, workflow
@@ -92,6 +92,21 @@ class World:
             for run in {*self.jobs, *(pod.run for pod in self.pods.values())}
         }
         return View(with_runs(spec, runs), self.version)
+
+    def look_at_jobs(self) -> View:
+        """See Jobs as they are now, pods as they were: one watch is ahead of the other."""
+        return self._mix(self.look(), self.view)
+
+    def look_at_pods(self) -> View:
+        return self._mix(self.view, self.look())
+
+    def _mix(self, jobs: View, pods: View) -> View:
+        its_jobs, its_pods = (view.observed.runs_of(MAIN_TASK) for view in (jobs, pods))
+        runs = {
+            run: Run(its_jobs.get(run, NO_RUN).job, its_pods.get(run, NO_RUN).pods) for run in {*its_jobs, *its_pods}
+        }
+        seen = {run: both for run, both in runs.items() if both != NO_RUN}
+        return View(with_runs(self.look().observed, seen), self.version)
 
     def reconcile(self, dies_after: int | None = None) -> None:
         """Decide and act; `dies_after` so many requests the operator is killed, and starts anew."""
@@ -189,6 +204,7 @@ class World:
         self._remove_job(run)
         self.collect_garbage()
         self.created.remove(run)  # if it was never seen, it never was
+        self.view = self.look()
 
     def drain(self, pod: Pod) -> None:
         if pod.seen.can_run and not pod.seen.is_terminating:
