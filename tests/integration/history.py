@@ -64,6 +64,11 @@ class PodHistory:
         return labels
 
     @property
+    def created_at(self) -> int:
+        """The resource version of its creation, or of the first that was seen: they order the events of all pods."""
+        return _version_of(self.versions[0])
+
+    @property
     def ever_started(self) -> bool:
         return any(has_started(version) for version in self.versions)
 
@@ -131,15 +136,29 @@ class PodHistories:
 
 def count_running_at_once(histories: Iterable[PodHistory]) -> int:
     """Return the largest number of these pods whose containers ran at the same time."""
-    # Resource versions order the events of all pods; a pod runs from its first started version to its end.
+    return _count_at_once(histories, has_started, has_ended)
+
+
+def count_live_at_once(histories: Iterable[PodHistory]) -> int:
+    """Return the largest number of these pods that ran, or could have started, at the same time."""
+    return _count_at_once(histories, lambda _: True, lambda pod: not can_run(pod))
+
+
+def success_of(history: PodHistory) -> int | None:
+    """Return the resource version at which a pod had run to its end and done well, None if it never did."""
+    versions = (version for version in history.versions if (version.get("status") or {}).get("phase") == "Succeeded")
+    return next((_version_of(version) for version in versions if not is_terminating(version)), None)
+
+
+def _count_at_once(histories: Iterable[PodHistory], begins: Callable[[Raw], bool], ends: Callable[[Raw], bool]) -> int:
+    # Resource versions order the events of all pods; each counts from its first version that begins to its end.
     changes: list[tuple[int, int]] = []
     for history in histories:
-        versions = history.versions
-        first = next((version for version in versions if has_started(version)), None)
+        first = next((version for version in history.versions if begins(version)), None)
         if first is None:
             continue
         changes.append((_version_of(first), 1))
-        last = next((version for version in versions if has_ended(version)), None)
+        last = next((version for version in history.versions if ends(version)), None)
         if last is not None or history.is_gone:
             changes.append((_version_of(last or history.latest), -1))
     most = now = 0

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final
@@ -127,7 +127,20 @@ class Kubelet:
 
     async def give_up(self, pod: Raw, exit_code: int = 137) -> None:
         """End a deleted pod whose containers ignored SIGTERM."""
-        await self._finish(pod, exit_code)
+        async with self._turns[pod["metadata"]["uid"]]:
+            await self._finish(pod, exit_code)
+
+    async def attempt(self, pod: Raw, report: Callable[[Raw], Awaitable[object]]) -> bool:
+        """Report something of a pod, such as `start`, unless it is known to be going; tell whether that was done."""
+        async with self._turns[pod["metadata"]["uid"]]:
+            if pod["metadata"]["uid"] in self._ending:
+                return False
+            try:
+                await report(pod)
+            except RequestError as error:
+                _tolerate_gone(error)
+                return False
+            return True
 
     async def close(self) -> None:
         """Wait for what it is doing; fail if any of it failed."""
@@ -184,7 +197,9 @@ class Kubelet:
     async def _finish(self, pod: Raw, exit_code: int | None) -> None:
         """Write the final status (None: no container ever ran), then take the pod out of the API server."""
         try:
-            if exit_code is not None:
+            if has_ended(await self._api.get(_path(pod))):
+                pass  # by itself, just before
+            elif exit_code is not None:
                 await self._end(pod, exit_code)
             else:
                 # With init containers that never ran, the others stay as they are: waiting.

@@ -6,20 +6,26 @@ The operator's word counts for nothing here.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mageflow.api import KINDS
+
 from .audit import Request
-from .history import PodHistory, count_running_at_once
+from .history import PodHistory, count_live_at_once, count_running_at_once, success_of
 from .stage import Namespace
 
 STOPPING = frozenset({"interrupted", "canceled"})
+OURS = frozenset(kind.plural for kind in KINDS)
+STATUSES = frozenset(f"{plural}/status" for plural in OURS)
 
 
 def check_promises(namespace: Namespace) -> None:
     """Check every promise of DESIGN section 1 that can be broken by any test."""
     check_no_job_was_made_twice(namespace)
     check_no_two_runs_at_once(namespace)
+    check_tasks_of_a_chain_ran_one_at_a_time(namespace)
+    check_nothing_ran_again_after_it_succeeded(namespace)
     check_no_started_pod_was_evicted(namespace)
     check_pods_were_stopped_only_when_asked(namespace)
     check_only_status_was_written(namespace)
@@ -33,12 +39,23 @@ def check_no_job_was_made_twice(namespace: Namespace) -> None:
 
 def check_no_two_runs_at_once(namespace: Namespace) -> None:
     """Promise 3: a run starts only when no pod of an older run can still run."""
-    by_owner: defaultdict[str, list[PodHistory]] = defaultdict(list)
-    for pod in namespace.pods:
-        if "mageflow.io/uid" in pod.labels:
-            by_owner[pod.labels["mageflow.io/uid"]].append(pod)
-    for pods in by_owner.values():
+    for pods in pods_by(namespace, "mageflow.io/uid", "mageflow.io/task").values():
         assert count_running_at_once(pods) <= 1, f"ran at once: {[pod.name for pod in pods]}"
+
+
+def check_tasks_of_a_chain_ran_one_at_a_time(namespace: Namespace) -> None:
+    """Promise 3, and what a Chain is: a task starts only when no pod of the one before can run."""
+    for (kind, _), pods in pods_by(namespace, "mageflow.io/kind", "mageflow.io/uid").items():
+        if kind == "Chain":
+            assert count_live_at_once(pods) <= 1, f"there at once: {[pod.name for pod in pods]}"
+
+
+def check_nothing_ran_again_after_it_succeeded(namespace: Namespace) -> None:
+    """Promise 3: a task that succeeded is never run again. What exits 0 because it was stopped has not succeeded."""
+    for task, pods in pods_by(namespace, "mageflow.io/uid", "mageflow.io/task").items():
+        successes = [version for version in map(success_of, pods) if version is not None]
+        later = [pod.name for pod in pods if successes and pod.created_at > min(successes)]
+        assert not later, f"{task} had succeeded, and ran again: {later}"
 
 
 def check_no_started_pod_was_evicted(namespace: Namespace) -> None:
@@ -54,46 +71,52 @@ def check_no_started_pod_was_evicted(namespace: Namespace) -> None:
 
 
 def check_pods_were_stopped_only_when_asked(namespace: Namespace) -> None:
-    """Promise 1: what deletes running pods is used only on a resource that was interrupted or canceled at some time."""
-    writes = namespace.writes()
-    was_stopped = any(lifecycle in STOPPING for lifecycle in _lifecycles_asked_for(namespace))
-    killing = [
-        request
-        for request in writes
-        if request.is_success
-        and (
-            (request.resource == "jobs" and request.verb == "patch" and request.body.get("spec", {}).get("suspend"))
-            or (request.resource == "pods" and request.verb == "delete")
-        )
-    ]
-    assert was_stopped or not killing, f"nobody asked for a stop: {[str(request) for request in killing]}"
+    """Promise 1: what deletes running pods is used only on a resource whose last status says interrupted or canceled.
+
+    That status was written with the resourceVersion as its precondition: so the spec said so, too.
+    """
+    lifecycles: dict[str, str] = {}
+    owners = {job.name: _uid_of(job.body) for job in _creations(namespace)}
+    owners |= {pod.name: pod.labels.get("mageflow.io/uid", "") for pod in namespace.pods}
+    for write in namespace.writes():
+        if write.resource in STATUSES and write.is_success:
+            lifecycles[write.answer["metadata"]["uid"]] = write.answer["status"].get("lifecycle", "")
+        elif write.is_success and _kills(write):
+            wanted = lifecycles.get(owners[write.name], "")
+            assert wanted in STOPPING, f"nobody asked for a stop, lifecycle is {wanted!r}: {write}"
 
 
 def check_only_status_was_written(namespace: Namespace) -> None:
     """Promise 4: the spec is the user's; no annotation, no finalizer, no write to the resource but to its status."""
-    others = [
-        str(request)
-        for request in namespace.writes()
-        if request.resource.startswith("workflows") and request.resource != "workflows/status"
-    ]
+    writes = [write for write in namespace.writes() if write.resource.partition("/")[0] in OURS]
+    others = [str(write) for write in writes if write.resource not in STATUSES]
     assert not others
-    for request in namespace.writes():
-        if request.resource == "workflows/status" and request.is_success:
-            metadata = request.answer.get("metadata", {})
-            assert "finalizers" not in metadata, f"{request}: {metadata}"
+    for write in writes:
+        if write.is_success:
+            metadata = write.answer.get("metadata", {})
+            assert "finalizers" not in metadata, f"{write}: {metadata}"
 
 
-def _lifecycles_asked_for(namespace: Namespace) -> Sequence[Any]:
-    return [_lifecycle_of(request.body) for request in _of_users(namespace)]
+def pods_by(namespace: Namespace, *labels: str) -> Mapping[tuple[str, ...], list[PodHistory]]:
+    """Return the pods of our own that a namespace has had, by the values of labels."""
+    groups: defaultdict[tuple[str, ...], list[PodHistory]] = defaultdict(list)
+    for pod in namespace.pods:
+        if "mageflow.io/uid" in pod.labels:
+            groups[tuple(pod.labels[label] for label in labels)].append(pod)
+    return groups
 
 
-def _of_users(namespace: Namespace) -> list[Request]:
-    return [
-        request
-        for request in namespace.audit.writes(namespace.name, "admin")
-        if request.resource == "workflows" and request.is_success
-    ]
+def _creations(namespace: Namespace) -> Iterable[Request]:
+    return (write for write in namespace.writes() if (write.verb, write.resource) == ("create", "jobs"))
 
 
-def _lifecycle_of(body: Mapping[str, Any]) -> Any:
-    return (body.get("spec") or {}).get("lifecycle")
+def _uid_of(job: Mapping[str, Any]) -> str:
+    uid: str = job["metadata"]["labels"]["mageflow.io/uid"]
+    return uid
+
+
+def _kills(write: Request) -> bool:
+    """Tell whether a write deletes pods that run: a Job is suspended, or a pod deleted."""
+    if (write.verb, write.resource) == ("patch", "jobs"):
+        return bool(write.body.get("spec", {}).get("suspend"))
+    return (write.verb, write.resource) == ("delete", "pods")

@@ -124,14 +124,15 @@ class Namespace:
 
 @dataclass(frozen=True)
 class Workflow:
-    """A Workflow that a test plays with."""
+    """A Workflow that a test plays with; or, by its `kind`, a Chain or Swarm: see many.py."""
 
     namespace: Namespace
     name: str
+    kind: str = "Workflow"
 
     @property
     def path(self) -> str:
-        return f"/apis/mageflow.io/v1/namespaces/{self.namespace.name}/workflows/{self.name}"
+        return f"/apis/mageflow.io/v1/namespaces/{self.namespace.name}/{self.kind.lower()}s/{self.name}"
 
     # ── what users do ──
 
@@ -167,12 +168,15 @@ class Workflow:
         """The reasons of the Events that the operator made on it, the oldest first."""
         events = [event for event in await self._events() if event["involvedObject"].get("name") == self.name]
         events.sort(key=lambda event: int(event["metadata"]["resourceVersion"]))
-        return [event["reason"] for event in events if event["involvedObject"].get("kind") == "Workflow"]
+        return [event["reason"] for event in events if event["involvedObject"].get("kind") == self.kind]
 
     # ── what is waited for ──
 
-    async def wait_for(self, phase: str, *, ready: str | None = None, run: int | None = None) -> Raw:
-        """Wait for a phase, and if given for the reason of Ready and the number of the run; return the status.
+    async def wait_for(
+        self, phase: str, *, ready: str | None = None, run: int | None = None, done: int | None = None
+    ) -> Raw:
+        """Wait for a phase, and if given for the reason of Ready, the number of the (first task's) run and of the
+        tasks that are done; return the status.
 
         It must speak of the present spec, by its observedGeneration: so no wait after a patch is met by what was.
         """
@@ -186,18 +190,21 @@ class Workflow:
                 and status.get("phase") == phase
                 and (ready is None or condition(status, "Ready").get("reason") == ready)
                 and (run is None or task.get("run") == run)
+                and done in (None, status.get("done"))
             )
             return status if is_so else None
 
         what = ", ".join(filter(None, (phase, ready, f"run {run}" if run is not None else None)))
         return await self.wait_until(f"{self.name} is {what}", is_met)
 
-    async def wait_for_pod(self, run: int | None = None) -> Raw:
+    async def wait_for_pod(self, run: int | None = None, task: str | None = None) -> Raw:
         """Wait for a pod that the kubelet has accepted and that has not been told to go; return it."""
+        labels = {"mageflow.io/run": run, "mageflow.io/task": task}
+        wanted = {label: str(value) for label, value in labels.items() if value is not None}
 
         async def is_met() -> Raw | None:
             for pod in await self.live_pods():
-                is_wanted = run is None or pod["metadata"]["labels"]["mageflow.io/run"] == str(run)
+                is_wanted = wanted.items() <= pod["metadata"]["labels"].items()
                 if is_wanted and is_accepted(pod) and not is_terminating(pod):
                     return pod
             return None
@@ -239,7 +246,7 @@ class Workflow:
 
     async def _children(self, prefix: str, plural: str) -> list[Raw]:
         path = f"{prefix}/namespaces/{self.namespace.name}/{plural}"
-        return await self.namespace.api.list(path, f"mageflow.io/name={self.name}")
+        return await self.namespace.api.list(path, f"mageflow.io/name={self.name},mageflow.io/kind={self.kind}")
 
 
 async def wait_until(

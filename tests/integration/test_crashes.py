@@ -18,10 +18,11 @@ import pytest
 from mageflow.controller.settings import Settings
 
 from .control import Raw
+from .process import Operator
 from .stage import NOWHERE, Namespace, Workflow
 from .wire import When, Write
 
-RANDOM_KILLS: Final = int(os.environ.get("MAGEFLOW_KILLS", "3"))
+RANDOM_KILLS: Final = int(os.environ.get("MAGEFLOW_KILLS", "2"))
 """How often the operator is killed at a random instant."""
 
 LATEST_KILL: Final = 0.4
@@ -221,6 +222,20 @@ async def test_everything_converges_when_the_operator_is_asked_to_end_in_the_mid
     await _check_all_converge(prepared)
 
 
+async def test_work_in_hand_is_finished_when_the_operator_is_asked_to_end(namespace: Namespace) -> None:
+    workflow, _ = await _pending(namespace, "work")
+    with namespace.hold(Write.WRITE_STATUS) as status:
+        await workflow.set_lifecycle("suspended")
+        await status.wait()
+        ending = asyncio.create_task(namespace.operator.stop())
+        await workflow.wait_until("the operator has heard", lambda: _is_deaf(namespace.operator))
+    await ending
+    evictions = [write.code for write in namespace.writes() if write.resource == "pods/eviction"]
+    assert evictions == [201], "what was written ahead is done"
+    await namespace.operator.start()
+    await workflow.wait_for("Suspended")
+
+
 # ── how it is done ──
 
 Play = tuple[Transition, Workflow, Raw]
@@ -257,3 +272,8 @@ async def _check_converges(transition: Transition, workflow: Workflow, _: Raw) -
     task = status["tasks"][0]
     counts = (status["interruptions"], task.get("failures", 0), task.get("disruptions", 0))
     assert counts == (transition.interruptions, transition.failures, 0), f"{workflow.name}: {task}"
+
+
+async def _is_deaf(operator: Operator) -> bool:
+    """Tell whether it has closed its port, which is the first that it does at its end."""
+    return await operator.health() is None

@@ -183,7 +183,7 @@ async def test_task_has_succeeded_when_its_pod_did_and_nobody_watched(
     """Neither the operator nor the Job controller knows of the end when the stop is made."""
     workflow, pod = await namespace.create_running()
     with namespace.wire.hold_watch("pods"):
-        async with _job_controller_asleep(control_plane):
+        async with job_controller_asleep(control_plane):
             await namespace.kubelet.succeed(pod, output="in time")
             await workflow.set_lifecycle("interrupted")
             await namespace.wait_for_write("jobs", verb="patch")
@@ -201,7 +201,7 @@ async def test_task_has_succeeded_when_its_pod_did_and_nobody_watched(
 async def test_no_pod_ever_comes_when_held_before_the_job_has_one(
     namespace: Namespace, control_plane: ControlPlane, lifecycle: str, phase: str
 ) -> None:
-    async with _job_controller_asleep(control_plane):
+    async with job_controller_asleep(control_plane):
         workflow = await namespace.create()
         await workflow.wait_for("Pending")
         assert len(await workflow.jobs()) == 1
@@ -292,7 +292,7 @@ async def test_stronger_stop_wins_when_a_suspend_is_under_way(namespace: Namespa
 
 
 @asynccontextmanager
-async def _job_controller_asleep(control_plane: ControlPlane) -> AsyncIterator[None]:
+async def job_controller_asleep(control_plane: ControlPlane) -> AsyncIterator[None]:
     control_plane.pause(CONTROLLER_MANAGER)
     try:
         yield

@@ -37,7 +37,8 @@ class Write(Enum):
     """The kinds of writes that the operator makes, as HTTP method and resource."""
 
     CREATE_JOB = ("POST", "jobs")
-    WRITE_STATUS = ("PUT", "workflows/status")
+    WRITE_STATUS = ("PUT", "status")
+    """Of a Workflow, Chain or Swarm."""
     EVICT_POD = ("POST", "pods/eviction")
     STOP_JOB = ("PATCH", "jobs")
     DELETE_JOB = ("DELETE", "jobs")
@@ -220,7 +221,8 @@ def _classify(request: web.BaseRequest, body: bytes) -> _Ask:
     match = _PATH.fullmatch(request.path)
     if match is None:
         return _Ask("", "", (request.method, ""))
-    resource = "/".join(filter(None, (match["plural"], match["subresource"])))
+    is_status = match["subresource"] == "status"  # the operator writes no other than its own resources'
+    resource = "status" if is_status else "/".join(filter(None, (match["plural"], match["subresource"])))
     metadata = json.loads(body).get("metadata", {}) if request.method == "POST" else {}
     name = match["name"] or metadata.get("name") or metadata.get("generateName", "")
     return _Ask(match["namespace"], name, (request.method, resource))
