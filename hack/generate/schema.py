@@ -41,6 +41,7 @@ class _Builder:
             "type": "object",
             **({"required": schema["required"]} if "required" in schema else {}),
             "properties": properties,
+            **{keyword: schema[keyword] for keyword in schema if keyword.startswith("x-kubernetes-")},
         }
 
     def build(self, schema: Schema) -> Schema:

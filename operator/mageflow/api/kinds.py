@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mageflow.api.base import SpecModel
 from mageflow.api.chain import ChainSpec
-from mageflow.api.rules import Rule, hold_to_edit
+from mageflow.api.rules import Rule, hold_to_edit, hold_to_edit_tasks
 from mageflow.api.swarm import SwarmSpec
 from mageflow.api.workflow import WorkflowSpec
 
@@ -59,6 +59,7 @@ CHAIN = Kind(
     short_name="mch",
     description="A Chain is tasks in sequence, each given the output of the one before.",
     spec=ChainSpec,
+    rules=(hold_to_edit_tasks(),),
 )
 
 SWARM = Kind(
@@ -67,6 +68,7 @@ SWARM = Kind(
     short_name="msw",
     description="A Swarm is tasks side by side, at most maxConcurrency at once.",
     spec=SwarmSpec,
+    rules=(hold_to_edit_tasks("template"),),
 )
 
 KINDS = (WORKFLOW, CHAIN, SWARM)

@@ -8,11 +8,7 @@ from pydantic import Field, WithJsonSchema
 
 from mageflow.api.base import AnyJson, Count, StatusModel, Time
 from mageflow.api.enums import ConditionType, Lifecycle, Phase, TaskPhase
-
-
-def list_map(key: str) -> dict[str, Any]:
-    """Return the part of a schema by which the API server merges a list by a key of its items."""
-    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
+from mageflow.api.lists import list_map
 
 
 class Condition(StatusModel):

@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import Field, WithJsonSchema
 
 from mageflow.api.base import INT32_MAX, AnyJson, Count, SpecModel
+from mageflow.api.rules import none_of, validations
 
 PodTemplate = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "format": "PodTemplateSpec"})]
 """A PodTemplateSpec as the user wrote it. Its schema in the CRD is the API server's own."""
 
+RESERVED_NAMES: Final = ("main", "on-success", "on-failure")
+"""What the Jobs of a Workflow's own task and of callbacks carry as the name of their task."""
 
 TaskName = Annotated[
     str,
-    Field(min_length=1, max_length=63, pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"),
+    Field(
+        min_length=1,
+        max_length=63,
+        pattern="^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        json_schema_extra=validations(none_of(RESERVED_NAMES)),
+    ),
 ]
 """A DNS label: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-label-names"""
 
 
-class TaskSpec(SpecModel):
-    """One task: what runs, and how often it is tried."""
+class Named(SpecModel):
+    """One of several tasks."""
+
+    name: TaskName
+    """Names the task in status, labels and `MAGEFLOW_TASK`: a DNS label, no two the same in one resource.
+
+    Not `main`, `on-success` or `on-failure`.
+    """
+
+
+class Templated(SpecModel):
+    """A task with a template."""
 
     template: PodTemplate
     """The task's pod, as in a Job: a PodTemplateSpec.
@@ -28,6 +46,11 @@ class TaskSpec(SpecModel):
     `restartPolicy` is `Never` or left out: containers that the kubelet restarts in place could not be held. May be
     edited only while held.
     """
+
+
+class TaskOptions(SpecModel):
+    """What a task is given, and how often and how long it is tried."""
+
     input: AnyJson = None
     """Any JSON, given to the task in the environment variable `MAGEFLOW_INPUT`. May be edited only while held."""
     retries: Count = 0
@@ -49,23 +72,16 @@ class TaskSpec(SpecModel):
         return "input" in self.model_fields_set
 
 
-class NamedTask(TaskSpec):
+class TaskSpec(TaskOptions, Templated):
+    """One task: what runs, and how often it is tried."""
+
+
+class NamedTask(TaskOptions, Templated, Named):
     """One task of a Chain."""
 
-    name: TaskName
-    """Names the task; no two tasks of a Chain have the same name."""
 
-
-class SwarmTask(SpecModel):
+class SwarmTask(TaskOptions, Named):
     """One task of a Swarm."""
 
-    name: TaskName
-    """Names the task; no two tasks of a Swarm have the same name."""
     template: PodTemplate | None = None
     """The task's pod; left out: `spec.template`. May be edited only while held."""
-    input: AnyJson = None
-    """Any JSON, given to the task in the environment variable `MAGEFLOW_INPUT`. May be edited only while held."""
-    retries: Count = 0
-    """How often a failed run is followed by another. May be edited only while held."""
-    timeout_seconds: Annotated[int, Field(ge=1, le=INT32_MAX)] | None = None
-    """Time allowed for each run, from the kubelet's acceptance of the pod. May be edited only while held."""
