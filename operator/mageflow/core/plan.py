@@ -5,15 +5,23 @@ A plan is data: `workflow.py`, `chain.py` and `swarm.py` each make one of their 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from mageflow.api import Phase, TaskPhase, TaskStatus
 from mageflow.core.jobs import Task
 from mageflow.core.ledger import ENDED
+from mageflow.core.observed import Refusal
 
 Ledger = Mapping[str, TaskStatus]
 """The entries of `status.tasks`, by task name."""
+
+Window = Mapping[str, Refusal | None]
+"""The names of the tasks that may run now, each with why its next run can't start, if it can't."""
+
+MAX_PASSED_OVER: Final = 100
+"""How many tasks that can't start are passed over: what is wrong with more is wrong with all, and told once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +57,27 @@ def find_outcome(plan: Plan, ledger: Ledger) -> Phase | None:
     return Phase.SUCCEEDED if all(phase is TaskPhase.SUCCEEDED for phase in phases) else None
 
 
-def find_window(plan: Plan, ledger: Ledger) -> Collection[str]:
-    """Return the names of the tasks that may run now: the first `max_at_once` that have not ended."""
-    window: list[str] = []
+def find_window(
+    plan: Plan, ledger: Ledger, find_refusal: Callable[[Task, TaskStatus | None], Refusal | None]
+) -> Window:
+    """Find the tasks that may run now: the first `max_at_once` that have not ended, and those with a run recorded.
+
+    One that can't start without an edit takes no other's place, unless those after it depend on it.
+    """
+    window: dict[str, Refusal | None] = {}
+    places, passed_over = plan.max_at_once, 0
     for task in plan.tasks:
-        if len(window) == plan.max_at_once:
-            break
-        if _phase_in(ledger, task.name) not in ENDED:
-            window.append(task.name)
-    return frozenset(window)
+        entry = ledger.get(task.name)
+        phase = TaskPhase.UNSTARTED if entry is None else entry.phase
+        if phase in ENDED or (places <= 0 and phase is not TaskPhase.RECORDED):
+            continue
+        refusal = window[task.name] = find_refusal(task, entry)
+        can_start = refusal is None or not refusal.is_final
+        if can_start or plan.ends_at_first_failure or passed_over == MAX_PASSED_OVER:
+            places -= 1
+        else:
+            passed_over += 1
+    return window
 
 
 def _phase_in(ledger: Ledger, name: str) -> TaskPhase:

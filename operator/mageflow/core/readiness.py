@@ -88,7 +88,8 @@ def _find_one(task: Progress, label: str) -> Readiness | None:
                 return Readiness(False, waiting.reason, f"{label}{waiting.message}")
         case TaskPhase.BACKING_OFF if refusal is None or not refusal.is_final:
             when = f" at {record.retry_at:%H:%M:%S} UTC" if record.retry_at is not None else ""
-            what = f"{label}run {record.run} ended ({_why(record)}); the next starts{when}"
+            why = "" if record.reason is None else f" ({_why(record)})"
+            what = f"{label}run {record.run} ended{why}; the next starts{when}"
             return Readiness(False, reasons.BACKING_OFF, what)
         case TaskPhase.UNSTARTED | TaskPhase.RECORDED | TaskPhase.BACKING_OFF:
             if refusal is not None:

@@ -12,7 +12,8 @@ from mageflow.core import reasons
 from mageflow.core.conditions import Readiness, build_conditions, find_condition
 from mageflow.core.decision import Event
 from mageflow.core.ending import Outcome
-from mageflow.core.lifecycle import ENDED_PHASES, HELD_PHASES, find_phase
+from mageflow.core.ledger import ENDED
+from mageflow.core.lifecycle import ENDED_PHASES, HELD_PHASES, OCCUPIED, find_phase
 from mageflow.core.observed import NO_RUN, ObservedResource, Run
 from mageflow.core.output import parse_output
 from mageflow.core.plan import Plan, find_outcome
@@ -45,13 +46,13 @@ class Report:
 def build_status(report: Report) -> Status:
     """Build the whole new status."""
     observed, plan, old, now = report.observed, report.plan, report.observed.status, report.now
-    outcome = find_outcome(plan, {step.record.name: step.record for step in report.steps})
+    outcome = _find_outcome(report)
     started = [step.record.started_at for step in report.steps if step.record.started_at is not None]
     started_at = old.started_at or min(started, default=None)
     phase = find_phase(
         report.lifecycle,
         outcome,
-        frozenset(step.state for step in (*report.steps, *report.removals)),
+        frozenset(_states(report)),
         has_ever_started=started_at is not None,
         runs_on_when_suspended=plan.runs_on_when_suspended,
     )
@@ -81,6 +82,21 @@ def build_status(report: Report) -> Status:
     )
 
 
+def _find_outcome(report: Report) -> Phase | None:
+    """Tell how it has ended: not while a task that is no part of the end, such as a removed one, has a pod."""
+    if any(step.state in OCCUPIED for step in (*report.steps, *report.removals)):
+        return None
+    return find_outcome(report.plan, {step.record.name: step.record for step in report.steps})
+
+
+def _states(report: Report) -> Iterator[TaskPhase]:
+    """Yield the states that its tasks are in; Stopping for a pod of one that has ended, which is being cleared away."""
+    for step in (*report.steps, *report.removals):
+        yield step.state
+        if step.state in ENDED and any(run.live_pods for run in report.observed.runs_of(step.record.name).values()):
+            yield TaskPhase.STOPPING
+
+
 _COUNTED: Final = (TaskPhase.SUCCEEDED, TaskPhase.FAILED, TaskPhase.RUNNING)
 
 
@@ -98,8 +114,11 @@ def _count_interruptions(report: Report) -> int:
 
 
 def _find_output(report: Report) -> object:
-    last = report.plan.tasks[-1].name if report.plan.has_output else None
-    outcome = report.ended.get(last) if last is not None else None
+    if not report.plan.has_output:
+        return None
+    if report.plan.keeps_outputs:
+        return report.steps[-1].record.output
+    outcome = report.ended.get(report.steps[-1].record.name)
     return None if outcome is None else parse_output(outcome.output)[0]
 
 
@@ -122,7 +141,7 @@ def _find_readiness(report: Report, phase: Phase) -> Readiness:
             return changed
     progress = [
         Progress(step.record, step.state, run_of(report.observed, step), step.refusal)
-        for step in (*report.steps, *report.removals)
+        for step in (*report.steps, *(step for step in report.removals if step.state in OCCUPIED))
     ]
     readiness = find_readiness(phase, report.lifecycle, report.plan.is_single, progress, report.now)
     ready = find_condition(report.observed.status.conditions, ConditionType.READY)
@@ -144,7 +163,9 @@ def _find_changed(report: Report) -> Readiness | None:
     tasks = {task.name: task for task in report.plan.tasks}
     for step in report.steps:
         record, hash_ = step.record, step.record.template_hash
-        if step.state not in _FIXED or hash_ is None or hash_ == tasks[record.name].template_hash:
+        if step.state not in _FIXED or hash_ is None or (step.state in ENDED and not report.plan.keeps_entries):
+            continue
+        if hash_ == tasks[record.name].template_hash:
             continue
         task = "the task" if report.plan.is_single else f"task {record.name}"
         what = "has succeeded" if step.state is TaskPhase.SUCCEEDED else f"is in run {record.run}"

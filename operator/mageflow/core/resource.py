@@ -22,9 +22,9 @@ from mageflow.core.ending import Outcome
 from mageflow.core.jobs import Owner, Task, find_problem
 from mageflow.core.ledger import WAITING, settle
 from mageflow.core.lifecycle import ENDED_PHASES, OCCUPIED, Wanted, strongest, wanted_by
-from mageflow.core.observed import ObservedResource, Refusal, Spec
+from mageflow.core.observed import ObservedResource, Refusal, Runs, Spec
 from mageflow.core.output import parse_output
-from mageflow.core.plan import Ledger, Plan, find_outcome, find_window
+from mageflow.core.plan import Ledger, Plan, Window, find_outcome, find_window
 from mageflow.core.report import (
     Report,
     acknowledge,
@@ -92,20 +92,24 @@ class _Settled:
 
 
 def _find_removed(observed: ObservedResource, plan: Plan) -> tuple[Task, ...]:
-    """Find the tasks that the ledger or the cluster has and the spec has no more: they end, and are not forgotten."""
+    """Find the tasks that had a run and that the spec has no more: they end, and are not forgotten."""
     planned = {task.name for task in plan.tasks}
-    known = dict.fromkeys((*(entry.name for entry in observed.status.tasks), *observed.runs))
+    known = dict.fromkeys((*(entry.name for entry in observed.status.tasks if entry.run), *observed.runs))
     return tuple(Task(name, {}) for name in known if name not in planned)
 
 
 def _settle(observed: ObservedResource, plan: Plan, tasks: Iterable[Task], now: datetime) -> _Settled:
-    ledger = {entry.name: entry for entry in observed.status.tasks}
+    old = {entry.name: entry for entry in observed.status.tasks}
+    ledger: dict[str, TaskStatus] = {}
     ended: dict[str, Outcome] = {}
+    is_edited = observed.status.observed_generation != observed.generation
     for task in tasks:
-        runs = observed.runs_of(task.name)
-        if not runs and task.name not in ledger:
+        record, runs = old.get(task.name), observed.runs_of(task.name)
+        if record is None and not runs:
             continue
-        entry, outcome = settle(task, ledger.get(task.name, TaskStatus(name=task.name)), runs, now)
+        entry, outcome = settle(task, record or TaskStatus(name=task.name), runs, now)
+        if is_edited and entry.reason == reasons.INVALID_TASK:
+            entry = entry.model_copy(update={"reason": None, "message": None})  # it is tried again
         if outcome is not None:
             ended[task.name] = outcome
             if plan.keeps_outputs:
@@ -118,8 +122,10 @@ def _take_steps(
     observed: ObservedResource, plan: Plan, ledger: Ledger, wanted: Wanted, now: datetime
 ) -> tuple[Step, ...]:
     owner = _owner_of(observed)
-    window = frozenset[str]() if find_outcome(plan, ledger) is not None else find_window(plan, ledger)
-    free = plan.max_at_once - _count_occupied(plan, ledger)
+    if wanted is Wanted.RUN and find_outcome(plan, ledger) is not None:
+        wanted = Wanted.HOLD  # a failed task has ended it; an edit may have put it before one that runs
+    window = find_window(plan, ledger, lambda task, entry: _find_refusal(observed, task, entry, now))
+    free = plan.max_at_once - _count_occupied(observed, ledger, window)
     steps = []
     for task in plan.tasks:
         entry, runs = ledger.get(task.name), observed.runs_of(task.name)
@@ -128,8 +134,7 @@ def _take_steps(
             if not is_its_turn and not plan.keeps_entries:
                 continue
             entry = TaskStatus(name=task.name)
-        refusal = _find_refusal(observed, task, entry, now) if is_its_turn else None
-        leave = Leave(is_its_turn and free > 0, _previous(task, ledger), refusal)
+        leave = Leave(is_its_turn and free > 0, _previous(task, ledger), window.get(task.name))
         step = advance(owner, task, entry, runs, wanted, now, leave)
         free -= step.state is TaskPhase.RECORDED and entry.phase is not TaskPhase.RECORDED
         steps.append(step)
@@ -148,11 +153,15 @@ def _owner_of(observed: ObservedResource) -> Owner:
     return Owner(observed.kind.name, observed.namespace, observed.name, observed.uid)
 
 
-def _count_occupied(plan: Plan, ledger: Ledger) -> int:
-    """Count the tasks that have a pod, or may get one without anybody's doing."""
-    taken = OCCUPIED | {TaskPhase.RECORDED}
-    entries = (ledger.get(task.name) for task in plan.tasks)
-    return sum(entry is not None and entry.phase in taken for entry in entries)
+def _count_occupied(observed: ObservedResource, ledger: Ledger, window: Window) -> int:
+    """Count the tasks that have a pod, or may get one without anybody's doing; in the spec or not any more."""
+    return sum(_is_occupied(entry, observed.runs_of(name), window.get(name)) for name, entry in ledger.items())
+
+
+def _is_occupied(entry: TaskStatus, runs: Runs, refusal: Refusal | None) -> bool:
+    if entry.phase in OCCUPIED or any(pod.can_run for run in runs.values() for pod in run.pods):
+        return True
+    return entry.phase is TaskPhase.RECORDED and (refusal is None or not refusal.is_final)
 
 
 def _previous(task: Task, ledger: Ledger) -> object:
@@ -160,15 +169,14 @@ def _previous(task: Task, ledger: Ledger) -> object:
     return None if before is None else before.output
 
 
-def _find_refusal(observed: ObservedResource, task: Task, entry: TaskStatus, now: datetime) -> Refusal | None:
+def _find_refusal(observed: ObservedResource, task: Task, entry: TaskStatus | None, now: datetime) -> Refusal | None:
     """Return why the task's Job can't be created, if the task itself, a refusal seen or the ledger tells."""
-    if entry.phase not in WAITING:
+    if entry is not None and entry.phase not in WAITING:
         return None
     seen = observed.refusals.get(task.name)
     if seen is not None:
         return seen
-    is_remembered = entry.reason == reasons.INVALID_TASK
-    if is_remembered and observed.status.observed_generation == observed.generation:
+    if entry is not None and entry.reason == reasons.INVALID_TASK:
         return Refusal(reasons.INVALID_TASK, entry.message or "", is_final=True, retry_at=now)
     problem = find_problem(task)
     return None if problem is None else Refusal(reasons.INVALID_TASK, problem, is_final=True, retry_at=now)
