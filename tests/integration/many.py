@@ -30,8 +30,9 @@ class Many(Workflow):
         return pods
 
     async def finish(self, *tasks: str, run: int | None = None, output: str = "") -> None:
-        """Have tasks run to their end."""
-        for pod in await self.start(*tasks, run=run):
+        """Have tasks run to their end, one after the other."""
+        for task in tasks:
+            (pod,) = await self.start(task, run=run)
             await self.namespace.kubelet.succeed(pod, output)
 
     async def live_tasks(self) -> list[str]:
