@@ -17,21 +17,22 @@ def run_to_success(play: Play) -> None:
     play.check("its output is the task's", status.get("output") == {"greeting": "hello"}, status.get("output"))
 
 
-def hold_while_pending(play: Play, example: str, name: str, lifecycle: str, phase: str) -> None:
-    """Hold a resource whose pods wait for a node, resume it, and let it run."""
+def hold_while_pending(play: Play, example: str, name: str) -> None:
+    """Suspend and interrupt a resource whose pods wait for a node, resume it each time, and let it run."""
     play.apply(example)
     play.wait_for_pod(name, "pending")
-    play.patch(name, lifecycle)
-    play.expect(name, phase, pods="none", reason=phase)
-    play.patch(name, "active")
-    play.expect_reason(name, "Unschedulable", pods="pending")
-    status = play.expect(name, "Pending", pods="pending")
-    play.check("nothing was ever interrupted", condition(status, "Consistent").get("status") == "True", status)
+    for lifecycle, phase in (("suspended", "Suspended"), ("interrupted", "Interrupted")):
+        play.patch(name, lifecycle)
+        play.expect(name, phase, pods="none", reason=phase)
+        play.patch(name, "active")
+        play.expect_reason(name, "Unschedulable", pods="pending")
+        play.expect(name, "Pending", pods="pending")
     play.run("label", "nodes", "--all", "--overwrite", f"{POOL}=batch")
     try:
         status = play.expect(name, "Succeeded", pods="ended")
     finally:
         play.run("label", "nodes", "--all", f"{POOL}-")
+    play.check("nothing that ran was interrupted", condition(status, "Consistent").get("status") == "True", status)
     play.check("no retry was used up", not any("failures" in task for task in status["tasks"]), status["tasks"])
 
 
@@ -117,25 +118,23 @@ def _task(status: Raw) -> Raw:
     return task
 
 
+PENDING_TRANSITIONS: Final = (
+    "Pending → suspended → Suspended → active → Pending → interrupted → Interrupted → active → Pending"
+)
+
 SCENES: Final = (
     Scene("Workflow: Pending → Active → Succeeded", run_to_success),
     Scene(
-        "Workflow: Pending → suspended → Suspended → active → Pending",
-        lambda play: hold_while_pending(
-            play, "waits-for-node.yaml", "workflow/waits-for-node", "suspended", "Suspended"
-        ),
+        f"Workflow: {PENDING_TRANSITIONS}",
+        lambda play: hold_while_pending(play, "waits-for-node.yaml", "workflow/waits-for-node"),
     ),
     Scene(
-        "Chain: Pending → interrupted → Interrupted → active → Pending",
-        lambda play: hold_while_pending(
-            play, "chain-waits-for-node.yaml", "chain/chain-waits-for-node", "interrupted", "Interrupted"
-        ),
+        f"Chain: {PENDING_TRANSITIONS}",
+        lambda play: hold_while_pending(play, "chain-waits-for-node.yaml", "chain/chain-waits-for-node"),
     ),
     Scene(
-        "Swarm: Pending → suspended → Suspended → active → Pending",
-        lambda play: hold_while_pending(
-            play, "swarm-waits-for-node.yaml", "swarm/swarm-waits-for-node", "suspended", "Suspended"
-        ),
+        f"Swarm: {PENDING_TRANSITIONS}",
+        lambda play: hold_while_pending(play, "swarm-waits-for-node.yaml", "swarm/swarm-waits-for-node"),
     ),
     Scene("Workflow: Active → suspended: a task that runs is not stopped", suspend_a_running_task),
     Scene("Workflow: Active → suspended → Suspended → active → Active: a retry is held", suspend_before_a_retry),
