@@ -21,7 +21,6 @@ from typing import Any, Final, Protocol, TypeVar
 from mageflow.api import Kind
 from mageflow.controller.client import Raw
 from mageflow.controller.observe import (
-    Resource,
     RunKey,
     is_controlled_by,
     observe_job,
@@ -49,7 +48,7 @@ V = TypeVar("V", bound=_Versioned)
 class _Family:
     """What belongs to one resource."""
 
-    resource: Resource | None = None
+    resource: ObservedResource | None = None
     jobs: dict[str, tuple[RunKey, ObservedJob]] = field(default_factory=dict)
     pods: dict[str, tuple[RunKey, ObservedPod]] = field(default_factory=dict)
     awaited: set[str] = field(default_factory=set)
@@ -178,20 +177,7 @@ class Caches:
             return None
         resource = family.resource
         refusals = family.refusals if family.refused_generation == resource.generation else {}
-        return ObservedResource(
-            kind=resource.kind,
-            namespace=resource.namespace,
-            name=resource.name,
-            uid=uid,
-            resource_version=resource.resource_version,
-            generation=resource.generation,
-            is_terminating=resource.is_terminating,
-            spec=resource.spec,
-            problem=resource.problem,
-            status=resource.status,
-            runs=_gather_runs(family),
-            refusals=dict(refusals),
-        )
+        return replace(resource, runs=_gather_runs(family), refusals=dict(refusals))
 
     # ── inside ──
 

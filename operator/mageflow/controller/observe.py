@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from mageflow.api import Kind, Status
 from mageflow.core import reasons
 from mageflow.core.jobs import LABEL_RUN, LABEL_TASK, LABEL_UID, main_container
-from mageflow.core.observed import ObservedJob, ObservedPod, Spec, Waiting
+from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Spec, Waiting
 
 IMAGE_PROBLEMS = frozenset({"ErrImagePull", "ImagePullBackOff"})
 """The kubelet alternates between the two; they are one fact."""
@@ -30,22 +30,6 @@ class RunKey:
     run: int
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """A Workflow, Chain or Swarm without its Jobs and pods."""
-
-    kind: Kind
-    namespace: str
-    name: str
-    uid: str
-    resource_version: str
-    generation: int
-    is_terminating: bool
-    spec: Spec | None
-    problem: str | None
-    status: Status
-
-
 def run_key(raw: Mapping[str, Any]) -> RunKey | None:
     """Return which run a Job or pod belongs to; None if its labels aren't ours."""
     labels = raw["metadata"].get("labels") or {}
@@ -61,8 +45,8 @@ def is_controlled_by(raw: Mapping[str, Any], uid: str) -> bool:
     return any(reference.get("controller") and reference["uid"] == uid for reference in references)
 
 
-def observe_resource(kind: Kind, raw: Mapping[str, Any], known: Resource | None = None) -> Resource:
-    """Read a resource; `known` is what it was before, whose spec is taken over if it is still the same.
+def observe_resource(kind: Kind, raw: Mapping[str, Any], known: ObservedResource | None = None) -> ObservedResource:
+    """Read a resource without its Jobs and pods; `known` is what it was before, whose spec is taken over if it is still the same.
 
     A spec or status that can't be read is a problem to report, not an exception.
     """
@@ -76,7 +60,7 @@ def observe_resource(kind: Kind, raw: Mapping[str, Any], known: Resource | None 
         status = Status.model_validate(raw.get("status") or {})
     except ValidationError:
         status = Status()  # written by someone else; what the Jobs tell is taken up again
-    return Resource(
+    return ObservedResource(
         kind=kind,
         namespace=metadata["namespace"],
         name=metadata["name"],
