@@ -48,7 +48,8 @@ def is_controlled_by(raw: Mapping[str, Any], uid: str) -> bool:
 def observe_resource(kind: Kind, raw: Mapping[str, Any], known: ObservedResource | None = None) -> ObservedResource:
     """Read a resource without its Jobs and pods.
 
-    `known` is what it was before: its spec is taken over if the generation is still the same. A spec or status that can't be read is a problem to report, not an exception.
+    `known` is what it was before: its spec is taken over if the generation is still the same. A spec or status that
+    can't be read is a problem to report, not an exception.
     """
     metadata = raw["metadata"]
     generation = metadata.get("generation", 1)
