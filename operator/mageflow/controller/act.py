@@ -182,6 +182,7 @@ class Actor:
                 await self._evict(pod)
             case HoldJob(job):
                 await self._delete_job(job, "Orphan")
+                await self._see_pods_of(job)
             case StopJob(job):
                 body = {"metadata": {"uid": job.uid}, "spec": {"suspend": True}}
                 raw = await self._client.request("PATCH", f"{self._jobs}/{job.name}", body, content_type=MERGE_PATCH)
@@ -228,6 +229,12 @@ class Actor:
         body = {"propagationPolicy": policy, "preconditions": {"uid": job.uid}}
         await self._client.request("DELETE", f"{self._jobs}/{job.name}", body)
         self._await_deletion(job)
+
+    async def _see_pods_of(self, job: ObservedJob) -> None:
+        """Take in the pods of a Job past their watch, which may lag: one that slipped through may run already."""
+        answer = await self._client.request("GET", self._pods, query={"labelSelector": f"job-name={job.name}"})
+        for raw in answer["items"]:
+            self._caches.see_pod(raw)
 
     async def _explain(self, job: ObservedJob) -> None:
         """Read why a Job has no pod: the Job controller tells only in an Event."""
