@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -81,6 +82,15 @@ class PodHistory:
         """A container had started, and not all had ended, at the moment somebody asked for the pod's deletion."""
         before = [version for version in self.versions if not is_terminating(version)]
         return self.was_deleted and bool(before) and has_started(before[-1]) and not has_ended(before[-1])
+
+    def ran_between(self, since: int, until: float) -> bool:
+        """Tell whether a container of it ran at some time between two resource versions, both left out."""
+        ends = [float(_version_of(version)) for version in self.versions[1:]]
+        ends.append(float(_version_of(self.latest)) if self.is_gone else math.inf)
+        return any(
+            has_started(version) and not has_ended(version) and _version_of(version) < until and end > since
+            for version, end in zip(self.versions, ends, strict=True)
+        )
 
 
 class PodHistories:

@@ -5,8 +5,9 @@ The operator's word counts for nothing here.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mageflow.api import KINDS
@@ -16,6 +17,7 @@ from .history import PodHistory, count_live_at_once, count_running_at_once, succ
 from .stage import Namespace
 
 STOPPING = frozenset({"interrupted", "canceled"})
+HELD = frozenset({"Suspended", "Interrupted", "Canceled"})
 OURS = frozenset(kind.plural for kind in KINDS)
 STATUSES = frozenset(f"{plural}/status" for plural in OURS)
 
@@ -28,6 +30,7 @@ def check_promises(namespace: Namespace) -> None:
     check_nothing_ran_again_after_it_succeeded(namespace)
     check_no_started_pod_was_evicted(namespace)
     check_pods_were_stopped_only_when_asked(namespace)
+    check_held_means_quiet(namespace)
     check_only_status_was_written(namespace)
 
 
@@ -86,6 +89,17 @@ def check_pods_were_stopped_only_when_asked(namespace: Namespace) -> None:
             assert wanted in STOPPING, f"nobody asked for a stop, lifecycle is {wanted!r}: {write}"
 
 
+def check_held_means_quiet(namespace: Namespace) -> None:
+    """Promise 2: while a resource says that it is held, no pod of it runs, and none starts.
+
+    Resource versions are one count for all kinds, etcd's: so they tell what was so at the same time.
+    """
+    for owner, since, until in _held_times(namespace):
+        for pod in namespace.pods:
+            if pod.labels.get("mageflow.io/uid") == owner:
+                assert not pod.ran_between(since, until), f"{pod.name} ran while held, versions {since} to {until}"
+
+
 def check_only_status_was_written(namespace: Namespace) -> None:
     """Promise 4: the spec is the user's; no annotation, no finalizer, no write to the resource but to its status."""
     writes = [write for write in namespace.writes() if write.resource.partition("/")[0] in OURS]
@@ -104,6 +118,21 @@ def pods_by(namespace: Namespace, *labels: str) -> Mapping[tuple[str, ...], list
         if "mageflow.io/uid" in pod.labels:
             groups[tuple(pod.labels[label] for label in labels)].append(pod)
     return groups
+
+
+def _held_times(namespace: Namespace) -> Iterator[tuple[str, int, float]]:
+    """Yield each time for which a resource said that it is held: its uid, the first version and the one after."""
+    since: dict[str, int] = {}
+    for write in namespace.writes():
+        if write.resource in STATUSES and write.is_success:
+            metadata = write.answer["metadata"]
+            uid, version = metadata["uid"], int(metadata["resourceVersion"])
+            if write.answer["status"].get("phase") in HELD:
+                since.setdefault(uid, version)
+            elif uid in since:
+                yield uid, since.pop(uid), version
+    for uid, version in since.items():
+        yield uid, version, math.inf
 
 
 def _creations(namespace: Namespace) -> Iterable[Request]:

@@ -8,7 +8,7 @@ import pytest
 
 from .control import Raw, RequestError, condition
 from .kubelet import OnSigterm
-from .stage import NOWHERE, Namespace, Workflow
+from .stage import NOWHERE, WITH_INIT, Namespace, Workflow
 
 HOLDS = {"suspended": "Suspended", "interrupted": "Interrupted"}
 """Each lifecycle that can be lifted again, and the phase once it is in force."""
@@ -41,7 +41,7 @@ async def test_phase_goes_from_pending_to_succeeded_when_nothing_is_held(namespa
 
 
 async def test_init_container_counts_as_started_when_it_runs(namespace: Namespace) -> None:
-    workflow = await namespace.create(template=_with_init())
+    workflow = await namespace.create(template=WITH_INIT)
     pod = await workflow.wait_for_pod()
     await namespace.kubelet.start_init(pod)
     status = await workflow.wait_for("Active", ready="Running")
@@ -336,15 +336,6 @@ async def _bring_to(namespace: Namespace, phase: str) -> Workflow:
             await workflow.set_lifecycle("interrupted")
     await workflow.wait_for("Active" if phase == "BackingOff" else phase)
     return workflow
-
-
-def _with_init() -> Raw:
-    return {
-        "spec": {
-            "initContainers": [{"name": "prepare", "image": "busybox:1.36"}],
-            "containers": [{"name": "main", "image": "busybox:1.36"}],
-        }
-    }
 
 
 def _counts(status: Raw) -> Raw:
