@@ -145,6 +145,9 @@ RUNNING_CELLS = [
     Cell(HOLD, TaskPhase.RUNNING, "it runs on", RUNNING, ONE_RUNNING),
     Cell(STOP, TaskPhase.RUNNING, "its Job is stopped",
          RUNNING, ONE_RUNNING, ("StopJob 1",), {"phase": TaskPhase.STOPPING}, TaskPhase.STOPPING),
+    Cell(STOP, TaskPhase.RUNNING, "a pod that its Job has done with is deleted",
+         RUNNING, {1: Run(failed_job(), (running_pod(),))}, ("DeletePod",),
+         {"phase": TaskPhase.STOPPING}, TaskPhase.STOPPING),
     Cell(STOP, TaskPhase.RUNNING, "a pod whose Job is being deleted is deleted",
          RUNNING, {1: Run(job(is_terminating=True), (running_pod(),))}, ("DeletePod",),
          {"phase": TaskPhase.STOPPING}, TaskPhase.STOPPING),
@@ -153,6 +156,8 @@ RUNNING_CELLS = [
 STOPPING_CELLS = [
     Cell(RUN, TaskPhase.STOPPING, "the end of the stop is awaited before anything starts", STOPPING, STOPPED),
     Cell(HOLD, TaskPhase.STOPPING, "the end is awaited", HOLDING, {1: Run(job(), (evicted(pending_pod()),))}),
+    Cell(HOLD, TaskPhase.STOPPING, "the end of a Job that is being deleted is awaited",
+         HOLDING, {1: Run(job(is_terminating=True))}),
     Cell(STOP, TaskPhase.STOPPING, "the end is awaited", STOPPING, STOPPED),
 ]  # fmt: skip
 
@@ -316,6 +321,13 @@ def test_started_pod_is_left_alone_when_the_job_of_a_given_up_run_turns_up_while
 
     assert names_of(step.actions) == ["HoldJob 1"]
     assert step.state is TaskPhase.STOPPING
+
+
+@pytest.mark.parametrize("ended", [SUCCEEDED, FAILED], ids=["succeeded", "failed"])
+def test_nothing_goes_on_when_a_run_turns_up_after_the_end(ended: TaskStatus) -> None:
+    late = {2: Run(job(2), (running_pod(),))}
+    assert settle(TASK, ended, late, NOON) == (ended, None)
+    assert names_of(advance(OWNER, TASK, ended, late, RUN, NOON).actions) == ["StopJob 2"]
 
 
 def test_run_goes_on_when_the_status_was_lost() -> None:
