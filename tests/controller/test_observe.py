@@ -1,0 +1,352 @@
+"""API objects as the API server sends them → the few facts that decisions are made from."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from mageflow.api import WORKFLOW, Status, WorkflowSpec
+from mageflow.controller.observe import (
+    RunKey,
+    is_controlled_by,
+    observe_job,
+    observe_pod,
+    observe_resource,
+    run_key,
+)
+from mageflow.core.observed import Waiting
+
+from .documents import (
+    STARTED_LATER,
+    UID,
+    Raw,
+    condition,
+    container,
+    deleted,
+    ended,
+    job,
+    labels,
+    pod,
+    resource,
+    running,
+    waiting,
+)
+
+NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
+UNBOUND = {"containers": [{"name": "main"}]}
+CREATING = waiting("ContainerCreating")
+INITIALIZING = waiting("PodInitializing")
+
+
+def statuses(*main: Raw, init: tuple[Raw, ...] = ()) -> dict[str, Any]:
+    return {"containerStatuses": list(main), "initContainerStatuses": list(init)}
+
+
+# ── whether a container has started: what a suspend must never kill ──
+
+
+@pytest.mark.parametrize(
+    ("raw", "has_started"),
+    [
+        pytest.param(pod(spec=UNBOUND), False, id="no node has taken it"),
+        pytest.param(pod(), False, id="nothing is told of its containers"),
+        pytest.param(pod(**statuses(CREATING)), False, id="its container is being created"),
+        pytest.param(pod(**statuses(waiting("ErrImagePull"))), False, id="its image can't be pulled"),
+        pytest.param(
+            pod(**statuses(INITIALIZING, init=(running("init"),))), True, id="an init container runs: still Pending"
+        ),
+        pytest.param(pod(**statuses(INITIALIZING, init=(ended(name="init"),))), True, id="an init container has ended"),
+        pytest.param(
+            pod(**statuses(INITIALIZING, init=(waiting("ContainerCreating", name="init"),))),
+            False,
+            id="an init container is being created",
+        ),
+        pytest.param(pod(phase="Running", **statuses(running())), True, id="its container runs"),
+        pytest.param(pod(phase="Running", **statuses(running(at=None))), True, id="it runs, and since when isn't told"),
+        pytest.param(pod(phase="Running"), True, id="it is said to run, and no more"),
+        pytest.param(pod(**statuses(running())), True, id="its container runs, and the phase lags behind"),
+        pytest.param(pod(**statuses(CREATING, running("sidecar"))), True, id="one container of two runs"),
+        pytest.param(pod(phase="Succeeded", **statuses(ended())), True, id="it succeeded"),
+        pytest.param(pod(phase="Failed", **statuses(ended(1))), True, id="it failed"),
+        pytest.param(pod(phase="Failed", reason="OutOfcpu"), False, id="the kubelet refused it"),
+        pytest.param(
+            pod(phase="Failed", **statuses(ended(137, at=None, reason="ContainerStatusUnknown"))),
+            False,
+            id="it is reported as ended, and never ran",
+        ),
+        pytest.param(pod(phase="Unknown", **statuses(running())), True, id="its node is lost"),
+        pytest.param(
+            pod(
+                **statuses(
+                    INITIALIZING,
+                    init=(
+                        waiting("CrashLoopBackOff", name="sidecar")
+                        | {"restartCount": 1, "lastState": {"terminated": {"exitCode": 1, "startedAt": STARTED_LATER}}},
+                    ),
+                )
+            ),
+            True,
+            id="a sidecar ran and is to be restarted",
+            marks=pytest.mark.xfail(reason="observe.py doesn't read lastState: a suspend would evict it", strict=True),
+        ),
+    ],
+)
+def test_start_of_a_container_is_seen_when(raw: Raw, has_started: bool) -> None:
+    assert observe_pod(raw).has_started is has_started
+
+
+def test_start_is_the_first_containers_when_several_have_started() -> None:
+    states = statuses(running(at=STARTED_LATER), init=(ended(name="init"),))
+    assert observe_pod(pod(phase="Running", **states)).started_at == NOON
+
+
+@pytest.mark.xfail(reason="observe.py takes the runtime's zero for a time", strict=True)
+def test_start_is_unknown_when_the_container_could_not_be_started() -> None:
+    """containerd says 1970 of one whose command isn't there (StartError): containerd issue 9080."""
+    states = statuses(ended(128, at="1970-01-01T00:00:00Z", reason="StartError"))
+    seen = observe_pod(pod(phase="Failed", **states))
+    assert (seen.has_started, seen.started_at) == (True, None)
+
+
+# ── how it ended ──
+
+
+@pytest.mark.parametrize(
+    ("states", "exit_code", "output"),
+    [
+        pytest.param(statuses(running()), None, None, id="it runs"),
+        pytest.param(statuses(ended(0)), 0, None, id="it did well, and wrote nothing"),
+        pytest.param(statuses(ended(0, message="42")), 0, "42", id="it did well, and wrote something"),
+        pytest.param(statuses(ended(3, message="disk full")), 3, "disk full", id="it failed, and said why"),
+        pytest.param(
+            statuses(ended(0, message="42"), ended(7, name="other", message="x")), 7, "42", id="another failed"
+        ),
+        pytest.param(
+            statuses(INITIALIZING, init=(ended(5, name="init", message="x"),)), 5, None, id="an init container failed"
+        ),
+    ],
+)
+def test_exit_code_and_output_are_seen_when(states: dict[str, Any], exit_code: int | None, output: str | None) -> None:
+    seen = observe_pod(pod(phase="Failed", **states))
+    assert (seen.exit_code, seen.output) == (exit_code, output)
+
+
+def test_output_is_the_default_containers_when_one_is_annotated() -> None:
+    raw = pod(phase="Succeeded", **statuses(ended(message="1"), ended(name="worker", message="2")))
+    raw["metadata"]["annotations"] = {"kubectl.kubernetes.io/default-container": "worker"}
+    assert observe_pod(raw).output == "2"
+
+
+def test_reason_of_a_pod_is_seen_when_the_kubelet_gives_one() -> None:
+    seen = observe_pod(pod(phase="Failed", reason="DeadlineExceeded", message="Pod was active too long"))
+    assert (seen.reason, seen.message) == ("DeadlineExceeded", "Pod was active too long")
+
+
+# ── whether it is going ──
+
+
+def test_pod_is_terminating_when_it_has_a_deletion_timestamp() -> None:
+    assert not observe_pod(pod()).is_terminating
+    seen = observe_pod(deleted(pod()))
+    assert seen.is_terminating
+    assert seen.deletion_due == datetime(2026, 11, 24, 12, 0, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "is_disrupted"),
+    [
+        ([], False),
+        ([condition("DisruptionTarget")], True),
+        ([condition("DisruptionTarget", "False")], False),
+        ([condition("Ready")], False),
+    ],
+)
+def test_disruption_is_seen_when_its_condition_is_true(conditions: list[Raw], is_disrupted: bool) -> None:
+    assert observe_pod(pod(conditions=conditions)).is_disrupted is is_disrupted
+
+
+def test_identity_is_kept_for_preconditions() -> None:
+    seen = observe_pod(pod(version=77))
+    assert (seen.name, seen.uid, seen.resource_version, seen.node) == ("report-1-x", "pod-1", "77", "node-1")
+
+
+# ── why it doesn't start ──
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        pytest.param(pod(**statuses(CREATING)), None, id="it is being created"),
+        pytest.param(pod(**statuses(INITIALIZING)), None, id="it is being initialized"),
+        pytest.param(pod(**statuses(running())), None, id="it runs"),
+        pytest.param(
+            pod(**statuses(waiting("ErrImagePull", "not found"))),
+            Waiting("ImagePullBackOff", "container main: image busybox:1.37 can't be pulled"),
+            id="its image can't be pulled",
+        ),
+        pytest.param(
+            pod(**statuses(waiting("ImagePullBackOff", "Back-off pulling image"))),
+            Waiting("ImagePullBackOff", "container main: image busybox:1.37 can't be pulled"),
+            id="the kubelet waits before it pulls again: the same fact",
+        ),
+        pytest.param(
+            pod(**statuses(waiting("CreateContainerConfigError", 'secret "x" not found'))),
+            Waiting("CreateContainerConfigError", 'container main: secret "x" not found'),
+            id="a secret is missing",
+        ),
+        pytest.param(
+            pod(**statuses(waiting("CreateContainerError"))),
+            Waiting("CreateContainerError", "container main: CreateContainerError"),
+            id="the runtime can't make it, and doesn't say why",
+        ),
+        pytest.param(
+            pod(
+                spec=UNBOUND,
+                conditions=[condition("PodScheduled", "False", reason="Unschedulable", message="0/3 nodes")],
+            ),
+            Waiting("Unschedulable", "0/3 nodes"),
+            id="no node takes it",
+        ),
+        pytest.param(
+            pod(spec=UNBOUND, conditions=[condition("PodScheduled", "False")]),
+            Waiting("Unschedulable", "no node takes the pod"),
+            id="no node takes it, and the scheduler doesn't say why",
+        ),
+        pytest.param(
+            pod(conditions=[condition("PodScheduled", "False", reason="Unschedulable")]),
+            None,
+            id="it was bound since",
+        ),
+        pytest.param(pod(**statuses(container())), None, id="nothing is told of its container"),
+    ],
+)
+def test_reason_why_a_pod_waits_is_told_when(raw: Raw, why: Waiting | None) -> None:
+    assert observe_pod(raw).waiting == why
+
+
+# ── Jobs ──
+
+
+@pytest.mark.parametrize(
+    ("document", "facts"),
+    [
+        pytest.param({}, {}, id="it is new"),
+        pytest.param({"status": {"active": 1}}, {}, id="it runs"),
+        pytest.param({"spec": {"suspend": False}}, {}, id="it isn't suspended"),
+        pytest.param({"spec": {"suspend": True}}, {"is_suspended": True}, id="it is suspended, not in force"),
+        pytest.param(
+            {"spec": {"suspend": True}, "status": {"active": 1, "conditions": [condition("Suspended")]}},
+            {"is_suspended": True},
+            id="it is suspended, a pod is active still",
+        ),
+        pytest.param(
+            {"spec": {"suspend": True}, "status": {"conditions": [condition("Suspended")]}},
+            {"is_suspended": True, "is_suspension_in_force": True},
+            id="it is suspended, in force",
+        ),
+        pytest.param({"status": {"conditions": [condition("Suspended", "False")]}}, {}, id="it was suspended once"),
+        pytest.param({"status": {"conditions": [condition("Complete")]}}, {"is_complete": True}, id="it is complete"),
+        pytest.param(
+            {"status": {"conditions": [condition("SuccessCriteriaMet")]}}, {}, id="it is about to be complete"
+        ),
+        pytest.param(
+            {"status": {"conditions": [condition("Failed", reason="PodFailurePolicy", message="x")]}},
+            {"failure": Waiting("PodFailurePolicy", "x")},
+            id="it failed by its pod failure policy",
+        ),
+        pytest.param(
+            {"status": {"conditions": [condition("FailureTarget", reason="PodFailurePolicy")]}},
+            {},
+            id="it is about to fail: a pod may run still",
+        ),
+        pytest.param(
+            {"status": {"conditions": [condition("Failed")]}}, {"failure": Waiting("", "")}, id="it failed, and no more"
+        ),
+    ],
+)
+def test_state_of_a_job_is_seen_when(document: Raw, facts: dict[str, object]) -> None:
+    plain = observe_job(job())
+    seen = observe_job(job(**document))
+    fields = ("is_suspended", "is_suspension_in_force", "is_complete", "failure", "is_terminating")
+    assert {field: getattr(seen, field) for field in fields} == {
+        field: getattr(plain, field) for field in fields
+    } | facts
+
+
+def test_new_job_is_none_of_what_ends_it() -> None:
+    seen = observe_job(job())
+    assert (seen.has_ended, seen.is_suspended, seen.is_terminating, seen.created_at) == (False, False, False, NOON)
+    assert observe_job(deleted(job())).is_terminating
+
+
+# ── which run, and whose ──
+
+
+@pytest.mark.parametrize(
+    ("found", "key"),
+    [
+        pytest.param(labels(run=3), RunKey(UID, "main", 3), id="ours"),
+        pytest.param(None, None, id="no labels"),
+        pytest.param({"app": "x"}, None, id="others' labels"),
+        pytest.param({"mageflow.io/uid": UID}, None, id="only one of ours"),
+        pytest.param(labels(run="three"), None, id="a run that is no number"),
+    ],
+)
+def test_run_is_told_by_the_labels(found: dict[str, str] | None, key: RunKey | None) -> None:
+    raw = job()
+    raw["metadata"]["labels"] = found
+    assert run_key(raw) == key
+
+
+def test_owner_is_the_controller_among_the_references() -> None:
+    assert is_controlled_by(job(), UID)
+    assert not is_controlled_by(job(owner="another"), UID)
+    assert not is_controlled_by({"metadata": {}}, UID)
+    assert not is_controlled_by({"metadata": {"ownerReferences": [{"uid": UID}]}}, UID)
+
+
+# ── resources ──
+
+
+def test_resource_is_read_as_it_is() -> None:
+    seen = observe_resource(WORKFLOW, resource(generation=4, status={"phase": "Active"}))
+
+    assert (seen.kind, seen.namespace, seen.name, seen.uid) == (WORKFLOW, "team", "report", UID)
+    assert (seen.generation, seen.resource_version, seen.is_terminating) == (4, "100", False)
+    assert isinstance(seen.spec, WorkflowSpec)
+    assert (seen.problem, seen.status.phase) == (None, "Active")
+    assert observe_resource(WORKFLOW, deleted(resource())).is_terminating
+
+
+@pytest.mark.parametrize(
+    ("spec", "named"),
+    [
+        ({"template": {}, "retries": -1}, "spec.retries: "),
+        ({"template": {}, "lifecycle": "paused"}, "spec.lifecycle: "),
+        ({"template": {}, "replicas": 3}, "spec.replicas: "),
+        ({}, "spec.template: "),
+        (None, "spec.template: "),
+    ],
+)
+def test_field_is_named_when_the_spec_is_unreadable(spec: Raw | None, named: str) -> None:
+    seen = observe_resource(WORKFLOW, resource(spec=spec))
+    assert seen.spec is None
+    assert seen.problem is not None
+    assert seen.problem.startswith(named)
+
+
+@pytest.mark.parametrize("status", [None, {}, {"phase": "Sleeping"}, {"tasks": [{"run": -1}]}, {"conditions": "none"}])
+def test_status_is_empty_when_it_is_missing_or_not_ours(status: object) -> None:
+    assert observe_resource(WORKFLOW, resource(status=status)).status == Status()
+
+
+def test_spec_is_read_once_when_only_the_status_changes() -> None:
+    known = observe_resource(WORKFLOW, resource(generation=2))
+    again = observe_resource(WORKFLOW, resource(version=101, generation=2, status={"phase": "Active"}), known)
+    assert again.spec is known.spec
+    assert again.status.phase == "Active"
+    edited = observe_resource(WORKFLOW, resource(generation=3, spec={"template": {}, "retries": 1}), known)
+    assert isinstance(edited.spec, WorkflowSpec)
+    assert edited.spec.retries == 1
