@@ -114,6 +114,14 @@ class Run:
         """A container of one of its pods has started."""
         return any(pod.has_started for pod in self.pods)
 
+    @property
+    def may_get_a_pod(self) -> bool:
+        """It has no pod, and the Job controller may yet make one."""
+        job = self.job
+        if job is None or self.pods or job.has_ended or job.is_terminating:
+            return False
+        return not (job.is_suspended and job.is_suspension_in_force)
+
 
 Spec = WorkflowSpec | ChainSpec | SwarmSpec
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mageflow.api import Phase, TaskPhase, TaskStatus
+from mageflow.core import reasons
 from mageflow.core.jobs import Task
 from mageflow.core.ledger import ENDED
 from mageflow.core.observed import Refusal
@@ -60,7 +61,7 @@ def find_outcome(plan: Plan, ledger: Ledger) -> Phase | None:
 def find_window(
     plan: Plan, ledger: Ledger, find_refusal: Callable[[Task, TaskStatus | None], Refusal | None]
 ) -> Window:
-    """Find the tasks that may run now: the first `max_at_once` that have not ended, and those with a run recorded.
+    """Find the tasks that may run now: the first `max_at_once` that have not ended, and those that have begun to.
 
     One that can't start without an edit takes no other's place, unless those after it depend on it.
     """
@@ -68,8 +69,9 @@ def find_window(
     places, passed_over = plan.max_at_once, 0
     for task in plan.tasks:
         entry = ledger.get(task.name)
-        phase = TaskPhase.UNSTARTED if entry is None else entry.phase
-        if phase in ENDED or (places <= 0 and phase is not TaskPhase.RECORDED):
+        if entry is not None and entry.phase in ENDED:
+            continue
+        if places <= 0 and not _has_begun(entry):
             continue
         refusal = window[task.name] = find_refusal(task, entry)
         can_start = refusal is None or not refusal.is_final
@@ -78,6 +80,11 @@ def find_window(
         else:
             passed_over += 1
     return window
+
+
+def _has_begun(entry: TaskStatus | None) -> bool:
+    """Tell whether a run is recorded, or was refused for good: that goes on being told."""
+    return entry is not None and (entry.phase is TaskPhase.RECORDED or entry.reason == reasons.INVALID_TASK)
 
 
 def _phase_in(ledger: Ledger, name: str) -> TaskPhase:

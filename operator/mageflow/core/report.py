@@ -93,7 +93,8 @@ def _states(report: Report) -> Iterator[TaskPhase]:
     """Yield the states that its tasks are in; Stopping for a pod of one that has ended, which is being cleared away."""
     for step in (*report.steps, *report.removals):
         yield step.state
-        if step.state in ENDED and any(run.live_pods for run in report.observed.runs_of(step.record.name).values()):
+        runs = report.observed.runs_of(step.record.name).values() if step.state in ENDED else ()
+        if any(run.live_pods or run.may_get_a_pod for run in runs):
             yield TaskPhase.STOPPING
 
 

@@ -154,14 +154,17 @@ def _owner_of(observed: ObservedResource) -> Owner:
 
 
 def _count_occupied(observed: ObservedResource, ledger: Ledger, window: Window) -> int:
-    """Count the tasks that have a pod, or may get one without anybody's doing; in the spec or not any more."""
-    return sum(_is_occupied(entry, observed.runs_of(name), window.get(name)) for name, entry in ledger.items())
+    """Count the tasks that have a pod or are about to get one; in the spec or not any more."""
+    return sum(_is_occupied(entry, observed.runs_of(entry.name), window) for entry in ledger.values())
 
 
-def _is_occupied(entry: TaskStatus, runs: Runs, refusal: Refusal | None) -> bool:
+def _is_occupied(entry: TaskStatus, runs: Runs, window: Window) -> bool:
     if entry.phase in OCCUPIED or any(pod.can_run for run in runs.values() for pod in run.pods):
         return True
-    return entry.phase is TaskPhase.RECORDED and (refusal is None or not refusal.is_final)
+    if entry.phase is not TaskPhase.RECORDED or entry.name not in window:
+        return False
+    refusal = window[entry.name]
+    return refusal is None or not refusal.is_final
 
 
 def _previous(task: Task, ledger: Ledger) -> object:
@@ -170,14 +173,14 @@ def _previous(task: Task, ledger: Ledger) -> object:
 
 
 def _find_refusal(observed: ObservedResource, task: Task, entry: TaskStatus | None, now: datetime) -> Refusal | None:
-    """Return why the task's Job can't be created, if the task itself, a refusal seen or the ledger tells."""
+    """Return why the task's Job can't be created, if the ledger, a refusal seen or the task itself tells."""
     if entry is not None and entry.phase not in WAITING:
         return None
+    if entry is not None and entry.reason == reasons.INVALID_TASK:
+        return Refusal(reasons.INVALID_TASK, entry.message or "", is_final=True, retry_at=now)
     seen = observed.refusals.get(task.name)
     if seen is not None:
         return seen
-    if entry is not None and entry.reason == reasons.INVALID_TASK:
-        return Refusal(reasons.INVALID_TASK, entry.message or "", is_final=True, retry_at=now)
     problem = find_problem(task)
     return None if problem is None else Refusal(reasons.INVALID_TASK, problem, is_final=True, retry_at=now)
 

@@ -96,10 +96,12 @@ def advance(
 
 def clear_up(record: TaskStatus, runs: Runs) -> tuple[Action, ...]:
     """Do what is left to do for a task that will not run again: no pod of it may, and Jobs that nobody needs go."""
-    actions: list[Action] = [DeleteJob(job) for job in find_leftovers(record, runs)]
+    leftovers = find_leftovers(record, runs)
+    actions: list[Action] = [DeleteJob(job) for job in leftovers]
     for run in runs.values():
-        is_stopping = run.job is not None and run.job.is_suspended
-        if not is_stopping and any(not pod.is_terminating for pod in run.live_pods):
+        if run.job is not None and (run.job.is_suspended or run.job in leftovers):
+            continue
+        if run.may_get_a_pod or any(not pod.is_terminating for pod in run.live_pods):
             actions += _kill(run)
     return tuple(actions)
 
