@@ -89,7 +89,6 @@ def statuses(*main: Raw, init: tuple[Raw, ...] = ()) -> dict[str, Any]:
             ),
             True,
             id="a sidecar ran and is to be restarted",
-            marks=pytest.mark.xfail(reason="observe.py doesn't read lastState: a suspend would evict it", strict=True),
         ),
     ],
 )
@@ -102,7 +101,6 @@ def test_start_is_the_first_containers_when_several_have_started() -> None:
     assert observe_pod(pod(phase="Running", **states)).started_at == NOON
 
 
-@pytest.mark.xfail(reason="observe.py takes the runtime's zero for a time", strict=True)
 def test_start_is_unknown_when_the_container_could_not_be_started() -> None:
     """containerd says 1970 of one whose command isn't there (StartError): containerd issue 9080."""
     states = statuses(ended(128, at="1970-01-01T00:00:00Z", reason="StartError"))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 import kopf
 import typer
@@ -15,6 +16,10 @@ from mageflow import __version__
 from mageflow.controller.client import ApiError, CredentialsError
 from mageflow.controller.operator import MissingResourceError, run_operator
 from mageflow.controller.settings import Settings
+
+RECURSION_LIMIT: Final = 40_000
+"""Deep enough for any object that the API server takes, whose JSON may be nested 10,000 levels deep: a single one
+that Python can't read would end the watch for everyone."""
 
 
 class LogFormat(StrEnum):
@@ -52,6 +57,7 @@ def start(
     if bool(namespace) == all_namespaces:
         raise typer.BadParameter("give either --all-namespaces or --namespace NAME, one or several")
     _configure_logs(log_format, log_level)
+    sys.setrecursionlimit(RECURSION_LIMIT)
     settings = Settings(namespaces=tuple(dict.fromkeys(namespace or ())), health_port=health_port)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

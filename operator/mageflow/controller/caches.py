@@ -13,7 +13,7 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
@@ -79,6 +79,7 @@ class Caches:
         known = family.resource
         if self._is_news(raw, known, family):
             family.resource = observe_resource(kind, raw, known)
+        self._drop_if_empty(uid)
         return uid
 
     def see_job(self, raw: Raw) -> str | None:
@@ -130,7 +131,9 @@ class Caches:
 
     def note_refusal(self, owner_uid: str, task: str, generation: int, refusal: Refusal) -> None:
         """Note that the API server refused the Job of a task; forgotten when the spec is edited."""
-        family = self._families[owner_uid]
+        family = self._families.get(owner_uid)
+        if family is None:
+            return
         if family.refused_generation != generation:
             family.refusals.clear()
         family.refused_generation = generation
@@ -144,15 +147,26 @@ class Caches:
 
     def note_missing_pod(self, owner_uid: str, job_uid: str, why: str, now: datetime) -> None:
         """Note why a Job has no pod ("" if nothing tells), and when that was asked."""
-        self._families[owner_uid].missing_pods[job_uid] = (why, now)
+        family = self._families.get(owner_uid)
+        if family is not None:
+            family.missing_pods[job_uid] = (why, now)
 
-    def replace_children(self, owner_uid: str, jobs: list[Raw], pods: list[Raw]) -> None:
-        """Take in all Jobs and pods of a resource as just read: what isn't among them is gone."""
+    def children_of(self, owner_uid: str) -> frozenset[str]:
+        """Return the uids of all Jobs and pods that are known of a resource."""
+        family = self._families.get(owner_uid)
+        return frozenset() if family is None else frozenset((*family.jobs, *family.pods, *family.awaited))
+
+    def replace_children(self, owner_uid: str, known: Iterable[str], jobs: list[Raw], pods: list[Raw]) -> None:
+        """Take in all Jobs and pods of a resource as just read.
+
+        `known` are those that were known before: one that isn't among what was read is gone. What the watch brought
+        meanwhile may be newer than what was read.
+        """
         family = self._families.get(owner_uid)
         if family is None:
             return
         present = {raw["metadata"]["uid"] for raw in (*jobs, *pods)}
-        for uid in [uid for uid in (*family.jobs, *family.pods, *family.awaited) if uid not in present]:
+        for uid in (uid for uid in known if uid not in present):
             family.jobs.pop(uid, None)
             family.pods.pop(uid, None)
             self._bury(uid)

@@ -107,7 +107,12 @@ def observe_pod(raw: Mapping[str, Any]) -> ObservedPod:
     metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status") or {}
     phase = status.get("phase") or "Pending"
     states = [container.get("state") or {} for container in _containers(status)]
-    begun = [state["running"] if "running" in state else state["terminated"] for state in states if _has_begun(state)]
+    earlier = [container.get("lastState") or {} for container in _containers(status)]
+    begun = [
+        state["running"] if "running" in state else state["terminated"]
+        for state in (*states, *earlier)
+        if _has_begun(state)
+    ]
     main = _main_state(raw).get("terminated") or {}
     failed = next((state["terminated"] for state in states if (state.get("terminated") or {}).get("exitCode")), main)
     return ObservedPod(
@@ -171,4 +176,5 @@ def _true_conditions(status: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def _time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+    """Read a time; the zero that a runtime gives for a container that could not be started is none."""
+    return None if text is None or text.startswith("1970-01-01") else datetime.fromisoformat(text)

@@ -98,8 +98,9 @@ class Reconciler:
     async def _verify(self, observed: ObservedResource) -> None:
         """Read the Jobs and pods of a resource past the watches, which may have missed that one was deleted."""
         self.hear(observed.uid)
+        known = self._caches.children_of(observed.uid)
         jobs, pods = await read_children(self._client, observed.namespace, f"{LABEL_UID}={observed.uid}")
-        self._caches.replace_children(observed.uid, jobs, pods)
+        self._caches.replace_children(observed.uid, known, jobs, pods)
 
     def _until(self, decision: Decision) -> float | None:
         if decision.recheck_at is None:
