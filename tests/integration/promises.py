@@ -76,8 +76,8 @@ def check_no_started_pod_was_evicted(namespace: Namespace) -> None:
 def check_pods_were_stopped_only_when_asked(namespace: Namespace) -> None:
     """Promise 1: what deletes running pods is used only on a resource whose last status says interrupted or canceled.
 
-    That status was written with the resourceVersion as its precondition: so the spec said so, too. On what no pod of
-    runs it may be used at any time: to see to it that none comes.
+    That status was written with the resourceVersion as its precondition: so the spec said so, too. Where no pod
+    runs, it may be used at any time: to see to it that none comes.
     """
     lifecycles: dict[str, str] = {}
     owners = {job.name: _uid_of(job.body) for job in _creations(namespace)}
