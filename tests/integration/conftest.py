@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import re
+import sys
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from .process import NAME, Operator
 from .promises import check_promises
 from .stage import Namespace
 from .wire import Wire, open_wire
+
+sys.setrecursionlimit(40_000)  # the audit log has what test_hostile.py made
 
 
 @pytest.fixture(scope="session")
