@@ -37,7 +37,8 @@ class WorkQueue:
         self._waiting_since: dict[str, float] = {}
         self._working_since: dict[str, float] = {}
         self._again: set[str] = set()
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._timers: dict[str, tuple[float, asyncio.Handle]] = {}
+        """When each is due, in the loop's time: uvloop's handle of what is due at once doesn't tell."""
         self._failures: dict[str, int] = {}
         self._is_closing = False
 
@@ -53,12 +54,12 @@ class WorkQueue:
         """Have a key worked on in `seconds`, unless it is wanted sooner already."""
         loop = asyncio.get_running_loop()
         due = loop.time() + max(0.0, seconds)
-        timer = self._timers.get(key)
-        if self._is_closing or (timer is not None and timer.when() <= due):
+        known_due, timer = self._timers.get(key, (None, None))
+        if self._is_closing or (known_due is not None and known_due <= due):
             return
         if timer is not None:
             timer.cancel()
-        self._timers[key] = loop.call_at(due, self._on_timer, key)
+        self._timers[key] = (due, loop.call_at(due, self._on_timer, key))
 
     def oldest_seconds(self) -> float:
         """Return for how long the oldest entry has waited or been worked on; 0 if there is none."""
@@ -74,7 +75,7 @@ class WorkQueue:
     def close(self) -> None:
         """Start nothing more."""
         self._is_closing = True
-        for timer in self._timers.values():
+        for _, timer in self._timers.values():
             timer.cancel()
         for _ in range(self._workers):
             self._ready.put_nowait(None)
