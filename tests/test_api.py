@@ -6,11 +6,13 @@ import pytest
 from pydantic import ValidationError
 
 from mageflow.api import (
+    ChainSpec,
     Condition,
     ConditionType,
     Lifecycle,
     Phase,
     Status,
+    SwarmSpec,
     TaskPhase,
     TaskStatus,
     WorkflowSpec,
@@ -48,6 +50,65 @@ def test_spec_tells_null_from_absent_when_input_is_null() -> None:
 def test_spec_is_refused_when_a_field_is_wrong(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         WorkflowSpec.model_validate({"template": {}} | wrong)
+
+
+def test_swarm_defaults_when_only_tasks_are_given() -> None:
+    spec = SwarmSpec.model_validate({"tasks": [{"name": "a"}]})
+    assert (spec.lifecycle, spec.max_concurrency, spec.template) == (Lifecycle.ACTIVE, 30, None)
+    (task,) = spec.tasks
+    assert (task.template, task.retries, task.timeout_seconds, task.has_input) == (None, 0, None, False)
+
+
+def test_tasks_keep_their_order_when_read() -> None:
+    for model in (ChainSpec, SwarmSpec):
+        spec = model.model_validate({"tasks": [{"name": name, "template": {}} for name in ("c", "a", "b")]})
+        assert [task.name for task in spec.tasks] == ["c", "a", "b"]
+
+
+def test_swarm_is_read_when_it_has_no_task() -> None:
+    assert SwarmSpec.model_validate({"tasks": []}).tasks == ()
+
+
+TASK = {"name": "a", "template": {}}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"tasks": []},
+        {"tasks": [{"name": "a"}]},
+        {"tasks": [{"template": {}}]},
+        {"tasks": [TASK], "maxConcurrency": 2},
+        {"tasks": [TASK], "template": {}},
+        {"tasks": [{**TASK, "name": f"n{number}"} for number in range(101)]},
+        {"tasks": [{**TASK, "name": "A"}]},
+        {"tasks": [{**TASK, "name": "a" * 64}]},
+        {"tasks": [{**TASK, "retry": 1}]},
+    ],
+    ids=lambda wrong: repr(wrong)[:60],
+)
+def test_chain_is_refused_when_a_field_is_wrong(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        ChainSpec.model_validate(wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"tasks": [], "maxConcurrency": 0},
+        {"tasks": [], "maxConcurrency": -1},
+        {"tasks": [], "maxConcurrency": 2**31},
+        {"tasks": [{"name": f"n{number}"} for number in range(1001)]},
+        {"tasks": [{"name": "-a"}]},
+        {"tasks": [{"name": "a", "resource": {}}]},
+    ],
+    ids=lambda wrong: repr(wrong)[:60],
+)
+def test_swarm_is_refused_when_a_field_is_wrong(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        SwarmSpec.model_validate(wrong)
 
 
 def test_models_are_frozen_when_assigned_to() -> None:

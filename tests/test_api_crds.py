@@ -13,7 +13,7 @@ from generate.crd import build_crd
 from generate.docstrings import attribute_docstrings
 from generate.podtemplate import METADATA, QUANTITY, convert
 from generate.schema import Schema
-from mageflow.api import INT32_MAX, KINDS, WORKFLOW, Kind, Lifecycle, Phase, WorkflowSpec
+from mageflow.api import CHAIN, INT32_MAX, KINDS, SWARM, WORKFLOW, Kind, Lifecycle, Phase
 
 KUBECTL_APPLY_LIMIT = 262_144
 """Bytes of all annotations together: client-side `kubectl apply` keeps the whole document in one."""
@@ -70,10 +70,19 @@ def test_lifecycle_explains_each_of_its_values() -> None:
     assert all(f"\n{lifecycle}: " in description for lifecycle in Lifecycle)
 
 
-def test_only_the_spec_has_defaults() -> None:
-    fields = fields_of(schema_of(WORKFLOW))
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (WORKFLOW, {".spec.retries": 0}),
+        (CHAIN, {".spec.tasks[].retries": 0}),
+        (SWARM, {".spec.tasks[].retries": 0, ".spec.maxConcurrency": 30}),
+    ],
+    ids=["Workflow", "Chain", "Swarm"],
+)
+def test_only_the_spec_has_defaults(kind: Kind, expected: dict[str, object]) -> None:
+    fields = fields_of(schema_of(kind))
     defaults = {path: field["default"] for path, field in fields.items() if "default" in field}
-    assert defaults == {".spec.lifecycle": "active", ".spec.retries": 0}
+    assert defaults == {".spec.lifecycle": "active", **expected}
 
 
 def test_enums_list_every_member() -> None:
@@ -82,10 +91,37 @@ def test_enums_list_every_member() -> None:
     assert fields[".status.phase"]["enum"] == [*Phase]
 
 
-def test_lists_of_the_status_are_merged_by_key() -> None:
-    fields = fields_of(schema_of(WORKFLOW))
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_lists_are_merged_by_key(kind: Kind) -> None:
+    fields = fields_of(schema_of(kind))
     keys = {path: field.get("x-kubernetes-list-map-keys") for path, field in fields.items() if "items" in field}
-    assert keys == {".status.tasks": ["name"], ".status.conditions": ["type"]}
+    tasks = {} if kind is WORKFLOW else {".spec.tasks": ["name"]}
+    assert keys == {**tasks, ".status.tasks": ["name"], ".status.conditions": ["type"]}
+
+
+@pytest.mark.parametrize(("kind", "least", "most"), [(CHAIN, 1, 100), (SWARM, None, 1000)], ids=["Chain", "Swarm"])
+def test_tasks_are_as_many_as_the_design_says(kind: Kind, least: int | None, most: int) -> None:
+    tasks = fields_of(schema_of(kind))[".spec.tasks"]
+    assert (tasks.get("minItems"), tasks["maxItems"]) == (least, most)
+    assert tasks["items"]["required"][0] == "name"
+
+
+@pytest.mark.parametrize("kind", [CHAIN, SWARM], ids=lambda kind: kind.name)
+def test_names_of_tasks_are_dns_labels_and_none_of_ours(kind: Kind) -> None:
+    name = fields_of(schema_of(kind))[".spec.tasks[].name"]
+    assert (name["minLength"], name["maxLength"]) == (1, 63)
+    (rule,) = name["x-kubernetes-validations"]
+    assert rule["rule"] == "!(self in ['main', 'on-success', 'on-failure'])"
+
+
+def test_reference_lists_every_rule_when_it_stands_in_a_task() -> None:
+    reference = (ROOT / "docs" / "reference.md").read_text()
+    for rule in (
+        "`spec.tasks[].name`: may be none of main, on-success, on-failure",
+        "`spec.tasks[].template.spec.restartPolicy`: must be Never",
+        "`spec.template`: a task has no template of its own",
+    ):
+        assert rule in reference
 
 
 def test_bounds_are_those_of_the_models() -> None:
@@ -106,8 +142,8 @@ def test_input_takes_any_json_when_it_has_no_type() -> None:
 def test_valid_manifests_are_read_by_the_models(folder: str) -> None:
     for path in (ROOT / folder).glob("*.yaml"):
         for document in yaml.safe_load_all(path.read_text()):
-            if document["kind"] == "Workflow":
-                WorkflowSpec.model_validate(document["spec"])
+            (kind,) = (kind for kind in KINDS if kind.name == document["kind"])
+            kind.spec.model_validate(document["spec"])
 
 
 def test_docstrings_of_attributes_are_found_when_they_follow_them() -> None:

@@ -12,6 +12,8 @@ from mageflow.api.kinds import CATEGORY
 
 Schema = dict[str, Any]
 
+_TEMPLATE = "[PodTemplateSpec](https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-template-v1/)"
+
 _HEADER = ("| field | type | meaning |", "|---|---|---|")
 
 
@@ -20,6 +22,7 @@ def build_reference(kinds: Iterable[Kind]) -> str:
     lines = ["# Reference", "", f"API version `{API_VERSION}`.", ""]
     for kind in kinds:
         lines += _kind(kind)
+    lines += _status()
     lines += _conditions()
     return "\n".join(lines)
 
@@ -27,33 +30,42 @@ def build_reference(kinds: Iterable[Kind]) -> str:
 def _kind(kind: Kind) -> Iterator[str]:
     yield from (f"## {kind.name}", "", kind.description, "")
     yield f"`kubectl get {kind.plural}`, short `{kind.short_name}`; `kubectl get {CATEGORY}` lists all kinds."
-    for name, model in (("spec", kind.spec), ("status", Status)):
-        schema = build_schema(model)
-        yield from ("", f"### {kind.name} {name}", "", schema["description"], "")
-        yield from _HEADER
-        yield from _rows(name, schema)
+    yield from ("", f"### {kind.name} spec", "", *_table("spec", build_schema(kind.spec)))
     yield from ("", f"### What `kubectl apply` refuses in a {kind.name}", "")
     for rule in _messages(kind):
         yield f"- {rule}"
     yield ""
 
 
+def _status() -> Iterator[str]:
+    yield from ("## Status", "", "Kinds differ in what they use of it, not in its fields.", "")
+    yield from _table("status", build_schema(Status))
+    yield ""
+
+
+def _table(path: str, schema: Schema) -> Iterator[str]:
+    yield from (schema["description"], "", *_HEADER, *_rows(path, schema))
+
+
 def _rows(path: str, schema: Schema) -> Iterator[str]:
     required = schema.get("required", ())
     for name, field in schema["properties"].items():
         here = f"{path}.{name}"
-        yield f"| `{here}` | {_type(field, is_required=name in required)} | {_cell(field['description'])} |"
+        yield f"| `{here}` | {_type(name, field, is_required=name in required)} | {_cell(field['description'])} |"
         items = field.get("items", {})
         if "description" in items:
             yield from _rows(f"{here}[]", items)
 
 
-def _type(field: Schema, *, is_required: bool) -> str:
-    facts = [field.get("format") or field.get("type") or "any JSON"]
-    if facts == ["PodTemplateSpec"]:
-        facts = ["[PodTemplateSpec](https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/)"]
-    if field.get("minimum") is not None:
-        facts.append(f"at least {field['minimum']}")
+def _type(name: str, field: Schema, *, is_required: bool) -> str:
+    facts = [_TEMPLATE if name == "template" else field.get("format") or field.get("type") or "any JSON"]
+    if "items" in field:
+        facts = [f"list by `{key}`" for key in field.get("x-kubernetes-list-map-keys", ())] or ["list"]
+    facts += [
+        f"{words} {field[bound]}"
+        for bound, words in (("minimum", "at least"), ("minItems", "at least"), ("maxItems", "at most"))
+        if bound in field
+    ]
     if is_required:
         facts.append("required")
     if "default" in field:
@@ -76,6 +88,8 @@ def _messages_of(path: str, schema: Schema) -> Iterator[str]:
         yield f"`{path}{rule.get('fieldPath', '')}`: {rule['message']}"
     for name, field in schema.get("properties", {}).items():
         yield from _messages_of(f"{path}.{name}", field)
+    if "items" in schema:
+        yield from _messages_of(f"{path}[]", schema["items"])
 
 
 def _conditions() -> Iterator[str]:
