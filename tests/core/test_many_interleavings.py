@@ -45,6 +45,8 @@ class Worlds:
 
     kind: Kind
     at_once: int
+    allowed: int = 0
+    """How many may run: more than `at_once` for as long as those go on that ran when that was lowered."""
     retries: int = 1
     names: str = "abcd"
     lifecycle: Lifecycle = ACTIVE
@@ -123,7 +125,8 @@ class Worlds:
             self.change()
 
     def limit(self, at_once: int) -> None:
-        if at_once != self.at_once:
+        if at_once != self.at_once and self.kind is SWARM:
+            self.allowed = max(self.at_once, self.allowed)
             self.at_once = at_once
             self.change()
 
@@ -141,6 +144,15 @@ class Worlds:
     @property
     def created(self) -> list[str]:
         return [name for name, world in self.of.items() if world.created]
+
+    @property
+    def begun(self) -> int:
+        """How many tasks have a pod, or a Job that may yet make one, or are about to get one."""
+        recorded = {task.name for task in self.status.tasks if task.phase is TaskPhase.RECORDED}
+        return sum(
+            name in recorded or bool(world.live_pods) or any(not job.has_ended for job in world.jobs.values())
+            for name, world in self.of.items()
+        )
 
     @property
     def running(self) -> int:
@@ -205,6 +217,8 @@ STEPS: dict[str, tuple[int, Take]] = {
     "the user asks for active": (3, lambda worlds: worlds.patch(ACTIVE)),
     "the user asks for suspended": (2, lambda worlds: worlds.patch(SUSPENDED)),
     "the user asks for interrupted": (1, lambda worlds: worlds.patch(INTERRUPTED)),
+    "the user asks for one at once": (1, lambda worlds: worlds.limit(1)),
+    "the user asks for three at once": (1, lambda worlds: worlds.limit(3)),
     "the operator reconciles what it sees now": (10, see_and_reconcile),
     "the operator reconciles what it saw before": (2, lambda worlds: worlds.reconcile()),
     "the operator is killed before its first request": (1, lambda worlds: worlds.reconcile(dies_after=0)),
@@ -231,7 +245,8 @@ def check(worlds: Worlds) -> None:
     if worlds.status.phase in HELD_PHASES | ENDED_PHASES:
         assert not any(world.live_pods for world in worlds.of.values()), f"{worlds.status.phase} means quiet"
         assert worlds.running == 0
-    assert worlds.running <= worlds.at_once, "never more at once"
+    worlds.allowed = max(worlds.at_once, min(worlds.allowed, worlds.begun))
+    assert worlds.running <= worlds.allowed, "never more at once"
     for task in worlds.status.tasks:
         assert task.failures <= worlds.of[task.name].own_failures, "others' stops are no failures"
     if worlds.kind is CHAIN:

@@ -93,9 +93,10 @@ def _states(report: Report) -> Iterator[TaskPhase]:
     """Yield the states that its tasks are in; Stopping for a pod of one that has ended, which is being cleared away."""
     for step in (*report.steps, *report.removals):
         yield step.state
-        runs = report.observed.runs_of(step.record.name).values() if step.state in ENDED else ()
-        if any(run.live_pods or run.may_get_a_pod for run in runs):
-            yield TaskPhase.STOPPING
+        if report.lifecycle is not Lifecycle.ACTIVE and step.state in ENDED:  # only who holds waits for it
+            runs = report.observed.runs_of(step.record.name).values()
+            if any(run.live_pods or run.may_get_a_pod for run in runs):
+                yield TaskPhase.STOPPING
 
 
 _COUNTED: Final = (TaskPhase.SUCCEEDED, TaskPhase.FAILED, TaskPhase.RUNNING)

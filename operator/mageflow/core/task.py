@@ -96,6 +96,8 @@ def advance(
 
 def clear_up(record: TaskStatus, runs: Runs) -> tuple[Action, ...]:
     """Do what is left to do for a task that will not run again: no pod of it may, and Jobs that nobody needs go."""
+    if record.phase in ENDED and all(run.is_at_rest for run in runs.values()):
+        return ()  # as nearly all are in a Swarm that is nearly done
     leftovers = find_leftovers(record, runs)
     actions: list[Action] = [DeleteJob(job) for job in leftovers]
     for run in runs.values():
