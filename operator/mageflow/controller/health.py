@@ -35,7 +35,9 @@ class Health:
         if age > self._stuck_after:
             return f"the oldest entry of the work queue has waited for {age:.0f} s"
         for path in self._watches:
-            silence = now - self._client.watched_at.get(path, self._started_at)
-            if silence > WATCH_SECONDS + WATCH_SLACK_SECONDS:
-                return f"the watch on {path} was not made anew for {silence:.0f} s"
+            made_at = self._client.watched_at.get(path)
+            if made_at is None and now - self._started_at > WATCH_SLACK_SECONDS:
+                return f"the watch on {path} was not made yet, {now - self._started_at:.0f} s after the start"
+            if made_at is not None and now - made_at > WATCH_SECONDS + WATCH_SLACK_SECONDS:
+                return f"the watch on {path} was not made anew for {now - made_at:.0f} s"
         return None
