@@ -84,6 +84,7 @@ def _parse(lines: list[bytes]) -> Iterator[Request]:
             continue
         answer = entry.get("responseObject") or {}
         resource = "/".join(filter(None, (target["resource"], target.get("subresource"))))
+        (answer.get("metadata") or {}).pop("managedFields", None)  # as large as all the rest together
         yield Request(
             user=entry["user"]["username"],
             verb=entry["verb"],

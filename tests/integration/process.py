@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -38,6 +39,11 @@ class Operator:
     @property
     def is_running(self) -> bool:
         return self._supervisor.is_running(NAME)
+
+    def cpu_seconds(self) -> float:
+        """Return what it has used of the processors since it was started."""
+        fields = Path(f"/proc/{self._supervisor.pid(NAME)}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     async def start(self, *, seconds: float = 60) -> None:
         """Start it, unless it runs, and wait until /healthz answers with 200."""

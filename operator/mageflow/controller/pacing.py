@@ -1,7 +1,8 @@
 """How soon a resource with many tasks is decided upon again: its status is large, and each task moves it.
 
-What happened within half a second, or three times what the last write took, is told in one write. A change of the spec
-doesn't wait (DESIGN section 5).
+What happened within half a second, or three times what the last write took, is told in one write; on an API server so
+busy that a write takes seconds, within two seconds: tasks that could start wait as well. A change of the spec doesn't
+wait (DESIGN section 5).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from mageflow.core.observed import ObservedResource
 
 PACED_KINDS: Final = frozenset({SWARM.name})
 MIN_SECONDS: Final = 0.5
+MAX_SECONDS: Final = 2.0
 WRITE_FACTOR: Final = 3.0
 
 
@@ -32,7 +34,7 @@ class Pace:
     def note_write(self, observed: ObservedResource, seconds: float) -> None:
         """Note that its status was written just now, and how long that took."""
         if observed.kind.name in PACED_KINDS:
-            self._next[observed.uid] = time.monotonic() + max(MIN_SECONDS, WRITE_FACTOR * seconds)
+            self._next[observed.uid] = time.monotonic() + min(max(MIN_SECONDS, WRITE_FACTOR * seconds), MAX_SECONDS)
 
     def forget(self, uid: str) -> None:
         """Note that a resource is gone."""
