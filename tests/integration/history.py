@@ -12,7 +12,6 @@ import aiohttp
 
 from .control import Api, Raw, RequestError
 
-
 TRACKING: Final = "batch.kubernetes.io/job-tracking"
 """The finalizer of a pod that its Job has yet to count."""
 

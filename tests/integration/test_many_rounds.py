@@ -77,7 +77,7 @@ async def test_every_task_succeeds_exactly_once_when_the_operator_is_killed_at_r
 async def _wait_for_write(namespace: Namespace) -> None:
     """Wait until the operator writes something."""
     seen = len(namespace.writes())
-    while len(namespace.writes()) == seen:
+    while len(namespace.writes()) == seen:  # noqa: ASYNC110 - another process tells
         await asyncio.sleep(0.05)
 
 
