@@ -17,17 +17,20 @@ from typing import Final
 from .control import Raw, condition
 from .history import PodHistory, count_live_at_once, has_started, is_terminating, success_of
 from .many import NAMES, Many, create_many
-from .player import Player
+from .player import Player, Tempo
 from .promises import pods_by
 from .stage import Namespace
 
 ROUNDS: Final = int(os.environ.get("MAGEFLOW_ROUNDS", "6"))
 
-AT_ONCE: Final = 3
+AT_ONCE: Final = 4
 """How many rounds are played at once, each with resources of its own."""
 
 EIGHT: Final = tuple(f"t{number}" for number in range(8))
 MAX_CONCURRENCY: Final = 3
+
+TEMPO: Final = Tempo(start=0.6, report=0.2, run=0.6, stop=0.3)
+"""Slow enough that wishes come at every moment of a pod's life."""
 
 WISHES: Final = ("suspended", "interrupted", "active")
 MOST_WISHES: Final = 7
@@ -44,7 +47,7 @@ LONGEST_DOWN: Final = 0.5
 async def test_every_task_succeeds_exactly_once_when_lifecycles_change_at_random(namespace: Namespace) -> None:
     """No started container is killed by a suspend, none that succeeded runs again, never more than 3 are there."""
     seed = random.randrange(10**6)
-    async with Player(namespace, seed) as player:
+    async with Player(namespace, seed, TEMPO) as player:
         await _play_rounds(namespace, seed)
     await namespace.wait_until_quiet()
     _check_all(namespace)
@@ -55,7 +58,7 @@ async def test_every_task_succeeds_exactly_once_when_the_operator_is_killed_at_r
     """Killed (SIGKILL) again and again during the same; in the end it writes no more."""
     seed = random.randrange(10**6)
     kills = 0
-    async with Player(namespace, seed) as player:
+    async with Player(namespace, seed, TEMPO) as player:
         playing = asyncio.create_task(_play_rounds(namespace, seed))
         chance = random.Random(seed + 1)
         while not playing.done():
