@@ -184,6 +184,11 @@ class Caches:
         family = self._families.get(uid)
         return family is None or not family.awaited
 
+    def find(self, uid: str) -> ObservedResource | None:
+        """Return a resource as it is known, without its Jobs and pods; None if it is gone."""
+        family = self._families.get(uid)
+        return None if family is None else family.resource
+
     def observe(self, uid: str) -> ObservedResource | None:
         """Return a snapshot of a resource with its Jobs and pods; None if it is gone."""
         family = self._families.get(uid)

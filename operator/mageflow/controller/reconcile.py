@@ -48,24 +48,24 @@ class Reconciler:
             raise RetryError(str(error)) from error
 
     async def _reconcile(self, uid: str) -> float | None:
-        observed = self._caches.observe(uid)
-        if observed is None:
+        resource = self._caches.find(uid)
+        if resource is None:
             self._heard_at.pop(uid, None)
             self._pace.forget(uid)
             return None
-        patience = self._patience(observed)
+        pause = self._pace.seconds_to_wait(resource)
+        if pause:
+            return pause  # before its Jobs and pods are gathered: each event of a large Swarm comes here
+        patience = self._patience(resource)
         if patience is not None and self._silence(uid) >= patience:
-            await self._verify(observed)
-            observed = self._caches.observe(uid)
+            await self._verify(resource)
+        observed = self._caches.observe(uid)
         if observed is None or not self._caches.is_current(uid):
             return patience
-        pause = self._pace.seconds_to_wait(observed)
-        if pause:
-            return pause
         now = datetime.now(UTC).replace(microsecond=0)
         decision = decide(observed, now)
         await self._act(observed, decision)
-        return _soonest(self._until(decision), self._patience(self._caches.observe(uid)))
+        return _soonest(self._until(decision), self._patience(self._caches.find(uid)))
 
     async def _act(self, observed: ObservedResource, decision: Decision) -> None:
         actor = Actor(self._client, self._caches, observed)
