@@ -6,14 +6,11 @@ import asyncio
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import aiohttp
 
 from .control import Api, Raw, RequestError
-
-TRACKING: Final = "batch.kubernetes.io/job-tracking"
-"""The finalizer of a pod that its Job has yet to count."""
 
 
 def has_started(pod: Mapping[str, Any]) -> bool:
@@ -158,16 +155,9 @@ def count_live_at_once(histories: Iterable[PodHistory]) -> int:
 
 
 def success_of(history: PodHistory) -> int | None:
-    """Return the resource version at which a pod had run to its end and done well, None if it never did.
-
-    Doing well while being stopped is no success. The stop begins when the Job controller strips its finalizer from a
-    running pod, just before it deletes it: from then on neither it nor anybody else counts what the pod does.
-    """
-    for version in history.versions:
-        if (version.get("status") or {}).get("phase") == "Succeeded" and not is_terminating(version):
-            is_counted = TRACKING in (version["metadata"].get("finalizers") or ())
-            return _version_of(version) if is_counted or not history.was_deleted else None
-    return None
+    """Return the resource version at which a pod had run to its end and done well by itself, None if it never did."""
+    versions = (version for version in history.versions if (version.get("status") or {}).get("phase") == "Succeeded")
+    return next((_version_of(version) for version in versions if not is_terminating(version)), None)
 
 
 def _count_at_once(histories: Iterable[PodHistory], begins: Callable[[Raw], bool], ends: Callable[[Raw], bool]) -> int:
