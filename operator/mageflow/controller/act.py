@@ -85,7 +85,7 @@ class Actor:
     async def create_job(self, action: CreateJob) -> bool:
         """Create a Job; return False if the API server refused it, which is noted for the next decision.
 
-        A namespace that is being deleted takes none any more: no decision would change that.
+        Raises RetryError in a namespace that is being deleted: the resource is taken as being deleted from then on.
         """
         observed = self._observed
         try:
@@ -94,7 +94,8 @@ class Actor:
             if error.status == HTTPStatus.CONFLICT:
                 return await self._adopt(action)
             if error.is_namespace_terminating:
-                return True
+                self._caches.note_doom(observed.uid)
+                raise RetryError("the namespace is being deleted") from error
             refusal = _refusal_of(error)
             if refusal is None:
                 raise

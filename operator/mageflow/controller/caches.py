@@ -55,6 +55,8 @@ class _Family:
     """Uids of what an own write has deleted, and the watch doesn't say so yet."""
     refusals: dict[str, Refusal] = field(default_factory=dict)
     refused_generation: int = 0
+    is_doomed: bool = False
+    """Its namespace is being deleted, which nothing can stop any more."""
     missing_pods: dict[str, tuple[str, datetime]] = field(default_factory=dict)
     """By a Job's uid: why it has no pod, and when that was asked."""
 
@@ -145,6 +147,12 @@ class Caches:
         if family is not None:
             family.refusals.pop(task, None)
 
+    def note_doom(self, owner_uid: str) -> None:
+        """Note that a resource's namespace is being deleted: nothing is to be done about it any more."""
+        family = self._families.get(owner_uid)
+        if family is not None:
+            family.is_doomed = True
+
     def note_missing_pod(self, owner_uid: str, job_uid: str, why: str, now: datetime) -> None:
         """Note why a Job has no pod ("" if nothing tells), and when that was asked."""
         family = self._families.get(owner_uid)
@@ -196,7 +204,12 @@ class Caches:
             return None
         resource = family.resource
         refusals = family.refusals if family.refused_generation == resource.generation else {}
-        return replace(resource, runs=_gather_runs(family), refusals=dict(refusals))
+        return replace(
+            resource,
+            is_terminating=resource.is_terminating or family.is_doomed,
+            runs=_gather_runs(family),
+            refusals=dict(refusals),
+        )
 
     # ── inside ──
 

@@ -21,6 +21,9 @@ FIRST_BACKOFF: Final = timedelta(seconds=10)
 
 MAX_BACKOFF: Final = timedelta(minutes=6)
 
+MAX_MESSAGE: Final = 1024
+"""Characters of a task's message."""
+
 MAX_DISRUPTIONS: Final = 10
 """Runs disrupted in a row after which a task fails: whatever disturbs them doesn't go away."""
 
@@ -62,7 +65,7 @@ def end_run(task: Task, record: TaskStatus, outcome: Outcome, now: datetime) -> 
         "backoff_seconds": None,
         "finished_at": now,
         "reason": outcome.reason,
-        "message": outcome.message,
+        "message": shorten_message(outcome.message, MAX_MESSAGE),
     }
     match outcome.ending:
         case Ending.SUCCEEDED:
@@ -91,6 +94,11 @@ def end_run(task: Task, record: TaskStatus, outcome: Outcome, now: datetime) -> 
         case _:
             assert_never(outcome.ending)
     return record.model_copy(update=update)
+
+
+def shorten_message(message: str | None, limit: int) -> str | None:
+    """Cut a message to so many characters: a task's output may be in it, and a status has room for 1,000 tasks."""
+    return message if message is None or len(message) <= limit else f"{message[: limit - 1]}…"
 
 
 def backoff(times: int) -> timedelta:

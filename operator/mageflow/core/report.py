@@ -12,7 +12,7 @@ from mageflow.core import reasons
 from mageflow.core.conditions import Readiness, build_conditions, find_condition
 from mageflow.core.decision import Event
 from mageflow.core.ending import Outcome
-from mageflow.core.ledger import ENDED
+from mageflow.core.ledger import ENDED, shorten_message
 from mageflow.core.lifecycle import ENDED_PHASES, HELD_PHASES, OCCUPIED, find_phase
 from mageflow.core.observed import NO_RUN, ObservedResource, Run
 from mageflow.core.output import parse_output
@@ -124,6 +124,10 @@ def _find_output(report: Report) -> object:
     return None if outcome is None else parse_output(outcome.output)[0]
 
 
+SHORT_MESSAGE: Final = 80
+"""Characters of a failed task's message in a ledger that is kept small: 1,000 of them stay under 300 KB."""
+
+
 def _entries(report: Report) -> Iterator[TaskStatus]:
     """Yield the entries of the ledger as they are kept."""
     for step in (*report.steps, *report.removals):
@@ -132,6 +136,17 @@ def _entries(report: Report) -> Iterator[TaskStatus]:
             yield record
         elif record.phase is TaskPhase.SUCCEEDED:
             yield TaskStatus(name=record.name, phase=record.phase, run=record.run)
+        elif record.phase is TaskPhase.FAILED:
+            yield TaskStatus(
+                name=record.name,
+                phase=record.phase,
+                run=record.run,
+                failures=record.failures,
+                interruptions=record.interruptions,
+                disruptions=record.disruptions,
+                reason=record.reason,
+                message=shorten_message(record.message, SHORT_MESSAGE),
+            )
         elif record != TaskStatus(name=record.name):
             yield record
 
