@@ -109,6 +109,43 @@ def test_memory_of_deletions_is_bounded(caches: Caches) -> None:
     assert len(run_of(caches).pods) == 1, "the oldest is forgotten"
 
 
+# ── a success stays one ──
+
+
+def test_success_stays_when_the_pod_is_deleted_afterwards(caches: Caches) -> None:
+    """A Job controller that suspends on an older view deletes a pod that has just succeeded, and doesn't count it."""
+    caches.see_job(job())
+    caches.see_pod(pod(version=20, phase="Succeeded"))
+    caches.see_pod(deleted(pod(version=21, phase="Succeeded"), 21))
+    assert not run_of(caches).pods[0].is_terminating
+    assert caches.forget_pod(pod()) == UID
+    assert run_of(caches).pods[0].phase == "Succeeded"
+
+
+def test_success_is_forgotten_with_its_job(caches: Caches) -> None:
+    caches.see_job(job())
+    caches.see_pod(pod(phase="Succeeded"))
+    caches.forget_pod(pod())
+    caches.forget_job(job())
+    assert seen(caches).runs == {}
+
+
+def test_no_success_is_kept_when_it_came_after_the_deletion(caches: Caches) -> None:
+    caches.see_job(job())
+    caches.see_pod(deleted(pod(version=21, phase="Succeeded"), 21))
+    caches.forget_pod(pod())
+    assert run_of(caches).pods == ()
+
+
+def test_nothing_is_kept_when_the_resource_goes(caches: Caches) -> None:
+    caches.see_job(job())
+    caches.see_pod(pod(phase="Succeeded"))
+    caches.forget_pod(pod())
+    caches.forget_resource(resource())
+    caches.forget_job(job())
+    assert caches.find(UID) is None
+
+
 # ── when a resource goes ──
 
 

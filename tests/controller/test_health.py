@@ -56,9 +56,7 @@ async def test_all_is_well_when_an_entry_waits_for_a_while(client: Client, queue
     assert health_of(client, queue).check() == "ok"
 
 
-@pytest.mark.parametrize(
-    ("seconds", "is_stuck"), [(WATCH_SLACK_SECONDS - 1, False), (WATCH_SLACK_SECONDS + 1, True)]
-)
+@pytest.mark.parametrize(("seconds", "is_stuck"), [(WATCH_SLACK_SECONDS - 1, False), (WATCH_SLACK_SECONDS + 1, True)])
 async def test_watch_is_named_when_it_was_never_made(
     client: Client, queue: WorkQueue, seconds: float, is_stuck: bool
 ) -> None:

@@ -60,6 +60,15 @@ class _Family:
     missing_pods: dict[str, tuple[str, datetime]] = field(default_factory=dict)
     """By a Job's uid: why it has no pod, and when that was asked."""
 
+    kept: set[str] = field(default_factory=set)
+    """The uids of pods that are gone and were seen to have succeeded."""
+
+    def drop_kept(self, key: RunKey | None = None) -> None:
+        """Forget the pods that are gone: those of one run, or all."""
+        for uid in [uid for uid in self.kept if key is None or self.pods[uid][0] == key]:
+            del self.pods[uid]
+            self.kept.discard(uid)
+
     @property
     def is_empty(self) -> bool:
         return self.resource is None and not self.jobs and not self.pods
@@ -97,7 +106,11 @@ class Caches:
         Its labels tell, not its owner: a pod whose Job was deleted has none, and can still run.
         """
         key = run_key(raw)
-        return None if key is None else self._see(key, raw, self._family(key).pods, observe_pod)
+        if key is None:
+            return None
+        pods = self._family(key).pods
+        _, known = pods.get(raw["metadata"]["uid"], (None, None))
+        return self._see(key, raw, pods, lambda raw: _keep_success(known, observe_pod(raw)))
 
     def forget_resource(self, raw: Raw) -> str:
         """Take in that a resource is gone; return its uid. Its Jobs and pods follow, each with its own event."""
@@ -106,15 +119,32 @@ class Caches:
         family = self._families.get(uid)
         if family is not None:
             family.resource = None
+            family.drop_kept()
             self._drop_if_empty(uid)
         return uid
 
     def forget_job(self, raw: Raw) -> str | None:
         """Take in that a Job is gone; return the uid of the resource that it belonged to."""
+        key = run_key(raw)
+        family = None if key is None else self._families.get(key.owner_uid)
+        if family is not None:
+            family.drop_kept(key)
         return self._forget(raw, lambda family: family.jobs)
 
     def forget_pod(self, raw: Raw) -> str | None:
-        """Take in that a pod is gone; return the uid of the resource that it belonged to."""
+        """Take in that a pod is gone; return the uid of the resource that it belonged to.
+
+        One that was seen to have succeeded is kept until its Job goes too: a Job controller that suspends the Job on an
+        older view deletes such a pod without counting it, and nothing else would tell that the task has succeeded.
+        """
+        uid, key = raw["metadata"]["uid"], run_key(raw)
+        family = None if key is None else self._families.get(key.owner_uid)
+        if family is not None and key is not None and family.resource is not None:
+            _, known = family.pods.get(uid, (None, None))
+            if _has_succeeded(known) and any(key == job_key for job_key, _ in family.jobs.values()):
+                family.kept.add(uid)
+                family.awaited.discard(uid)
+                return key.owner_uid
         return self._forget(raw, lambda family: family.pods)
 
     # ── what our own doing makes known ──
@@ -177,6 +207,7 @@ class Caches:
         for uid in (uid for uid in known if uid not in present):
             family.jobs.pop(uid, None)
             family.pods.pop(uid, None)
+            family.kept.discard(uid)
             self._bury(uid)
         family.awaited.clear()
         for raw in jobs:
@@ -254,6 +285,17 @@ class Caches:
     def _drop_if_empty(self, uid: str) -> None:
         if self._families[uid].is_empty:
             del self._families[uid]
+
+
+def _has_succeeded(pod: ObservedPod | None) -> bool:
+    return pod is not None and pod.phase == "Succeeded" and not pod.is_terminating
+
+
+def _keep_success(known: ObservedPod | None, new: ObservedPod) -> ObservedPod:
+    """Return what is known of a pod now: once seen to have succeeded it has, though it is deleted afterwards."""
+    if known is not None and _has_succeeded(known):
+        return replace(known, resource_version=new.resource_version)
+    return new
 
 
 def _gather_runs(family: _Family) -> dict[str, dict[int, Run]]:

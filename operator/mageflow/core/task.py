@@ -121,7 +121,8 @@ def find_leftovers(record: TaskStatus, runs: Runs) -> list[ObservedJob]:
             continue
         was_withdrawn = number == record.run and record.phase is TaskPhase.UNSTARTED
         has_lost_its_pod = record.phase is TaskPhase.BACKING_OFF and not run.pods
-        was_cut_short = not job.has_ended and (number < record.run or has_lost_its_pod)
+        was_stopped = record.phase in ENDED and job.is_suspended and job.is_suspension_in_force
+        was_cut_short = not job.has_ended and (number < record.run or has_lost_its_pod or was_stopped)
         if was_withdrawn or was_cut_short or job.is_disrupted:
             leftovers.append(job)
     return leftovers
