@@ -12,13 +12,14 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from devkit.audit import AuditLog, Request
-from devkit.kubectl import Kubectl, Raw
+from devkit.kubectl import Kubectl, KubectlError, Raw
 
 from .pods import evicted_after_start, has_ended
 
@@ -26,6 +27,8 @@ ROUNDS = int(os.environ.get("MAGEFLOW_ROUNDS", "3"))
 SEED = int(os.environ.get("MAGEFLOW_SEED", str(random.randrange(2**32))))
 LIFECYCLES = ("suspended", "interrupted", "active")
 PATCHES = 4
+AT_ONCE = 6
+"""How many rounds are played at once."""
 MAX_CONCURRENCY = 3
 
 SCRIPT = """
@@ -76,15 +79,14 @@ def test_every_task_succeeds_exactly_once_when_patched_at_random(
     kind: str, kubectl: Kubectl, audit_log: AuditLog, tmp_path: Path
 ) -> None:
     print(f"MAGEFLOW_SEED={SEED}")
-    chance = random.Random(SEED)
     diary = tmp_path / "diary"
     diary.mkdir()
     tmp_path.chmod(0o755)
     template = build_template(diary)
     builder = {"chain": build_chain, "swarm": build_swarm}[kind]
     names = [f"{kind}/round-{number}" for number in range(ROUNDS)]
-    for name in names:
-        play_round(kubectl, name, builder(name.partition("/")[2], template), chance)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(lambda name: play_round(kubectl, name, builder(name.partition("/")[2], template)), names))
 
     requests = list(audit_log.requests(kubectl.namespace))
     for name in names:
@@ -98,16 +100,18 @@ def test_every_task_succeeds_exactly_once_when_patched_at_random(
     assert_no_job_was_made_twice(requests)
 
 
-def play_round(kubectl: Kubectl, name: str, manifest: Raw, chance: random.Random) -> None:
+def play_round(kubectl: Kubectl, name: str, manifest: Raw) -> None:
     """Create one, patch it a few times at random moments, and let it end."""
+    chance = random.Random(f"{SEED} {name}")
     kubectl.run("create", "--filename=-", stdin=json.dumps(manifest))
     for _ in range(PATCHES):
         time.sleep(chance.uniform(0, 1.6))
-        if kubectl.status_of(name).get("phase") == "Succeeded":
-            return
         kubectl.set_lifecycle(name, chance.choice(LIFECYCLES))
     kubectl.set_lifecycle(name, "active")
-    kubectl.wait_for_phase(name, "Succeeded", seconds=240)
+    try:
+        kubectl.run("wait", name, "--for=jsonpath={.status.phase}=Succeeded", "--timeout=300s")
+    except KubectlError as error:
+        raise AssertionError(f"{error}\n{kubectl.describe(name)}") from error
 
 
 def read_diary(path: Path) -> Iterator[Line]:

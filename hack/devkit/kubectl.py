@@ -33,7 +33,7 @@ class Kubectl:
     def run(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl with these arguments and return what it writes; raise KubectlError if it fails."""
         command = [*self._command, f"--namespace={self.namespace}", *arguments]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=120)
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=600)
         if done.returncode:
             raise KubectlError(done.stderr.strip() or done.stdout.strip())
         return done.stdout
