@@ -56,12 +56,12 @@ def test_no_started_container_is_killed_when_suspended_at_a_random_moment(
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     chance = random.Random(seed)
-    for number in range(12):
+    for number in range(8):
         name = f"round-{number}"
         create(kubectl, name, EXITS_0_ON_SIGTERM)
         time.sleep(chance.uniform(0, 1.8))
         kubectl.set_lifecycle(name, "suspended")
-    for number in range(12):
+    for number in range(8):
         name = f"round-{number}"
         status = wait_until_settled(kubectl, name)
         if status["phase"] == "Succeeded":

@@ -23,7 +23,7 @@ from devkit.kubectl import Kubectl, KubectlError, Raw
 
 from .pods import evicted_after_start, has_ended
 
-ROUNDS = int(os.environ.get("MAGEFLOW_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("MAGEFLOW_ROUNDS", "2"))
 SEED = int(os.environ.get("MAGEFLOW_SEED", str(random.randrange(2**32))))
 LIFECYCLES = ("suspended", "interrupted", "active")
 PATCHES = 4
