@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeVar
 
 import yaml
 
-from devkit.kubectl import Kubectl
+from devkit.kubectl import Kubectl, Unmet
 from localcluster.controlplane import ControlPlane
 
 from .audit import AuditLog, Request
@@ -35,10 +35,6 @@ TEMPLATE: Final[Raw] = {"spec": {"containers": [CONTAINER]}}
 WITH_INIT: Final[Raw] = {"spec": {"initContainers": [{"name": "prepare", "image": "busybox:1.36"}], **TEMPLATE["spec"]}}
 NOWHERE: Final[Raw] = {"spec": {"nodeSelector": {"disk": "none-such"}, **TEMPLATE["spec"]}}
 """A pod that no node takes."""
-
-
-class Unmet(Exception):  # noqa: N818 - a wait that ended without what it waited for
-    """What was waited for didn't come; the message has the resource, its Jobs, pods and events."""
 
 
 @dataclass(frozen=True)

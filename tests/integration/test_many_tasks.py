@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from devkit.kubectl import Unmet
+
 from .control import Raw
 from .history import count_live_at_once, success_of
 from .many import Many, create_many
 from .player import AT_ONCE, Player
 from .promises import pods_by
-from .stage import TEMPLATE, Namespace, Unmet
+from .stage import TEMPLATE, Namespace
 
 TASKS: Final = int(os.environ.get("MAGEFLOW_TASKS", "200"))
 MAX_CONCURRENCY: Final = min(50, TASKS // 10)

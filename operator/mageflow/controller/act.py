@@ -82,7 +82,7 @@ class Actor:
                 raise RetryError(f"{type(action).__name__}: {error}") from error
             raise
 
-    async def create_job(self, action: CreateJob) -> bool:
+    async def _create_job(self, action: CreateJob) -> bool:
         """Create a Job; return False if the API server refused it, which is noted for the next decision.
 
         Raises RetryError in a namespace that is being deleted: the resource is taken as being deleted from then on.
@@ -177,7 +177,7 @@ class Actor:
     async def _dispatch(self, action: Action) -> None:
         match action:
             case CreateJob():
-                if not await self.create_job(action):
+                if not await self._create_job(action):
                     raise RetryError("the Job was refused")
             case EvictPod(pod):
                 await self._evict(pod)

@@ -28,6 +28,7 @@ from mageflow.controller.observe import (
     observe_resource,
     run_key,
 )
+from mageflow.core.ending import has_succeeded
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Refusal, Run
 
 REMEMBERED_DELETIONS: Final = 10_000
@@ -141,7 +142,11 @@ class Caches:
         family = None if key is None else self._families.get(key.owner_uid)
         if family is not None and key is not None and family.resource is not None:
             _, known = family.pods.get(uid, (None, None))
-            if _has_succeeded(known) and any(key == job_key for job_key, _ in family.jobs.values()):
+            if (
+                known is not None
+                and has_succeeded(known)
+                and any(key == job_key for job_key, _ in family.jobs.values())
+            ):
                 family.kept.add(uid)
                 family.awaited.discard(uid)
                 return key.owner_uid
@@ -287,13 +292,9 @@ class Caches:
             del self._families[uid]
 
 
-def _has_succeeded(pod: ObservedPod | None) -> bool:
-    return pod is not None and pod.phase == "Succeeded" and not pod.is_terminating
-
-
 def _keep_success(known: ObservedPod | None, new: ObservedPod) -> ObservedPod:
     """Return what is known of a pod now: once seen to have succeeded it has, though it is deleted afterwards."""
-    if known is not None and _has_succeeded(known):
+    if known is not None and has_succeeded(known):
         return replace(known, resource_version=new.resource_version)
     return new
 
