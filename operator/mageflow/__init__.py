@@ -1,3 +1,115 @@
-"""MageFlow: tasks on Kubernetes that can be suspended, interrupted and resumed by one field."""
+"""MageFlow: tasks on Kubernetes that can be suspended, interrupted and resumed by one field.
+
+The Python client (docs/client.md):
+
+    import asyncio, mageflow
+
+    async def main() -> None:
+        tasks = [mageflow.task("extract", image="…"), mageflow.task("load", image="…")]
+        pipeline = await mageflow.chain(tasks, name="pipeline")  # checked by the API server; nothing is created
+        await pipeline.start()
+        await pipeline.suspend(wait=True)  # nothing runs any more
+        await pipeline.resume()
+        await pipeline.wait()
+
+    asyncio.run(main())
+
+`mageflow.sync` has the same without asyncio. All errors are MageflowErrors: mageflow.client.errors draws the tree.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from mageflow import sync
+    from mageflow.api import Condition, ConditionType, Lifecycle, Phase, TaskPhase, TaskStatus
+    from mageflow.client.connection import Client
+    from mageflow.client.errors import (
+        AlreadyExistsError,
+        Cause,
+        ConfigError,
+        ConflictError,
+        DeadlineError,
+        EndedError,
+        ForbiddenError,
+        InconsistentWarning,
+        InvalidError,
+        MageflowError,
+        NotFoundError,
+        NotStartedError,
+        OvertakenError,
+        RequestError,
+        StateError,
+        TaskAlreadyRunningError,
+        UnauthorizedError,
+        UnreachableError,
+    )
+    from mageflow.client.logs import LogLine
+    from mageflow.client.pipelines import chain, get, swarm, workflow
+    from mageflow.client.resource import Chain, Resource, Swarm, Workflow
+    from mageflow.client.status import Status
+    from mageflow.client.tasks import Task, task
+
+__all__ = [
+    "AlreadyExistsError",
+    "Cause",
+    "Chain",
+    "Client",
+    "Condition",
+    "ConditionType",
+    "ConfigError",
+    "ConflictError",
+    "DeadlineError",
+    "EndedError",
+    "ForbiddenError",
+    "InconsistentWarning",
+    "InvalidError",
+    "Lifecycle",
+    "LogLine",
+    "MageflowError",
+    "NotFoundError",
+    "NotStartedError",
+    "OvertakenError",
+    "Phase",
+    "RequestError",
+    "Resource",
+    "StateError",
+    "Status",
+    "Swarm",
+    "Task",
+    "TaskAlreadyRunningError",
+    "TaskPhase",
+    "TaskStatus",
+    "UnauthorizedError",
+    "UnreachableError",
+    "Workflow",
+    "__version__",
+    "chain",
+    "get",
+    "swarm",
+    "sync",
+    "task",
+    "workflow",
+]
+
+_MODULES = ("errors", "status", "tasks", "logs", "resource", "pipelines", "connection")
+"""The modules of the client that have the public names."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is used first: `import mageflow` itself takes no time."""
+    if name == "sync":
+        return import_module("mageflow.sync")
+    if name in __all__:
+        for module in (*(f"mageflow.client.{module}" for module in _MODULES), "mageflow.api"):
+            found = import_module(module)
+            if hasattr(found, name):
+                globals()[name] = getattr(found, name)
+                return globals()[name]
+    raise AttributeError(f"module 'mageflow' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,143 @@
+"""Which cluster a call goes to: a `Client`, the one whose block it is made in, or the default."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+from weakref import WeakKeyDictionary
+
+from mageflow.client.transport import Transport
+
+PATIENCE: Final = 60.0
+"""Seconds."""
+
+Opener: TypeAlias = Callable[[str | Path | None, str | None], Awaitable[tuple[Transport, str]]]
+"""Takes a kubeconfig and a context, if given; returns what leads to the cluster, and the namespace meant there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A cluster, as the resources use it."""
+
+    transport: Transport
+    namespace: str
+    """The one that is meant where none is named."""
+    patience: float
+    """Seconds after which the operator, or an API server that broke off, is said not to answer."""
+
+
+class Client:
+    """A connection to a cluster: `async with mageflow.Client(context="staging"):`.
+
+    In its block, and in the asyncio tasks that are made there, all functions of `mageflow` use it. Where a block won't
+    do, it is given to them as `client=`, and closed by `close()`. It connects when it is first used, and belongs to
+    the event loop in which that was.
+
+    Without arguments it finds the cluster as kubectl does: `$KUBECONFIG`, `~/.kube/config`, else the pod's service
+    account. `namespace` is the one that is meant where none is named; by default the context's. `patience` is for how
+    many seconds the operator, or the API server, may leave a question unanswered.
+    """
+
+    def __init__(
+        self,
+        *,
+        kubeconfig: str | Path | None = None,
+        context: str | None = None,
+        namespace: str | None = None,
+        patience: float = PATIENCE,
+    ) -> None:
+        self._kubeconfig = kubeconfig
+        self._context = context
+        self._namespace = namespace
+        self._patience = patience
+        self._opening = asyncio.Lock()
+        self._connection: Connection | None = None
+        self._outer: Client | None = None
+
+    async def __aenter__(self) -> Client:
+        await self.open()
+        self.enter()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.leave()
+        await self.close()
+
+    async def open(self) -> Connection:
+        """Connect, unless it is done. Raises ConfigError if no cluster is found; asks nothing of the cluster yet."""
+        async with self._opening:
+            if self._connection is None:
+                transport, namespace = await _opener(self._kubeconfig, self._context)
+                self._connection = Connection(transport, self._namespace or namespace, self._patience)
+            return self._connection
+
+    async def close(self) -> None:
+        """Close its connections. It connects anew if it is used again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.transport.close()
+
+    def enter(self) -> None:
+        """Make it the one that is used from here on, in this thread or asyncio task."""
+        self._outer = _entered.get()
+        _entered.set(self)
+
+    def leave(self) -> None:
+        """Undo `enter`."""
+        _entered.set(self._outer)
+
+
+async def find_connection(client: Client | None) -> Connection:
+    """Return the connection of a client; of the one whose block this is; else of the default."""
+    return await (client or _entered.get() or await _find_default()).open()
+
+
+@contextmanager
+def opening_with(opener: Opener) -> Iterator[None]:
+    """Have every client that connects in this block, in any thread, connect by other means: to a fake."""
+    global _opener, _defaults
+    before = _opener, _defaults
+    _opener, _defaults = opener, WeakKeyDictionary()
+    try:
+        yield
+    finally:
+        _opener, _defaults = before
+
+
+async def _find_default() -> Client:
+    """Return the default client of this event loop.
+
+    Nobody closes it, but the loop itself: what `asyncio.run` does at its end, besides, is to close async generators.
+    """
+    loop = asyncio.get_running_loop()
+    if loop not in _defaults:
+        client = Client()
+        keeper = _keep(client)
+        _defaults[loop] = client, keeper
+        await anext(keeper)
+    return _defaults[loop][0]
+
+
+async def _keep(client: Client) -> AsyncGenerator[None]:
+    try:
+        yield
+    finally:
+        await client.close()
+
+
+async def _open_http(kubeconfig: str | Path | None, context: str | None) -> tuple[Transport, str]:
+    from mageflow.client.config import load_config
+    from mageflow.client.httptransport import HttpTransport
+
+    config = await load_config(kubeconfig, context)
+    return HttpTransport(config), config.namespace
+
+
+_opener: Opener = _open_http
+_entered: ContextVar[Client | None] = ContextVar("mageflow_client", default=None)
+_defaults: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Client, AsyncGenerator[None]]] = WeakKeyDictionary()

@@ -1,0 +1,104 @@
+"""One object in the cluster: this one, and no namesake that was made after it was deleted."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from mageflow.api import API_VERSION, Kind
+from mageflow.client.connection import Connection
+from mageflow.client.errors import ConflictError, InvalidError, NotFoundError
+from mageflow.client.transport import MERGE_PATCH, Raw
+from mageflow.client.watching import follow
+
+Propagation: TypeAlias = Literal["Background", "Foreground", "Orphan"]
+"""What becomes of Jobs and pods: https://kubernetes.io/docs/concepts/architecture/garbage-collection/."""
+
+STRICT: Final = {"fieldValidation": "Strict"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an object is, or is to be."""
+
+    connection: Connection
+    kind: Kind
+    namespace: str
+    name: str
+
+    @property
+    def collection(self) -> str:
+        """The path of all objects of this kind in the namespace."""
+        return f"/apis/{API_VERSION}/namespaces/{self.namespace}/{self.kind.plural}"
+
+    @property
+    def path(self) -> str:
+        """The path of the object."""
+        return f"{self.collection}/{self.name}"
+
+    def __str__(self) -> str:
+        return f"{self.kind.name} {self.namespace}/{self.name}"
+
+    async def create(self, manifest: Raw, *, dry_run: bool = False) -> Raw:
+        """Create it; or only have the API server check whether it could be."""
+        query = {**STRICT, "dryRun": "All"} if dry_run else STRICT
+        return await self.connection.transport.request("POST", self.collection, manifest, query=query)
+
+    async def read(self) -> Raw:
+        """Read what is there."""
+        return await self.connection.transport.request("GET", self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """An object that is in the cluster."""
+
+    place: Place
+    uid: str
+
+    async def read(self) -> Raw:
+        """Read it. Raises NotFoundError if it is gone."""
+        resource = await self.place.read()
+        if resource["metadata"]["uid"] != self.uid:
+            raise self._is_gone()
+        return resource
+
+    async def patch(self, spec: Mapping[str, object], *, version: str | None = None) -> Raw:
+        """Merge into its spec; with `version`, a resourceVersion, only if that is still the present one.
+
+        Raises ConflictError if it isn't, NotFoundError if the object is gone.
+        """
+        metadata = {"uid": self.uid} if version is None else {"uid": self.uid, "resourceVersion": version}
+        body = {"metadata": metadata, "spec": dict(spec)}
+        transport = self.place.connection.transport
+        try:
+            return await transport.request("PATCH", self.place.path, body, query=STRICT, content_type=MERGE_PATCH)
+        except InvalidError as error:
+            if any(cause.field == "metadata.uid" for cause in error.causes):  # "field is immutable"
+                raise self._is_gone() from None
+            raise
+
+    async def delete(self, propagation: Propagation) -> None:
+        """Delete it. Raises NotFoundError if it is gone."""
+        options = {"propagationPolicy": propagation, "preconditions": {"uid": self.uid}}
+        try:
+            await self.place.connection.transport.request("DELETE", self.place.path, options)
+        except ConflictError:
+            raise self._is_gone() from None
+
+    async def follow(self) -> AsyncGenerator[Raw]:
+        """Yield it as it is, then after each change. Raises NotFoundError once it is gone."""
+        connection = self.place.connection
+        query = {"fieldSelector": f"metadata.name={self.place.name}"}
+        changes = follow(connection.transport, self.place.collection, query, connection.patience)
+        async with aclosing(changes):
+            async for objects in changes:
+                resource = objects.get(self.place.name)
+                if resource is None or resource["metadata"]["uid"] != self.uid:
+                    raise self._is_gone()
+                yield resource
+
+    def _is_gone(self) -> NotFoundError:
+        return NotFoundError(404, "NotFound", f"{self.place} was deleted")

@@ -1,0 +1,112 @@
+"""Async code for sync callers: one thread with an event loop, and functions made of coroutine functions.
+
+    sync caller ──→ blocking(method)(…) ──→ loop thread: await method(…) ──→ its result, or its exception
+
+A sync method is derived from the async one by its type: the same parameters, and what is awaited is what is returned.
+So neither its code nor its signature is written twice, and no generated file has to be kept in step. Type checkers
+work out the signature themselves; `help()` shows that of the async method, with its docstring.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import functools
+import threading
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from concurrent.futures import Future
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Portal:
+    """An event loop in a thread of its own, started when it is needed first, and ended with the program."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
+        """Run a coroutine to its end and return its result. What interrupts the caller, as Ctrl-C does, cancels it."""
+        future: Future[R] = asyncio.run_coroutine_threadsafe(coroutine, self._find_loop())
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def iterate(self, generator: AsyncGenerator[R]) -> Iterator[R]:
+        """Yield what an async generator yields; it is closed when this one is."""
+        try:
+            while True:
+                try:
+                    yield self.run(_next(generator))
+                except StopAsyncIteration:
+                    return
+        finally:
+            self.run(_close(generator))
+
+    def _find_loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                thread = threading.Thread(target=_serve, args=(self._loop,), name="mageflow-sync", daemon=True)
+                thread.start()
+                atexit.register(_end, self._loop, thread)
+            return self._loop
+
+
+PORTAL = Portal()
+"""The one that `mageflow.sync` uses."""
+
+
+def blocking(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]) -> Callable[Concatenate[Any, P], R]:
+    """Make the sync method that waits for what an async method returns."""
+
+    @functools.wraps(method)
+    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return PORTAL.run(method(self.wrapped, *args, **kwargs))
+
+    return call
+
+
+def iterating(method: Callable[Concatenate[Any, P], AsyncGenerator[R]]) -> Callable[Concatenate[Any, P], Iterator[R]]:
+    """Make the sync method that iterates over what an async generator method yields."""
+
+    @functools.wraps(method)
+    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
+        return PORTAL.iterate(method(self.wrapped, *args, **kwargs))
+
+    return call
+
+
+def making(cls: Callable[[Any], R], function: Callable[P, Coroutine[Any, Any, Any]]) -> Callable[P, R]:
+    """Make the sync function that waits for what an async function returns, and wraps it in a sync class."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        return cls(PORTAL.run(function(*args, **kwargs)))
+
+    return call
+
+
+async def _next(generator: AsyncGenerator[R]) -> R:
+    return await anext(generator)
+
+
+async def _close(generator: AsyncGenerator[Any]) -> None:
+    await generator.aclose()
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    loop.run_forever()
+    loop.run_until_complete(loop.shutdown_asyncgens())  # closes the default connection
+    loop.close()
+
+
+def _end(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(timeout=5)

@@ -1,0 +1,219 @@
+"""Workflow, Chain and Swarm, and all that can be asked of them."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import warnings
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import ClassVar
+
+from mageflow.api import CHAIN, SWARM, WORKFLOW, Kind, Lifecycle, Phase
+from mageflow.client.errors import (
+    Cause,
+    DeadlineError,
+    EndedError,
+    InconsistentWarning,
+    InvalidError,
+    NotFoundError,
+    NotStartedError,
+)
+from mageflow.client.handle import Handle, Place, Propagation
+from mageflow.client.logs import LogLine, stream_logs
+from mageflow.client.status import Status, read_status
+from mageflow.client.transport import Raw
+from mageflow.client.wishes import Wish, await_answer, write_wish, write_wish_to_take_back
+
+
+class Resource:
+    """A Workflow, Chain or Swarm: not in the cluster yet, or there.
+
+    What sets the lifecycle returns the status with which the operator answered, or with `wait=True` the one that says
+    that it is in force: that it runs again, or that nothing runs any more; for that, `seconds` is the time limit. If it
+    has ended, its end is returned. Before `start()`, it is noted for `start()`, and the status returned is empty.
+
+    Every method but those of a Python object may raise what any request may: UnreachableError, UnauthorizedError,
+    ForbiddenError, and NotFoundError once it is deleted; those that set the lifecycle, OvertakenError, if somebody else
+    sets another meanwhile, InvalidError, if it is canceled, and DeadlineError.
+    """
+
+    _kind: ClassVar[Kind]
+
+    def __init__(self, place: Place, manifest: Raw, *, uid: str | None = None) -> None:
+        self._place = place
+        self._manifest = manifest
+        self._handle = None if uid is None else Handle(place, uid)
+
+    def __repr__(self) -> str:
+        return f"<{self._place}{'' if self.is_started else ', not started'}>"
+
+    @property
+    def kind(self) -> str:
+        """As in a manifest: `Workflow`, `Chain`, `Swarm`."""
+        return self._kind.name
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._place.name
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace."""
+        return self._place.namespace
+
+    @property
+    def is_started(self) -> bool:
+        """It was created by `start()`, or found by `get()`."""
+        return self._handle is not None
+
+    @property
+    def manifest(self) -> Raw:
+        """What `start()` creates, or `get()` read, for a file or to be shown: a copy."""
+        return copy.deepcopy(self._manifest)
+
+    async def start(self) -> None:
+        """Create it. Raises AlreadyExistsError if its name is taken, as it is on a second `start()`."""
+        created = await self._place.create(self._manifest)
+        self._handle = Handle(self._place, created["metadata"]["uid"])
+
+    async def suspend(self, *, wait: bool = False, seconds: float | None = None) -> Status:
+        """Have nothing new start, and what has started finish."""
+        return await self._set_lifecycle(Lifecycle.SUSPENDED, wait, seconds)
+
+    async def interrupt(self, *, wait: bool = False, seconds: float | None = None) -> Status:
+        """Stop what runs, too. What was running runs again from its start once resumed."""
+        return await self._set_lifecycle(Lifecycle.INTERRUPTED, wait, seconds)
+
+    async def resume(self, *, wait: bool = False, seconds: float | None = None) -> Status:
+        """Have it go on. Warns with InconsistentWarning if a running task was ever interrupted."""
+        status = await self._set_lifecycle(Lifecycle.ACTIVE, wait, seconds)
+        if not status.is_consistent:
+            what = f"{self._place} was interrupted while it ran: what ran then runs again from its start"
+            warnings.warn(what, InconsistentWarning, stacklevel=2)
+        return status
+
+    async def cancel(self, *, wait: bool = False, seconds: float | None = None) -> Status:
+        """Stop it for good."""
+        return await self._set_lifecycle(Lifecycle.CANCELED, wait, seconds)
+
+    async def status(self) -> Status:
+        """Return what it says of itself now. Just after a change of the spec that may be of before: `is_current`."""
+        return read_status(await self._started().read())
+
+    async def watch(self) -> AsyncGenerator[Status]:
+        """Yield its status, and each that differs from the one before, to its end; only such as are current.
+
+        Raises NotFoundError if it is deleted.
+        """
+        before: Status | None = None
+        async with aclosing(self._started().follow()) as resources:
+            async for resource in resources:
+                status = read_status(resource)
+                if status.is_current and status != before:
+                    yield status
+                    before = status
+                if status.has_ended:
+                    return
+
+    async def wait(self, *phases: Phase | str, seconds: float | None = None) -> Status:
+        """Wait until it is in one of these phases, by default in Succeeded; return the status that says so.
+
+        Raises EndedError if it ends in another, DeadlineError after `seconds`.
+        """
+        wanted = _read_phases(phases) or {Phase.SUCCEEDED}
+        what = f"{self._place} is {' or '.join(sorted(wanted))}"
+        status = Status()
+        try:
+            async with asyncio.timeout(seconds), aclosing(self.watch()) as statuses:
+                async for status in statuses:
+                    if status.phase in wanted:
+                        return status
+        except TimeoutError:
+            seen = f"{status.phase}, {status.message}" if status.phase else "the operator has said nothing of it yet"
+            raise DeadlineError(f"after {seconds:g} s it is still not so that {what}: {seen}") from None
+        raise EndedError(f"{self._place} has ended as {status.phase}: {status.message}", status)
+
+    async def logs(self, *, task: str | None = None, follow: bool = False) -> AsyncGenerator[LogLine]:
+        """Yield what its tasks, or one of them, have written so far, in order; of each run whose pod is still there.
+
+        With `follow`, go on until it ends, lines of several tasks mixed as they come. The pods of runs that were held,
+        interrupted or disrupted are gone, and their logs with them.
+        """
+        async with aclosing(stream_logs(self._started(), task, follow=follow)) as lines:
+            async for line in lines:
+                yield line
+
+    async def delete(
+        self, *, propagation_policy: Propagation = "Background", wait: bool = False, seconds: float | None = None
+    ) -> None:
+        """Delete it. Its Jobs and pods, and so their logs, go with it, unless the policy is `Orphan`.
+
+        With `wait`, until it is gone: with the policy `Foreground`, that is after its Jobs and pods.
+        """
+        handle = self._started()
+        await handle.delete(propagation_policy)
+        if not wait:
+            return
+        try:
+            async with asyncio.timeout(seconds), aclosing(handle.follow()) as resources:
+                async for _ in resources:
+                    pass
+        except TimeoutError:
+            raise DeadlineError(f"{self._place} is being deleted, but after {seconds:g} s it is still there") from None
+        except NotFoundError:
+            return
+
+    async def _set_lifecycle(self, lifecycle: Lifecycle, wait: bool, seconds: float | None) -> Status:
+        if self._handle is None:
+            self._manifest["spec"]["lifecycle"] = lifecycle.value
+            return Status()
+        wish = await self._write_wish(self._handle, lifecycle)
+        return await await_answer(self._handle, wish, wait=wait, seconds=seconds)
+
+    async def _write_wish(self, handle: Handle, lifecycle: Lifecycle) -> Wish:
+        return await write_wish(handle, lifecycle)
+
+    def _started(self) -> Handle:
+        if self._handle is None:
+            raise NotStartedError(f"{self._place} isn't in the cluster yet: start() comes first")
+        return self._handle
+
+
+class Workflow(Resource):
+    """One task."""
+
+    _kind = WORKFLOW
+
+    async def suspend(self, *, wait: bool = False, seconds: float | None = None) -> Status:
+        """Keep it from starting. If it runs already, raise TaskAlreadyRunningError, and leave it as it was.
+
+        The change is taken back, unless somebody else has changed the spec since: `is_taken_back` and the message tell.
+        """
+        return await super().suspend(wait=wait, seconds=seconds)
+
+    async def _write_wish(self, handle: Handle, lifecycle: Lifecycle) -> Wish:
+        if lifecycle is Lifecycle.SUSPENDED:
+            return await write_wish_to_take_back(handle, lifecycle)
+        return await write_wish(handle, lifecycle)
+
+
+class Chain(Resource):
+    """Tasks one after the other, each given the output of the one before."""
+
+    _kind = CHAIN
+
+
+class Swarm(Resource):
+    """Tasks side by side, at most `maxConcurrency` at once."""
+
+    _kind = SWARM
+
+
+def _read_phases(phases: tuple[Phase | str, ...]) -> set[Phase]:
+    try:
+        return {Phase(phase) for phase in phases}
+    except ValueError as error:
+        what = f"{error}; there are {', '.join(Phase)}"
+        raise InvalidError("what is waited for", [Cause("phases", what)]) from None

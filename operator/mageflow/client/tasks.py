@@ -1,0 +1,123 @@
+"""Tasks, as a user writes them in Python, and the specs that are made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from pydantic import ValidationError
+
+from mageflow.api import ChainSpec, SwarmSpec, SwarmTask, WorkflowSpec
+from mageflow.client.errors import Cause, InvalidError
+from mageflow.client.transport import Raw
+
+CONTAINER: Final = "main"
+"""Name of the container that `task` makes."""
+
+_NOT_GIVEN: Final[Any] = object()
+
+M = TypeVar("M", ChainSpec, SwarmSpec, SwarmTask, WorkflowSpec)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One task of a Chain or Swarm, or the one of a Workflow; made by `task`."""
+
+    name: str
+    spec: Mapping[str, Any]
+    """What a manifest says of it, beside its name: `template`, `input`, `retries`, `timeoutSeconds`."""
+
+
+def task(
+    name: str,
+    *,
+    image: str | None = None,
+    command: Sequence[str] | None = None,
+    args: Sequence[str] | None = None,
+    env: Mapping[str, str] | None = None,
+    resources: Mapping[str, Any] | None = None,
+    template: Mapping[str, Any] | None = None,
+    input: Any = _NOT_GIVEN,  # noqa: A002 - the field's name
+    retries: int = 0,
+    timeout_seconds: int | None = None,
+) -> Task:
+    """Describe a task.
+
+    `image`, `command`, `args`, `env` and `resources` make a pod of one container; `template`, a PodTemplateSpec as in a
+    manifest, takes their place where that isn't enough. A task of a Swarm may leave both out. `input` is any JSON, and
+    reaches the task in `MAGEFLOW_INPUT`; a failed run is followed by another `retries` times; each run is given
+    `timeout_seconds`.
+
+    Raises InvalidError, which names the field.
+    """
+    container = _without_none(
+        image=image,
+        command=None if command is None else _words(name, "command", command),
+        args=None if args is None else _words(name, "args", args),
+        env=None if env is None else [{"name": key, "value": value} for key, value in env.items()],
+        resources=None if resources is None else dict(resources),
+    )
+    if container and template is not None:
+        raise _invalid_task(name, "template", f"stands in the place of {', '.join(container)}: give one or the other")
+    if container and image is None:
+        raise _invalid_task(name, "image", "is missing")
+    spec: Raw = _without_none(
+        template={"spec": {"containers": [{"name": CONTAINER, **container}]}} if container else template,
+        retries=retries or None,
+        timeoutSeconds=timeout_seconds,
+    )
+    if input is not _NOT_GIVEN:
+        spec["input"] = input
+    checked = _check(SwarmTask, f"task {name}", {"name": name, **spec}, at="")
+    return Task(name, {key: value for key, value in checked.items() if key != "name"})
+
+
+def build_workflow_spec(task: Task, what: str) -> Raw:
+    """Return the spec of a Workflow."""
+    return _check(WorkflowSpec, what, dict(task.spec))
+
+
+def build_chain_spec(tasks: Iterable[Task], what: str) -> Raw:
+    """Return the spec of a Chain."""
+    return _check(ChainSpec, what, {"tasks": _list(tasks)})
+
+
+def build_swarm_spec(
+    tasks: Iterable[Task], what: str, *, max_concurrency: int | None, template: Mapping[str, Any] | None
+) -> Raw:
+    """Return the spec of a Swarm."""
+    spec = _without_none(template=template, maxConcurrency=max_concurrency)
+    return _check(SwarmSpec, what, {**spec, "tasks": _list(tasks)})
+
+
+def _list(tasks: Iterable[Task]) -> list[Raw]:
+    return [{"name": task.name, **task.spec} for task in tasks]
+
+
+def _check(model: type[M], what: str, document: Raw, at: str = "spec") -> Raw:
+    """Return a document as its model has it: without what wasn't given. Raises InvalidError."""
+    try:
+        checked: Raw = model.model_validate(document).model_dump(mode="json", by_alias=True, exclude_unset=True)
+    except ValidationError as error:
+        raise InvalidError(what, [_read_cause(detail["loc"], detail["msg"], at) for detail in error.errors()]) from None
+    return checked
+
+
+def _read_cause(location: tuple[int | str, ...], message: str, at: str) -> Cause:
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
+    return Cause(f"{at}{''.join(steps)}".lstrip("."), message)
+
+
+def _words(name: str, field: str, words: Sequence[str]) -> list[str]:
+    if isinstance(words, str):
+        raise _invalid_task(name, field, f"is a list of words, not one string: {[words]}")
+    return list(words)
+
+
+def _invalid_task(name: str, field: str, message: str) -> InvalidError:
+    return InvalidError(f"task {name}", [Cause(field, message)])
+
+
+def _without_none(**fields: Any) -> Raw:
+    return {key: value for key, value in fields.items() if value is not None}
