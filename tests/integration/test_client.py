@@ -13,6 +13,7 @@ import pytest_asyncio
 import mageflow
 import mageflow.sync
 from localcluster.controlplane import ControlPlane
+from mageflow.client.fake import FakeCluster
 from mageflow.client.handle import Handle
 
 from .control import Raw
@@ -447,3 +448,70 @@ async def test_the_largest_swarm_is_checked_created_watched_and_deleted(
     status = await swarm.wait("Suspended", seconds=60)
     assert status.total == 1000
     await swarm.delete()
+
+
+# ── the fake of the pytest plugin ──
+
+
+async def test_the_fake_tells_the_same_story_as_a_cluster(namespace: Namespace, client: mageflow.Client) -> None:
+    """The same program on both; what it sees, step by step, is the same."""
+    workflow = Workflow(namespace, "work")
+
+    async def start_for_real(run: int) -> None:
+        await namespace.kubelet.start(await workflow.wait_for_pod(run=run))
+
+    async def end_for_real(run: int) -> None:
+        await namespace.kubelet.succeed(await workflow.wait_for_pod(run=run), '"done"')
+
+    real = await tell_story(client, start_for_real, end_for_real)
+
+    fake = FakeCluster()
+
+    async def start_in_fake(_: int) -> None:
+        fake.task("work").keeps_running()
+
+    async def end_in_fake(_: int) -> None:
+        fake.task("work").succeeds("done")
+
+    with fake.installed():
+        fake.task("work").stays_pending()
+        told = await tell_story(mageflow.Client(), start_in_fake, end_in_fake)
+    assert told == real
+
+
+async def tell_story(
+    client: mageflow.Client, start: Callable[[int], Awaitable[None]], end: Callable[[int], Awaitable[None]]
+) -> list[tuple[object, ...]]:
+    """Suspend, resume, try to suspend, interrupt, resume and end one task; return what is seen meanwhile."""
+    seen: list[tuple[object, ...]] = []
+
+    def see(status: mageflow.Status) -> None:
+        ready, suspended = status.condition("Ready"), status.condition("Suspended")
+        assert ready is not None
+        assert suspended is not None
+        counts = (status.pending, status.running, status.done, status.failed, status.interruptions, status.progress)
+        task = (status.tasks[0].phase, status.tasks[0].run, status.output)
+        seen.append((status.phase, ready.status, ready.reason, suspended.status, status.is_consistent, *counts, *task))
+
+    workflow = await mageflow.workflow(task("work"), client=client)
+    await workflow.start()
+    see(await workflow.suspend(wait=True))
+    await workflow.resume()
+    await start(2)
+    see(await workflow.wait("Active"))
+    with pytest.raises(mageflow.TaskAlreadyRunningError) as caught:
+        await workflow.suspend()
+    seen.append((caught.value.is_taken_back,))
+    see(await workflow.interrupt(wait=True))
+    with pytest.warns(mageflow.InconsistentWarning):
+        await workflow.resume()
+    await start(3)
+    with pytest.warns(mageflow.InconsistentWarning):
+        see(await workflow.resume(wait=True))
+    await end(3)
+    see(await workflow.wait())
+    with pytest.raises(mageflow.AlreadyExistsError):
+        await workflow.start()
+    await workflow.cancel()
+    see(await workflow.status())
+    return seen

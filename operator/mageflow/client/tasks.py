@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from mageflow.api import ChainSpec, SwarmSpec, SwarmTask, WorkflowSpec
 from mageflow.client.errors import Cause, InvalidError
@@ -16,8 +16,6 @@ CONTAINER: Final = "main"
 """Name of the container that `task` makes."""
 
 _NOT_GIVEN: Final[Any] = object()
-
-M = TypeVar("M", ChainSpec, SwarmSpec, SwarmTask, WorkflowSpec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +67,18 @@ def task(
     )
     if input is not _NOT_GIVEN:
         spec["input"] = input
-    checked = _check(SwarmTask, f"task {name}", {"name": name, **spec}, at="")
+    checked = check_spec(SwarmTask, f"task {name}", {"name": name, **spec}, at="")
     return Task(name, {key: value for key, value in checked.items() if key != "name"})
 
 
 def build_workflow_spec(task: Task, what: str) -> Raw:
     """Return the spec of a Workflow."""
-    return _check(WorkflowSpec, what, dict(task.spec))
+    return check_spec(WorkflowSpec, what, dict(task.spec))
 
 
 def build_chain_spec(tasks: Iterable[Task], what: str) -> Raw:
     """Return the spec of a Chain."""
-    return _check(ChainSpec, what, {"tasks": _list(tasks)})
+    return check_spec(ChainSpec, what, {"tasks": _list(tasks)})
 
 
 def build_swarm_spec(
@@ -88,25 +86,30 @@ def build_swarm_spec(
 ) -> Raw:
     """Return the spec of a Swarm."""
     spec = _without_none(template=template, maxConcurrency=max_concurrency)
-    return _check(SwarmSpec, what, {**spec, "tasks": _list(tasks)})
+    return check_spec(SwarmSpec, what, {**spec, "tasks": _list(tasks)})
 
 
 def _list(tasks: Iterable[Task]) -> list[Raw]:
     return [{"name": task.name, **task.spec} for task in tasks]
 
 
-def _check(model: type[M], what: str, document: Raw, at: str = "spec") -> Raw:
+def check_spec(model: type[BaseModel], what: str, document: Raw, at: str = "spec") -> Raw:
     """Return a document as its model has it: without what wasn't given. Raises InvalidError."""
     try:
         checked: Raw = model.model_validate(document).model_dump(mode="json", by_alias=True, exclude_unset=True)
     except ValidationError as error:
-        raise InvalidError(what, [_read_cause(detail["loc"], detail["msg"], at) for detail in error.errors()]) from None
+        raise InvalidError(what, list(_read_causes(error, at))) from None
     return checked
 
 
-def _read_cause(location: tuple[int | str, ...], message: str, at: str) -> Cause:
-    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
-    return Cause(f"{at}{''.join(steps)}".lstrip("."), message)
+def _read_causes(error: ValidationError, at: str) -> Iterator[Cause]:
+    """Yield what is wrong; not of a list what only follows from what is wrong with its items."""
+    details = error.errors(include_url=False)
+    for detail in details:
+        location = detail["loc"]
+        if not any(other["loc"][: len(location)] == location and other["loc"] != location for other in details):
+            steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
+            yield Cause(f"{at}{''.join(steps)}".lstrip("."), detail["msg"])
 
 
 def _words(name: str, field: str, words: Sequence[str]) -> list[str]:
