@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,12 +49,13 @@ class AuditLog:
         self._path = path
         self._offset = 0
         self._rest = b""
-        self._requests: list[Request] = []
+        self._requests: defaultdict[tuple[str, str], list[Request]] = defaultdict(list)
+        """By namespace and user."""
 
     def requests(self, namespace: str, user: str = OPERATOR) -> list[Request]:
         """Return what a user asked for in a namespace, the oldest first."""
         self._read()
-        return [request for request in self._requests if (request.namespace, request.user) == (namespace, user)]
+        return list(self._requests[namespace, user])
 
     def writes(self, namespace: str, user: str = OPERATOR) -> list[Request]:
         """Return what a user wrote, or tried to write, in a namespace; Lease renewals don't count."""
@@ -73,7 +75,8 @@ class AuditLog:
             data = log.read()
         self._offset += len(data)
         *lines, self._rest = (self._rest + data).split(b"\n")
-        self._requests.extend(_parse(lines))
+        for request in _parse(lines):
+            self._requests[request.namespace, request.user].append(request)
 
 
 def _parse(lines: list[bytes]) -> Iterator[Request]:
