@@ -102,17 +102,15 @@ class Namespace:
         return await wait_until(what, is_met, self._describe_writes)
 
     async def wait_until_quiet(self, seconds: float = QUIET) -> None:
-        """Wait until the operator writes nothing for so long; fail if it never stops."""
+        """Wait until the operator has written nothing for so long, counted from now at the earliest."""
         deadline = _now() + PATIENCE
-        seen = len(self.writes())
-        while True:
-            await asyncio.sleep(seconds)
-            writes = self.writes()
-            if len(writes) == seen:
-                return
+        seen, quiet_since = len(self.writes()), _now()
+        while _now() < quiet_since + seconds:
+            await asyncio.sleep(INTERVAL)
+            if (writes := len(self.writes())) > seen:
+                seen, quiet_since = writes, _now()
             if _now() > deadline:
                 raise Unmet(f"the operator never stops to write:\n{await self._describe_writes()}")
-            seen = len(writes)
 
     async def _describe_writes(self) -> str:
         return "\n".join(str(write) for write in self.writes()[-20:])

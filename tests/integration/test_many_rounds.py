@@ -23,7 +23,7 @@ from .stage import Namespace
 
 ROUNDS: Final = int(os.environ.get("MAGEFLOW_ROUNDS", "6"))
 
-AT_ONCE: Final = 4
+AT_ONCE: Final = 6
 """How many rounds are played at once, each with resources of its own."""
 
 EIGHT: Final = tuple(f"t{number}" for number in range(8))
