@@ -45,7 +45,7 @@ check: lint verify ## The one command before a commit: linters, types, generated
 
 test: setup ## Everything: fast tests, a real API server, real pods
 	@$(BIN)/python -m localcluster build
-	@$(BIN)/pytest tests e2e
+	@$(BIN)/pytest -p devkit.sidebyside tests e2e
 
 demo: setup ## Every transition of every kind, on a real cluster
 	@$(BIN)/python -m demo

@@ -14,7 +14,8 @@ from devkit.kubectl import Kubectl
 from devkit.operator import OperatorProcess
 from localcluster.errors import ClusterError
 
-SKIPPED = pytest.StashKey[str]()
+NO_CLUSTER = "there is no cluster: "
+"""How the reason begins for which tests were skipped then."""
 
 
 @pytest.fixture(scope="session")
@@ -24,8 +25,7 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
         try:
             cluster = context.__enter__()
         except ClusterError as error:
-            pytestconfig.stash[SKIPPED] = str(error)
-            pytest.skip(str(error))
+            pytest.skip(f"{NO_CLUSTER}{error}")
     try:
         Kubectl(cluster.kubectl, cluster.kubeconfig, "default").install(ROOT / "crds")
         yield cluster
@@ -73,9 +73,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
         report.sections.append(("the operator's log", operator.log_tail()))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say it so that nobody misses it when there were no real pods."""
-    reason = config.stash.get(SKIPPED, None)
+    reasons = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", ())]
+    reason = next((reason for reason in reasons if NO_CLUSTER in reason), None)
     if reason is not None:
         terminalreporter.section("E2E WAS SKIPPED: NOTHING WAS TRIED ON REAL PODS", sep="!", red=True, bold=True)
         terminalreporter.line(reason)

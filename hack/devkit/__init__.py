@@ -1,1 +1,1 @@
-"""What the demo and e2e share: kubectl, the operator as a process, waits that tell what they saw."""
+"""What the demo and the tests share: kubectl, the operator as a process, waits that tell what they saw."""
