@@ -6,6 +6,8 @@ That it does what a cluster does is shown by tests/integration/test_client.py.
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
 
 import pytest
@@ -181,3 +183,16 @@ def test_a_block_of_a_sync_client_is_of_its_own_thread(mageflow_fake: FakeCluste
         thread.join()
         assert [*found, mageflow.sync.chain(tasks("a"), name="x").namespace] == ["default", "a"]
     assert mageflow.sync.chain(tasks("a"), name="x").namespace == "default"
+
+
+def test_sync_caller_is_free_again_when_it_is_interrupted_by_ctrl_c(mageflow_fake: FakeCluster) -> None:
+    mageflow_fake.task("a").keeps_running()
+    chain = mageflow.sync.chain(tasks("a"), name="x")
+    chain.start()
+    for wait in (chain.wait, lambda: list(chain.watch())):
+        timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            wait()
+        timer.join()
+    assert chain.interrupt(wait=True).phase == "Interrupted"

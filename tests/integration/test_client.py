@@ -45,14 +45,18 @@ async def lifecycle_of(namespace: Namespace, name: str = "work") -> str:
     return lifecycle
 
 
-def meddle(monkeypatch: pytest.MonkeyPatch, meddling: Callable[[], Awaitable[object]]) -> list[Raw]:
-    """Have something happen just before the client's first take-back reaches the API server; return the specs sent."""
+def meddle(
+    monkeypatch: pytest.MonkeyPatch, meddling: Callable[[], Awaitable[object]], lifecycle: str = "active"
+) -> list[Raw]:
+    """Have something happen just before the client's first write of a lifecycle, by default of the one to which a
+    suspend is taken back, reaches the API server; return the specs sent.
+    """
     sent: list[Raw] = []
     patch = Handle.patch
 
     async def patch_late(self: Handle, spec: Raw, *, version: str | None = None) -> Raw:
         sent.append(dict(spec))
-        if spec == {"lifecycle": "active"} and sent.count(spec) == 1:
+        if spec == {"lifecycle": lifecycle} and sent.count(spec) == 1:
             await meddling()
         return await patch(self, spec, version=version)
 
@@ -231,6 +235,39 @@ async def test_suspend_is_taken_back_still_when_only_the_status_or_a_label_is_wr
     assert sent == [{"lifecycle": "suspended"}, {"lifecycle": "active"}, {"lifecycle": "active"}]
     resource = await Workflow(namespace, "work").read()
     assert (resource["spec"]["lifecycle"], resource["metadata"]["labels"]) == ("active", {"team": "b"})
+
+
+async def test_suspend_is_written_again_when_somebody_writes_between_its_reading_and_its_writing(
+    namespace: Namespace, client: mageflow.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it is taken back to is what was there at the moment of the write."""
+    workflow, _ = await start_running(namespace, client)
+    sent = meddle(monkeypatch, lambda: Workflow(namespace, "work").set_lifecycle("suspended"), "suspended")
+    with pytest.raises(mageflow.TaskAlreadyRunningError, match="still is"):
+        await workflow.suspend()
+
+    assert sent == [{"lifecycle": "suspended"}, {"lifecycle": "suspended"}]
+    assert await lifecycle_of(namespace) == "suspended"
+
+
+async def test_suspend_raises_still_when_the_task_starts_while_its_pod_is_being_evicted(
+    namespace: Namespace, client: mageflow.Client
+) -> None:
+    """The status says Suspending first: that isn't yet the answer."""
+    workflow = await mageflow.workflow(task("work"), client=client)
+    await workflow.start()
+    pod = await Workflow(namespace, "work").wait_for_pod()
+    with namespace.hold(Write.EVICT_POD) as held:
+        suspending = asyncio.create_task(workflow.suspend())
+        await held.wait()
+        assert (await workflow.wait("Suspending")).is_current
+        await namespace.kubelet.start(pod)
+        held.release()
+        with pytest.raises(mageflow.TaskAlreadyRunningError) as caught:
+            await suspending
+
+    assert caught.value.is_taken_back
+    assert await lifecycle_of(namespace) == "active"
 
 
 async def test_suspend_stays_when_the_run_fails_meanwhile_and_its_retry_is_held(

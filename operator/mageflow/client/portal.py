@@ -15,10 +15,13 @@ import functools
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+CLEANUP_SECONDS: Final = 5.0
+"""How long a caller that is interrupted waits for its coroutine to end, and the program, at its end, for the loop."""
 
 
 class Portal:
@@ -30,11 +33,13 @@ class Portal:
 
     def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
         """Run a coroutine to its end and return its result. What interrupts the caller, as Ctrl-C does, cancels it."""
-        future: Future[R] = asyncio.run_coroutine_threadsafe(coroutine, self._find_loop())
+        has_ended = threading.Event()
+        future: Future[R] = asyncio.run_coroutine_threadsafe(_run(coroutine, has_ended), self._find_loop())
         try:
             return future.result()
         except BaseException:
-            future.cancel()
+            if future.cancel():
+                has_ended.wait(CLEANUP_SECONDS)  # what comes next must not meet it
             raise
 
     def iterate(self, generator: AsyncGenerator[R]) -> Iterator[R]:
@@ -92,6 +97,13 @@ def making(cls: Callable[[Any], R], function: Callable[P, Coroutine[Any, Any, An
     return call
 
 
+async def _run(coroutine: Coroutine[Any, Any, R], has_ended: threading.Event) -> R:
+    try:
+        return await coroutine
+    finally:
+        has_ended.set()
+
+
 async def _next(generator: AsyncGenerator[R]) -> R:
     return await anext(generator)
 
@@ -109,4 +121,4 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
 
 def _end(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
     loop.call_soon_threadsafe(loop.stop)
-    thread.join(timeout=5)
+    thread.join(CLEANUP_SECONDS)
