@@ -34,6 +34,45 @@ def run_of(caches: Caches, number: int = 1) -> Run:
     return seen(caches).runs_of("main")[number]
 
 
+# ── what the watches don't tell ──
+
+
+def test_children_are_read_when_a_request_got_no_answer(caches: Caches) -> None:
+    caches.doubt(UID)
+    assert caches.take_doubt(UID)
+    assert not caches.take_doubt(UID), "once"
+
+
+@pytest.mark.parametrize("end", ["gone", "complete", "stopped"])
+def test_children_are_read_when_a_run_is_over_and_its_pod_was_never_seen(caches: Caches, end: str) -> None:
+    caches.see_job(job())
+    assert not caches.take_doubt(UID), "its pod may yet be made"
+    match end:
+        case "gone":
+            caches.forget_job(job())
+        case "complete":
+            caches.see_job(job(version=11, status={"conditions": [{"type": "Complete", "status": "True"}]}))
+        case "stopped":
+            caches.see_job(job(version=11, status={"conditions": [{"type": "Suspended", "status": "True"}]}))
+    assert caches.take_doubt(UID)
+
+
+def test_no_children_are_read_when_the_pod_of_the_run_is_known(caches: Caches) -> None:
+    caches.see_pod(pod())
+    caches.see_job(job())
+    caches.see_job(job(version=11, status={"conditions": [{"type": "Complete", "status": "True"}]}))
+    caches.forget_job(job(version=12))
+    assert not caches.take_doubt(UID)
+
+
+def test_no_children_are_read_when_the_end_of_the_run_is_recorded(caches: Caches) -> None:
+    task = {"name": "main", "phase": "Unstarted", "run": 1}
+    caches.see_resource(WORKFLOW, resource(version=101, status={"tasks": [task]}))
+    caches.see_job(job())
+    caches.forget_job(job(version=12))
+    assert not caches.take_doubt(UID), "we deleted it ourselves"
+
+
 # ── what belongs together ──
 
 

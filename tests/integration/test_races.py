@@ -218,7 +218,7 @@ async def test_no_pod_ever_comes_when_held_before_the_job_has_one(
 
 @pytest.mark.parametrize("starts", [False, True], ids=["unstarted", "started"])
 async def test_pod_that_slips_through_is_treated_by_what_it_does_when_its_job_is_held(
-    namespace: Namespace, starts: bool
+    namespace: Namespace, control_plane: ControlPlane, starts: bool
 ) -> None:
     """The Job controller makes the pod while the Job's deletion is on the way: the pod is an orphan, and still ours.
 
@@ -226,10 +226,11 @@ async def test_pod_that_slips_through_is_treated_by_what_it_does_when_its_job_is
     it, and yet nothing is said to be held while it runs.
     """
     with namespace.hold(Write.DELETE_JOB) as deletion, namespace.wire.hold_watch("pods"):
-        workflow = await namespace.create()
-        await workflow.wait_for("Pending")
-        await workflow.set_lifecycle("suspended")
-        await deletion.wait()
+        async with job_controller_asleep(control_plane):
+            workflow = await namespace.create()
+            await workflow.wait_for("Pending")
+            await workflow.set_lifecycle("suspended")
+            await deletion.wait()
         pod = await workflow.wait_for_pod()
         if starts:
             await namespace.kubelet.start(pod)
@@ -246,6 +247,23 @@ async def test_pod_that_slips_through_is_treated_by_what_it_does_when_its_job_is
         await workflow.wait_for("Suspended")
         assert not await workflow.live_pods()
         await _check_it_runs_again(namespace, workflow)
+
+
+async def test_job_without_a_pod_is_waited_for_before_it_is_held(
+    namespace: Namespace, control_plane: ControlPlane
+) -> None:
+    """Its pod may be on the way, and would be nobody's if the Job were gone when it comes: docs/adr/0008."""
+    async with job_controller_asleep(control_plane):
+        workflow = await namespace.create()
+        await workflow.wait_for("Pending")
+        await workflow.set_lifecycle("suspended")
+        await workflow.wait_for("Suspending")
+    await namespace.wait_for_write("pods/eviction", code=201)
+    await workflow.wait_for("Suspended")
+    writes = [write.resource for write in namespace.writes()]
+    assert "jobs" not in writes[writes.index("jobs") + 1 : writes.index("pods/eviction")], (
+        "the Job wasn't deleted first"
+    )
 
 
 # ── one wish after the other ──

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from http import HTTPStatus
 from typing import assert_never
 
 from mageflow.api import API_VERSION, GROUP, VERSION, Status
 from mageflow.controller.caches import Caches
 from mageflow.controller.client import MERGE_PATCH, ApiError, Client, Raw
+from mageflow.controller.clock import Clock
 from mageflow.controller.observe import is_controlled_by
 from mageflow.controller.queue import RetryError
 from mageflow.controller.settings import FIELD_MANAGER
@@ -32,6 +33,7 @@ from mageflow.core.decision import (
     HoldJob,
     StopJob,
 )
+from mageflow.core.jobs import ANNOTATION_STOPPED
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Refusal
 
 REFUSAL_RETRY = timedelta(seconds=30)
@@ -51,10 +53,11 @@ logger = logging.getLogger(__name__)
 class Actor:
     """Carries out actions on the Jobs and pods of one resource, and writes its status."""
 
-    def __init__(self, client: Client, caches: Caches, observed: ObservedResource) -> None:
+    def __init__(self, client: Client, caches: Caches, observed: ObservedResource, clock: Clock) -> None:
         self._client = client
         self._caches = caches
         self._observed = observed
+        self._clock = clock
         self._jobs = f"/apis/batch/v1/namespaces/{observed.namespace}/jobs"
         self._pods = f"/api/v1/namespaces/{observed.namespace}/pods"
 
@@ -78,6 +81,8 @@ class Actor:
         try:
             await self._dispatch(action)
         except ApiError as error:
+            if error.may_have_happened or error.status == HTTPStatus.NOT_FOUND:
+                self._caches.doubt(self._observed.uid)
             if error.status in CHANGED:
                 raise RetryError(f"{type(action).__name__}: {error}") from error
             raise
@@ -96,7 +101,7 @@ class Actor:
             if error.is_namespace_terminating:
                 self._caches.note_doom(observed.uid)
                 raise RetryError("the namespace is being deleted") from error
-            refusal = _refusal_of(error)
+            refusal = self._read_refusal(error)
             if refusal is None:
                 raise
             self._caches.note_refusal(observed.uid, action.task, observed.generation, refusal)
@@ -104,6 +109,15 @@ class Actor:
         self._caches.clear_refusal(observed.uid, action.task)
         self._caches.see_job(raw)
         return True
+
+    def _read_refusal(self, error: ApiError) -> Refusal | None:
+        """Return what an error says of the Job itself; None if it says nothing of it (no answer, a server error)."""
+        now = self._clock.now()
+        if error.status in INVALID:
+            return Refusal(reasons.INVALID_TASK, error.message, is_final=True, retry_at=now)
+        if error.status == HTTPStatus.FORBIDDEN:
+            return Refusal(reasons.FORBIDDEN, error.message, is_final=False, retry_at=now + REFUSAL_RETRY)
+        return None
 
     async def write_status(self, status: Status) -> None:
         """Replace the status, if the resource is still as it was observed; raise RetryError if not."""
@@ -118,34 +132,19 @@ class Actor:
             },
             "status": status.to_json(),
         }
-        path = f"/apis/{GROUP}/{VERSION}/namespaces/{observed.namespace}/{observed.kind.plural}/{observed.name}"
         try:
-            self._caches.see_resource(observed.kind, await self._client.request("PUT", f"{path}/status", body))
+            raw = await self._client.request("PUT", f"{_path_of(observed)}/status", body)
+            self._caches.see_resource(observed.kind, raw)
         except ApiError as error:
             if error.status not in CHANGED:
                 raise
-            await self._read_again(path)
+            await read_resource(self._client, self._caches, observed)
             raise RetryError(f"the status of {observed.namespace}/{observed.name}: {error}") from error
-
-    async def _read_again(self, path: str) -> None:
-        """Read the resource past the watch, which may have missed that it was deleted, or be slow."""
-        metadata = {"uid": self._observed.uid, "resourceVersion": self._observed.resource_version}
-        try:
-            raw = await self._client.request("GET", path)
-        except ApiError as error:
-            if error.status != HTTPStatus.NOT_FOUND:
-                raise
-            self._caches.forget_resource({"metadata": metadata})
-            return
-        if raw["metadata"]["uid"] == self._observed.uid:
-            self._caches.see_resource(self._observed.kind, raw)
-        else:
-            self._caches.forget_resource({"metadata": metadata})
 
     async def record(self, event: Event) -> None:
         """Make an Event on the resource. It is for people only, so a failure is logged and no more."""
         observed = self._observed
-        now = _timestamp()
+        now = self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
         reference = {
             "apiVersion": API_VERSION,
             "kind": observed.kind.name,
@@ -182,10 +181,10 @@ class Actor:
             case EvictPod(pod):
                 await self._evict(pod)
             case HoldJob(job):
-                await self._delete_job(job, "Orphan")
-                await self._see_pods_of(job)
+                await self._hold(job)
             case StopJob(job):
-                body = {"metadata": {"uid": job.uid}, "spec": {"suspend": True}}
+                metadata = {"uid": job.uid, "annotations": {ANNOTATION_STOPPED: "true"}}
+                body = {"metadata": metadata, "spec": {"suspend": True}}
                 raw = await self._client.request("PATCH", f"{self._jobs}/{job.name}", body, content_type=MERGE_PATCH)
                 self._caches.see_job(raw)
             case DeletePod(pod):
@@ -208,7 +207,7 @@ class Actor:
             self._caches.see_job(raw)
             return True
         what = f"Job {name} exists and isn't ours: delete it, or rename this resource"
-        refusal = Refusal(reasons.NAME_CONFLICT, what, is_final=False, retry_at=_now() + REFUSAL_RETRY)
+        refusal = Refusal(reasons.NAME_CONFLICT, what, is_final=False, retry_at=self._clock.now() + REFUSAL_RETRY)
         self._caches.note_refusal(observed.uid, action.task, observed.generation, refusal)
         return False
 
@@ -231,11 +230,18 @@ class Actor:
         await self._client.request("DELETE", f"{self._jobs}/{job.name}", body)
         self._await_deletion(job)
 
-    async def _see_pods_of(self, job: ObservedJob) -> None:
-        """Take in the pods of a Job past their watch, which may lag: one that slipped through may run already."""
+    async def _hold(self, job: ObservedJob) -> None:
+        """Delete a Job that has no pod. Its pods are read past their watch, before and after: one may slip through."""
+        if await self._see_pods_of(job):
+            raise RetryError(f"Job {job.name} has a pod")
+        await self._delete_job(job, "Orphan")
+        await self._see_pods_of(job)
+
+    async def _see_pods_of(self, job: ObservedJob) -> bool:
         answer = await self._client.request("GET", self._pods, query={"labelSelector": f"job-name={job.name}"})
         for raw in answer["items"]:
             self._caches.see_pod(raw)
+        return bool(answer["items"])
 
     async def _explain(self, job: ObservedJob) -> None:
         """Read why a Job has no pod: the Job controller tells only in an Event."""
@@ -243,12 +249,32 @@ class Actor:
         path = f"/api/v1/namespaces/{self._observed.namespace}/events"
         answer = await self._client.request("GET", path, query={"fieldSelector": selector})
         messages = [item.get("message") or "" for item in answer.get("items", ())]
-        self._caches.note_missing_pod(self._observed.uid, job.uid, messages[-1] if messages else "", _now())
+        self._caches.note_missing_pod(self._observed.uid, job.uid, messages[-1] if messages else "", self._clock.now())
         if messages:
             raise RetryError(f"say why Job {job.name} has no pod")
 
     def _await_deletion(self, thing: ObservedJob | ObservedPod) -> None:
         self._caches.await_deletion(self._observed.uid, thing.uid)
+
+
+def _path_of(observed: ObservedResource) -> str:
+    return f"/apis/{GROUP}/{VERSION}/namespaces/{observed.namespace}/{observed.kind.plural}/{observed.name}"
+
+
+async def read_resource(client: Client, caches: Caches, observed: ObservedResource) -> None:
+    """Read a resource past the watch, which may have missed that it was deleted, or be slow."""
+    metadata = {"uid": observed.uid, "resourceVersion": observed.resource_version}
+    try:
+        raw = await client.request("GET", _path_of(observed))
+    except ApiError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        caches.forget_resource({"metadata": metadata})
+        return
+    if raw["metadata"]["uid"] == observed.uid:
+        caches.see_resource(observed.kind, raw)
+    else:
+        caches.forget_resource({"metadata": metadata})
 
 
 async def read_children(client: Client, namespace: str, selector: str) -> tuple[list[Raw], list[Raw]]:
@@ -259,20 +285,3 @@ async def read_children(client: Client, namespace: str, selector: str) -> tuple[
     ]
     jobs, pods = (list(answer["items"]) for answer in answers)
     return jobs, pods
-
-
-def _refusal_of(error: ApiError) -> Refusal | None:
-    """Return what an error says of the Job itself; None if it says nothing of it (no answer, a server error)."""
-    if error.status in INVALID:
-        return Refusal(reasons.INVALID_TASK, error.message, is_final=True, retry_at=_now())
-    if error.status == HTTPStatus.FORBIDDEN:
-        return Refusal(reasons.FORBIDDEN, error.message, is_final=False, retry_at=_now() + REFUSAL_RETRY)
-    return None
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _timestamp() -> str:
-    return _now().strftime("%Y-%m-%dT%H:%M:%SZ")

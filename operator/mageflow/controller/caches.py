@@ -29,6 +29,7 @@ from mageflow.controller.observe import (
     run_key,
 )
 from mageflow.core.ending import has_succeeded
+from mageflow.core.ledger import CLOSED
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Refusal, Run
 
 REMEMBERED_DELETIONS: Final = 10_000
@@ -63,12 +64,37 @@ class _Family:
 
     kept: set[str] = field(default_factory=set)
     """The uids of pods that are gone and were seen to have succeeded."""
+    is_in_doubt: bool = False
+    """There may be Jobs and pods that the watches don't tell of, or not yet."""
+    unseen: set[RunKey] = field(default_factory=set)
+    """Runs that are over by what is told of their Jobs, and whose pods nothing was told of: one may be there."""
+
+    def keep_success(self, pod_uid: str) -> bool:
+        """Keep a pod that is gone, if it was seen to have succeeded and its Job is still there; tell whether it is."""
+        key, pod = self.pods.get(pod_uid, (None, None))
+        has_job = self.resource is not None and any(key == job_key for job_key, _ in self.jobs.values())
+        if pod is None or not has_succeeded(pod) or not has_job:
+            return False
+        self.kept.add(pod_uid)
+        self.awaited.discard(pod_uid)
+        return True
 
     def drop_kept(self, key: RunKey | None = None) -> None:
         """Forget the pods that are gone: those of one run, or all."""
         for uid in [uid for uid in self.kept if key is None or self.pods[uid][0] == key]:
             del self.pods[uid]
             self.kept.discard(uid)
+
+    def look_for_pod(self, key: RunKey) -> None:
+        """Note that a run is over by its Job: if no pod of it is known, the watch of pods may be the slower one."""
+        if self._is_open(key) and not any(key == pod_key for pod_key, _ in self.pods.values()):
+            self.unseen.add(key)
+
+    def _is_open(self, key: RunKey) -> bool:
+        """Tell whether the ledger doesn't have the end of a run."""
+        entries = () if self.resource is None else self.resource.status.tasks
+        entry = next((entry for entry in entries if entry.name == key.task), None)
+        return entry is None or (entry.run == key.run and entry.phase not in CLOSED)
 
     @property
     def is_empty(self) -> bool:
@@ -99,7 +125,13 @@ class Caches:
         key = run_key(raw)
         if key is None or not is_controlled_by(raw, key.owner_uid):
             return None
-        return self._see(key, raw, self._family(key).jobs, observe_job)
+        family = self._family(key)
+        _, known = family.jobs.get(raw["metadata"]["uid"], (None, None))
+        uid = self._see(key, raw, family.jobs, observe_job)
+        _, job = family.jobs.get(raw["metadata"]["uid"], (None, None))
+        if job is not None and _is_over(job) and (known is None or not _is_over(known)):
+            family.look_for_pod(key)
+        return uid
 
     def see_pod(self, raw: Raw) -> str | None:
         """Take in a pod; return the uid of the resource that it belongs to, None if to none of ours.
@@ -109,9 +141,10 @@ class Caches:
         key = run_key(raw)
         if key is None:
             return None
-        pods = self._family(key).pods
-        _, known = pods.get(raw["metadata"]["uid"], (None, None))
-        return self._see(key, raw, pods, lambda raw: _keep_success(known, observe_pod(raw)))
+        family = self._family(key)
+        family.unseen.discard(key)
+        _, known = family.pods.get(raw["metadata"]["uid"], (None, None))
+        return self._see(key, raw, family.pods, lambda raw: _keep_success(known, observe_pod(raw)))
 
     def forget_resource(self, raw: Raw) -> str:
         """Take in that a resource is gone; return its uid. Its Jobs and pods follow, each with its own event."""
@@ -128,8 +161,9 @@ class Caches:
         """Take in that a Job is gone; return the uid of the resource that it belonged to."""
         key = run_key(raw)
         family = None if key is None else self._families.get(key.owner_uid)
-        if family is not None:
+        if family is not None and key is not None:
             family.drop_kept(key)
+            family.look_for_pod(key)
         return self._forget(raw, lambda family: family.jobs)
 
     def forget_pod(self, raw: Raw) -> str | None:
@@ -140,16 +174,8 @@ class Caches:
         """
         uid, key = raw["metadata"]["uid"], run_key(raw)
         family = None if key is None else self._families.get(key.owner_uid)
-        if family is not None and key is not None and family.resource is not None:
-            _, known = family.pods.get(uid, (None, None))
-            if (
-                known is not None
-                and has_succeeded(known)
-                and any(key == job_key for job_key, _ in family.jobs.values())
-            ):
-                family.kept.add(uid)
-                family.awaited.discard(uid)
-                return key.owner_uid
+        if family is not None and key is not None and family.keep_success(uid):
+            return key.owner_uid
         return self._forget(raw, lambda family: family.pods)
 
     # ── what our own doing makes known ──
@@ -188,6 +214,28 @@ class Caches:
         if family is not None:
             family.is_doomed = True
 
+    def doubt(self, owner_uid: str) -> None:
+        """Note that a resource's Jobs and pods are to be read before anything is decided.
+
+        A write got no answer and may have happened; an object that we know isn't there any more.
+        """
+        family = self._families.get(owner_uid)
+        if family is not None:
+            family.is_in_doubt = True
+
+    def take_doubt(self, owner_uid: str) -> bool:
+        """Tell whether a resource's Jobs and pods are to be read; whoever asks is to read them, or to doubt again.
+
+        Besides `doubt`: a run is over by its Job, or its Job is gone, and no pod of it was seen. There may be one that
+        still runs, or that has succeeded.
+        """
+        family = self._families.get(owner_uid)
+        if family is None or not (family.is_in_doubt or family.unseen):
+            return False
+        family.is_in_doubt = False
+        family.unseen.clear()
+        return True
+
     def note_missing_pod(self, owner_uid: str, job_uid: str, why: str, now: datetime) -> None:
         """Note why a Job has no pod ("" if nothing tells), and when that was asked."""
         family = self._families.get(owner_uid)
@@ -209,10 +257,13 @@ class Caches:
         if family is None:
             return
         present = {raw["metadata"]["uid"] for raw in (*jobs, *pods)}
-        for uid in (uid for uid in known if uid not in present):
-            family.jobs.pop(uid, None)
-            family.pods.pop(uid, None)
-            family.kept.discard(uid)
+        gone = set(known) - present
+        for uid in gone & family.jobs.keys():
+            key, _ = family.jobs.pop(uid)
+            family.drop_kept(key)
+        for uid in gone:
+            if not family.keep_success(uid):
+                family.pods.pop(uid, None)
             self._bury(uid)
         family.awaited.clear()
         for raw in jobs:
@@ -290,6 +341,11 @@ class Caches:
     def _drop_if_empty(self, uid: str) -> None:
         if self._families[uid].is_empty:
             del self._families[uid]
+
+
+def _is_over(job: ObservedJob) -> bool:
+    """Tell whether a Job says that no pod of it can run."""
+    return job.has_ended or job.is_suspension_in_force
 
 
 def _keep_success(known: ObservedPod | None, new: ObservedPod) -> ObservedPod:

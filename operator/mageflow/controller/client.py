@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -38,6 +39,11 @@ class ApiError(Exception):
         self.reason = reason
         self.message = message
         self.details = details or {}
+
+    @property
+    def may_have_happened(self) -> bool:
+        """What was asked for may have been done all the same: there was no answer, or one of a server in trouble."""
+        return self.status == NO_CONNECTION or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
     @property
     def is_namespace_terminating(self) -> bool:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from mageflow.api import Kind, Status
 from mageflow.core import reasons
-from mageflow.core.jobs import LABEL_RUN, LABEL_TASK, LABEL_UID, main_container
+from mageflow.core.jobs import ANNOTATION_STOPPED, LABEL_RUN, LABEL_TASK, LABEL_UID, main_container
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Spec, Waiting
 
 IMAGE_PROBLEMS = frozenset({"ErrImagePull", "ImagePullBackOff"})
@@ -94,6 +94,7 @@ def observe_job(raw: Mapping[str, Any]) -> ObservedJob:
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
         is_suspended=bool(raw["spec"].get("suspend")),
+        is_stopped=bool(raw["spec"].get("suspend")) and ANNOTATION_STOPPED in (metadata.get("annotations") or {}),
         is_suspension_in_force="Suspended" in conditions and not status.get("active"),
         is_terminating="deletionTimestamp" in metadata,
         is_complete="Complete" in conditions,

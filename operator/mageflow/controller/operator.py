@@ -13,6 +13,7 @@ from mageflow import __version__
 from mageflow.api import GROUP, KINDS, VERSION
 from mageflow.controller.caches import Caches
 from mageflow.controller.client import ApiError, Client, load_configuration
+from mageflow.controller.clock import Clock
 from mageflow.controller.handlers import JOBS, PODS, Handlers, build_settings
 from mageflow.controller.health import Health
 from mageflow.controller.queue import WorkQueue
@@ -36,7 +37,7 @@ async def run_operator(settings: Settings) -> None:
         where = ", ".join(settings.namespaces) or "all namespaces"
         logger.info("mageflow-operator %s at %s, watching %s", __version__, client.server, where)
         caches = Caches()
-        reconciler = Reconciler(client, caches, settings)
+        reconciler = Reconciler(client, caches, settings, Clock())
         queue = WorkQueue(reconciler.reconcile, settings.workers)
         health = Health(client, queue, tuple(_watch_paths(settings)), settings.stuck_after)
         handlers = Handlers(client, caches, reconciler, queue, health)

@@ -7,10 +7,10 @@ wait (DESIGN section 5).
 
 from __future__ import annotations
 
-import time
 from typing import Final
 
 from mageflow.api import SWARM
+from mageflow.controller.clock import Clock
 from mageflow.core.observed import ObservedResource
 
 PACED_KINDS: Final = frozenset({SWARM.name})
@@ -22,19 +22,22 @@ WRITE_FACTOR: Final = 3.0
 class Pace:
     """Remembers when the status of each paced resource may be written again."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._next: dict[str, float] = {}
 
     def seconds_to_wait(self, observed: ObservedResource) -> float:
         """Return for how long a resource is to be left alone; 0 if it may be decided upon now."""
         if observed.status.observed_generation != observed.generation:
             return 0.0
-        return max(0.0, self._next.get(observed.uid, 0.0) - time.monotonic())
+        return max(0.0, self._next.get(observed.uid, 0.0) - self._clock.monotonic())
 
     def note_write(self, observed: ObservedResource, seconds: float) -> None:
         """Note that its status was written just now, and how long that took."""
         if observed.kind.name in PACED_KINDS:
-            self._next[observed.uid] = time.monotonic() + min(max(MIN_SECONDS, WRITE_FACTOR * seconds), MAX_SECONDS)
+            self._next[observed.uid] = self._clock.monotonic() + min(
+                max(MIN_SECONDS, WRITE_FACTOR * seconds), MAX_SECONDS
+            )
 
     def forget(self, uid: str) -> None:
         """Note that a resource is gone."""

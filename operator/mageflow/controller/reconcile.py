@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import time
-from datetime import UTC, datetime
+from datetime import timedelta
 
 from mageflow.api import TaskPhase
-from mageflow.controller.act import Actor, read_children
+from mageflow.controller.act import Actor, read_children, read_resource
 from mageflow.controller.caches import Caches
 from mageflow.controller.client import ApiError, Client
+from mageflow.controller.clock import Clock
 from mageflow.controller.pacing import Pace
 from mageflow.controller.queue import RetryError
 from mageflow.controller.settings import Settings
@@ -25,16 +25,17 @@ logger = logging.getLogger(__name__)
 class Reconciler:
     """Brings one resource after the other to what its spec says."""
 
-    def __init__(self, client: Client, caches: Caches, settings: Settings) -> None:
+    def __init__(self, client: Client, caches: Caches, settings: Settings, clock: Clock) -> None:
         self._client = client
         self._caches = caches
         self._settings = settings
+        self._clock = clock
         self._heard_at: dict[str, float] = {}
-        self._pace = Pace()
+        self._pace = Pace(clock)
 
     def hear(self, uid: str) -> None:
         """Note that the watches brought news of a resource or of what belongs to it."""
-        self._heard_at[uid] = time.monotonic()
+        self._heard_at[uid] = self._clock.monotonic()
 
     async def reconcile(self, uid: str) -> float | None:
         """Bring a resource to what its spec says; return after how many seconds to look again, None: at news only.
@@ -57,24 +58,27 @@ class Reconciler:
         if pause:
             return pause  # before its Jobs and pods are gathered: each event of a large Swarm comes here
         patience = self._patience(resource)
-        if patience is not None and self._silence(uid) >= patience:
+        is_silent = patience is not None and self._silence(uid) >= patience
+        if is_silent:
+            await read_resource(self._client, self._caches, resource)
+        if self._caches.take_doubt(uid) or is_silent:
             await self._verify(resource)
         observed = self._caches.observe(uid)
         if observed is None or not self._caches.is_current(uid):
             return patience
-        now = datetime.now(UTC).replace(microsecond=0)
+        now = self._clock.now().replace(microsecond=0)
         decision = decide(observed, now)
         await self._act(observed, decision)
         return _soonest(self._until(decision), self._patience(self._caches.find(uid)))
 
     async def _act(self, observed: ObservedResource, decision: Decision) -> None:
-        actor = Actor(self._client, self._caches, observed)
+        actor = Actor(self._client, self._caches, observed, self._clock)
         old = observed.status.phase
         await actor.carry_out(decision.first)
         if decision.status is not None and decision.status != observed.status:
-            began = time.monotonic()
+            began = self._clock.monotonic()
             await actor.write_status(decision.status)
-            self._pace.note_write(observed, time.monotonic() - began)
+            self._pace.note_write(observed, self._clock.monotonic() - began)
             if decision.status.phase is not old:
                 logger.info("%s/%s: %s → %s", observed.namespace, observed.name, old or "new", decision.status.phase)
         try:
@@ -93,19 +97,27 @@ class Reconciler:
         return None if OCCUPIED.isdisjoint(states) else self._settings.verify_after
 
     def _silence(self, uid: str) -> float:
-        return time.monotonic() - self._heard_at.setdefault(uid, time.monotonic())
+        return self._clock.monotonic() - self._heard_at.setdefault(uid, self._clock.monotonic())
 
     async def _verify(self, observed: ObservedResource) -> None:
-        """Read the Jobs and pods of a resource past the watches, which may have missed that one was deleted."""
+        """Read the Jobs and pods of a resource past the watches, which may be late or have missed a deletion."""
         self.hear(observed.uid)
         known = self._caches.children_of(observed.uid)
-        jobs, pods = await read_children(self._client, observed.namespace, f"{LABEL_UID}={observed.uid}")
+        try:
+            jobs, pods = await read_children(self._client, observed.namespace, f"{LABEL_UID}={observed.uid}")
+        except ApiError:
+            self._caches.doubt(observed.uid)
+            raise
         self._caches.replace_children(observed.uid, known, jobs, pods)
 
     def _until(self, decision: Decision) -> float | None:
+        """Return in how many seconds a decision is to be made again: at a whole second, as decisions know no parts."""
         if decision.recheck_at is None:
             return None
-        return max(0.0, (decision.recheck_at - datetime.now(UTC)).total_seconds())
+        due = decision.recheck_at.replace(microsecond=0)
+        if due < decision.recheck_at:
+            due += timedelta(seconds=1)
+        return max(0.0, (due - self._clock.now()).total_seconds())
 
 
 def _soonest(*times: float | None) -> float | None:

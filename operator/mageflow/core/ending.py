@@ -92,7 +92,7 @@ def _outcome_by_job(record: TaskStatus, job: ObservedJob | None) -> Outcome | No
         return None if record.phase is TaskPhase.RECORDED else Outcome(Ending.LOST)
     if job.has_ended:
         return Outcome(Ending.HELD) if is_held else _outcome_of_ended_job(record, job)
-    if record.phase is TaskPhase.STOPPING and job.is_suspended and job.is_suspension_in_force:
+    if is_stopped(record, job) and job.is_suspension_in_force:
         return Outcome(Ending.HELD if is_held else Ending.INTERRUPTED)
     return None
 
@@ -121,8 +121,12 @@ def _failure_of(pod: ObservedPod) -> Outcome:
 
 def _is_interrupting(record: TaskStatus, job: ObservedJob | None) -> bool:
     """We are stopping the run, and not by a suspend."""
-    return (
-        record.phase is TaskPhase.STOPPING
-        and record.holding != record.run
-        and (job is None or job.is_suspended or job.is_terminating)
-    )
+    if record.holding == record.run:
+        return False
+    is_going = record.phase is TaskPhase.STOPPING and (job is None or job.is_terminating)
+    return is_going or (job is not None and is_stopped(record, job))
+
+
+def is_stopped(record: TaskStatus, job: ObservedJob) -> bool:
+    """We suspended the Job: the ledger says so, or the Job itself, where a leader that was replaced did (ADR 9)."""
+    return job.is_suspended and (job.is_stopped or record.phase is TaskPhase.STOPPING)

@@ -20,6 +20,9 @@ LABEL_NAME: Final = "mageflow.io/name"
 LABEL_UID: Final = "mageflow.io/uid"
 LABEL_TASK: Final = "mageflow.io/task"
 LABEL_RUN: Final = "mageflow.io/run"
+ANNOTATION_STOPPED = "mageflow.io/stopped"
+"""On a Job: the interrupt or cancel that suspended it was ours."""
+
 ANNOTATION_NAME: Final = LABEL_NAME
 """Carries the full name where the label has a hashed one."""
 

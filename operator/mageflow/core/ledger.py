@@ -11,7 +11,7 @@ from typing import Any, Final, assert_never
 
 from mageflow.api import TaskPhase, TaskStatus
 from mageflow.core import reasons
-from mageflow.core.ending import Ending, Outcome, find_outcome, has_succeeded
+from mageflow.core.ending import Ending, Outcome, find_outcome, has_succeeded, is_stopped
 from mageflow.core.jobs import Task
 from mageflow.core.observed import NO_RUN, ObservedPod, Run, Runs
 from mageflow.core.output import parse_output
@@ -175,7 +175,7 @@ def find_state(record: TaskStatus, run: Run) -> TaskPhase:
     if record.phase in CLOSED:
         return record.phase
     pods, job = run.live_pods, run.job
-    is_stopped_by_us = job is not None and job.is_suspended and record.phase is TaskPhase.STOPPING
+    is_stopped_by_us = job is not None and is_stopped(record, job)
     if is_stopped_by_us or any(pod.is_terminating for pod in pods):
         return TaskPhase.STOPPING
     if any(pod.has_started for pod in pods):

@@ -71,6 +71,8 @@ class ObservedJob:
     resource_version: str
     is_suspended: bool = False
     """`spec.suspend`."""
+    is_stopped: bool = False
+    """It is suspended, and by us: a suspension of somebody else, such as a queueing system, is none of our doing."""
     is_suspension_in_force: bool = False
     """The Job controller has acted on `spec.suspend`: condition Suspended, no active pod. It starts none."""
     is_terminating: bool = False

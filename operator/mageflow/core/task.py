@@ -31,7 +31,7 @@ from mageflow.core.lifecycle import Wanted
 from mageflow.core.observed import NO_RUN, ObservedJob, ObservedPod, Refusal, Run, Runs
 
 POD_PATIENCE: Final = timedelta(seconds=5)
-"""How long a Job may be without a pod before we ask why."""
+"""How long a Job may be without a pod: before that its pod is taken to be on the way; then we ask why."""
 
 EXPLAIN_INTERVAL: Final = timedelta(seconds=30)
 """How often we ask again."""
@@ -219,15 +219,23 @@ def _hold(record: TaskStatus, run: Run, state: TaskPhase, now: datetime) -> Step
         case TaskPhase.BACKING_OFF:
             return _freeze(record, now)
         case TaskPhase.PENDING:
-            record = record.model_copy(update={"holding": record.run, "phase": TaskPhase.STOPPING})
-            actions: list[Action] = [EvictPod(pod) for pod in run.live_pods]
-            if not actions and run.job is not None:
-                actions.append(HoldJob(run.job))
-            return Step(record, TaskPhase.STOPPING, tuple(actions))
+            return _hold_back(record, run, now)
         case TaskPhase.UNSTARTED | TaskPhase.RUNNING | TaskPhase.STOPPING | TaskPhase.SUCCEEDED | TaskPhase.FAILED:
             return Step(record, state)
         case _:
             assert_never(state)
+
+
+def _hold_back(record: TaskStatus, run: Run, now: datetime) -> Step:
+    """Evict the pod of a run. A Job that has yet to make its pod is waited for: see docs/adr/0008."""
+    due = None if run.job is None or run.job.created_at is None else run.job.created_at + POD_PATIENCE
+    if not run.live_pods and due is not None and now < due:
+        return Step(record, TaskPhase.PENDING, recheck_at=due)
+    record = record.model_copy(update={"holding": record.run, "phase": TaskPhase.STOPPING})
+    actions: list[Action] = [EvictPod(pod) for pod in run.live_pods]
+    if not actions and run.job is not None:
+        actions.append(HoldJob(run.job))
+    return Step(record, TaskPhase.STOPPING, tuple(actions))
 
 
 def _stop(record: TaskStatus, run: Run, state: TaskPhase, now: datetime) -> Step:

@@ -1,0 +1,276 @@
+"""DESIGN's promises 1 to 5 and 7 as invariants: each change of an object is looked at when it is made.
+
+`Promises` knows what is so on the node, whatever the API server has been told, and remembers who did what.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mageflow.api import KINDS, Lifecycle, Phase, TaskPhase
+from mageflow.controller.client import Raw
+from mageflow.core.jobs import LABEL_TASK, LABEL_UID, MAIN_TASK
+from mageflow.core.lifecycle import ENDED_PHASES, HELD_PHASES
+
+from .controllers import COLLECTOR, JOB_CONTROLLER
+from .nodes import Container, Node
+from .process import FROZEN, OPERATOR
+from .server import (
+    Change,
+    Server,
+    find_condition,
+    has_ended,
+    is_terminating,
+    label_of,
+    name_of,
+    owner_of,
+    uid_of,
+)
+
+ACTIVE, SUSPENDED, INTERRUPTED, CANCELED = Lifecycle
+RESOURCES: Final = tuple(kind.plural for kind in KINDS)
+USER: Final = "user"
+ENDS: Final = {Phase.SUCCEEDED, Phase.FAILED}
+PHASES: Final = {
+    ACTIVE: {Phase.PENDING, Phase.ACTIVE} | ENDS,
+    SUSPENDED: {Phase.ACTIVE, Phase.SUSPENDING, Phase.SUSPENDED} | ENDS,
+    INTERRUPTED: {Phase.INTERRUPTING, Phase.INTERRUPTED} | ENDS,
+    CANCELED: {Phase.INTERRUPTING, Phase.CANCELED} | ENDS,
+}
+"""What a resource may say of itself, by the lifecycle that it speaks of."""
+
+Task = tuple[str, str]
+"""The uid of a resource, and the name of one of its tasks."""
+
+
+def task_of(raw: Raw) -> Task:
+    """Return the task that a Job or a pod belongs to."""
+    return label_of(raw, LABEL_UID), label_of(raw, LABEL_TASK)
+
+
+def can_run(pod: Raw) -> bool:
+    """A container of it runs or may yet start, as far as the API server knows."""
+    return not has_ended(pod) and not (is_terminating(pod) and "nodeName" not in pod["spec"])
+
+
+def has_started(pod: Raw) -> bool:
+    """A container of it, init containers included, runs or has ended, as far as the API server knows."""
+    status = pod["status"]
+    containers = (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ()))
+    return any("running" in each["state"] or "terminated" in each["state"] for each in containers)
+
+
+def phase_of(resource: Raw) -> Phase | None:
+    phase = resource.get("status", {}).get("phase")
+    return None if phase is None else Phase(phase)
+
+
+def tasks_of(resource: Raw) -> set[str]:
+    """Return the names of the tasks in a spec."""
+    spec = resource["spec"]
+    return {task["name"] for task in spec["tasks"]} if "tasks" in spec else {MAIN_TASK}
+
+
+class Promises:
+    """Looks at each change, and at everything after each step."""
+
+    def __init__(self, server: Server, node: Node) -> None:
+        self._server = server
+        self._node = node
+        self._specs: dict[tuple[str, int], Raw] = {}
+        """Each resource as it was, by uid and generation."""
+        self._deleted: dict[str, str] = {}
+        """Who deleted each Job, by its uid."""
+        self._created: dict[str, str] = {}
+        """The uid of the last Job of each name."""
+        self._ghosts: set[str] = set()
+        """The uids of Jobs that a leader made after another had taken over."""
+        self._withdrawn_by_us: set[str] = set()
+        """The uids of Jobs that the operator deleted and whose pods it left."""
+        self._stoppers: dict[str, str] = {}
+        """Who was the first to delete a pod, by its uid."""
+        self._made_for: dict[str, str | None] = {}
+        """The uid of the Job that each pod was made for."""
+        self._dangling: set[str] = set()
+        """The uids of pods that were made for a Job that was gone already: the collector's, in a moment. A hold deletes
+        only a Job that has had no pod for long, so this takes a Job controller that is far behind (ADR 8). And those of
+        the Jobs of a leader that was frozen for longer than its Lease lasted."""
+        self.may_leave_orphans = False
+        """Something was deleted so that its dependents stay: by the user, or a Job before it had a pod (HoldJob)."""
+        self.succeeded: set[Task] = set()
+        """Tasks of which a pod was reported to have succeeded that nobody had deleted."""
+        server.listeners.append(self._on_change)
+
+    # ── each change ──
+
+    def _on_change(self, by: str, change: Change, old: Raw | None) -> None:
+        match change.plural, change.type:
+            case "events", _:
+                pass
+            case "jobs", "ADDED":
+                self._on_job_created(by, change.object)
+            case "jobs", _:
+                assert old is not None
+                self._on_job_changed(by, change, old)
+            case "pods", "ADDED":
+                self._on_pod_created(by, change.object)
+            case "pods", _:
+                assert old is not None
+                self._on_pod_changed(by, change.object, old)
+            case _:
+                self._on_resource_changed(by, change.object, old)
+
+    def _on_job_created(self, by: str, job: Raw) -> None:
+        if by == FROZEN:
+            self._ghosts.add(uid_of(job))
+            return
+        assert by == OPERATOR
+        task, name = task_of(job), name_of(job)
+        assert task not in self.succeeded, "promise 3: a task that succeeded is never run again"
+        pods = [pod for pod in self._pods_of(task) if uid_of(pod) not in self._dangling]
+        assert not any(can_run(pod) for pod in pods), "promise 3: nothing runs twice"
+        before = self._deleted.get(self._created.get(name, ""))
+        assert before != OPERATOR, "promise 3: a run's number is used once"
+        self._created[name] = uid_of(job)
+
+    def _on_job_changed(self, by: str, change: Change, old: Raw) -> None:
+        job = change.object
+        self.may_leave_orphans |= "orphan" in job["metadata"].get("finalizers", ())
+        begins_to_go = is_terminating(job) and not is_terminating(old)
+        if begins_to_go or (change.type == "DELETED" and not is_terminating(old)):
+            self._deleted[uid_of(job)] = by
+            if "orphan" in job["metadata"].get("finalizers", ()):
+                self._withdrawn_by_us |= {uid_of(job)} if by == OPERATOR else set()
+            elif by == OPERATOR:
+                started = [pod for pod in self._pods_of(task_of(job)) if owner_of(pod) == uid_of(job)]
+                assert not [pod for pod in started if can_run(pod) and has_started(pod)], "promise 1"
+            if by != OPERATOR and not self._is_recorded(task_of(job)):
+                self.succeeded.discard(task_of(job))  # with its Job goes what nobody has recorded
+        if by == OPERATOR and job["spec"].get("suspend") and not old["spec"].get("suspend"):
+            assert self._may_stop(task_of(job)), "promise 1: a suspend never stops a Job"
+
+    def _on_pod_created(self, by: str, pod: Raw) -> None:
+        assert by == JOB_CONTROLLER
+        self._made_for[uid_of(pod)] = owner_of(pod)
+        is_a_ghosts = owner_of(pod) in self._ghosts
+        if is_a_ghosts or not any(uid_of(job) == owner_of(pod) for job in self._server.list("jobs")):
+            self._dangling.add(uid_of(pod))
+
+    def _is_deleted_by_others(self, pod: Raw) -> bool:
+        """Tell whether someone has deleted the pod's Job: then its run is as if it had never been."""
+        return self._deleted.get(self._made_for[uid_of(pod)] or "", OPERATOR) != OPERATOR
+
+    def _on_pod_changed(self, by: str, pod: Raw, old: Raw) -> None:
+        if is_terminating(pod) and not is_terminating(old):
+            self._stoppers[uid_of(pod)] = by
+            if by == OPERATOR and has_started(old) and can_run(old):
+                assert self._may_stop(task_of(pod)), "promise 1: a suspend never deletes a pod that has started"
+            if by == COLLECTOR and has_started(old) and can_run(old) and uid_of(pod) not in self._dangling:
+                assert owner_of(pod) not in self._withdrawn_by_us, "promise 1: a suspend orphans no running pod"
+        has_succeeded = pod["status"].get("phase") == "Succeeded" and not has_ended(old) and not is_terminating(pod)
+        if has_succeeded and not self._is_deleted_by_others(pod):
+            self.succeeded.add(task_of(pod))
+
+    def _on_resource_changed(self, by: str, resource: Raw, old: Raw | None) -> None:
+        generation = resource["metadata"]["generation"]
+        self.may_leave_orphans |= "orphan" in resource["metadata"].get("finalizers", ())
+        self._specs[uid_of(resource), generation] = resource
+        if by not in (OPERATOR, FROZEN):
+            return
+        assert old is not None
+        assert resource["spec"] == old["spec"], "promise 4: the spec is the user's"
+        version = {"resourceVersion": ""}
+        assert resource["metadata"] | version == old["metadata"] | version, "promise 4: only the status is written"
+        phase, before = phase_of(resource), phase_of(old)
+        assert before not in ENDED_PHASES or phase is before, "an ended phase never changes"
+        observed = resource["status"]["observedGeneration"]
+        lifecycle = self._lifecycle(uid_of(resource), observed)
+        assert phase in PHASES[lifecycle] or before in ENDED_PHASES, f"promise 7: {phase} is not what {lifecycle} asks"
+        if resource["status"].get("interruptions"):
+            assert find_condition(resource, "Consistent") is None, "an interrupted resource may be inconsistent"
+        self._check_ends(resource)
+
+    def _check_ends(self, resource: Raw) -> None:
+        """What is said of tasks is so: what failed did so by itself, what succeeded wasn't stopped."""
+        for entry in resource["status"].get("tasks", ()):
+            containers = self._containers_of((uid_of(resource), entry["name"]))
+            own_failures = sum(self._has_failed(uid, container) for uid, container in containers)
+            assert entry.get("failures", 0) <= own_failures, "promise 3: others' stops are no failures"
+            if entry["phase"] == TaskPhase.SUCCEEDED:
+                assert any(
+                    container.exit_code == 0
+                    and not (container.was_told_to_stop and self._stoppers.get(uid) in (OPERATOR, JOB_CONTROLLER))
+                    for uid, container in containers
+                ), "promise 3: a pod that exits 0 because it was stopped has not succeeded"
+
+    def _has_failed(self, uid: str, container: Container) -> bool:
+        """A failure counts against the task unless we or a drain stopped it."""
+        was_killed_by_hand = self._stoppers.get(uid) in (USER, COLLECTOR) and bool(container.exit_code)
+        return container.has_failed_by_itself or was_killed_by_hand
+
+    # ── after each step ──
+
+    def check(self) -> None:
+        """Check what holds at every instant."""
+        for plural in RESOURCES:
+            for resource in self._server.list(plural):
+                self._check_quiet(resource)
+        pods = [pod for pod in self._server.list("pods") if uid_of(pod) not in self._dangling]
+        running = [task_of(pod) for pod in pods if self._node.of(pod).runs]
+        assert len(running) == len(set(running)), "promise 3: nothing runs twice at once"
+
+    def _check_quiet(self, resource: Raw) -> None:
+        phase, uid = phase_of(resource), uid_of(resource)
+        if phase not in HELD_PHASES | ENDED_PHASES:
+            return
+        for pod in self._server.list("pods", {"labelSelector": f"{LABEL_UID}={uid}"}):
+            if uid_of(pod) in self._dangling:
+                continue  # the collector's, in a moment
+            assert not can_run(pod), f"promise 2: {phase} means that no pod can run"
+            assert not self._node.of(pod).runs, f"promise 2: {phase} means that no container runs"
+
+    # ── what happens to successes that nobody has recorded ──
+
+    def forget_unseen_successes(self) -> None:
+        """Drop the successes that nothing tells of any more: nobody was watching (docs/reliability.md)."""
+        self.succeeded = {task for task in self.succeeded if self._is_recorded(task) or self._is_told(task)}
+
+    def _is_recorded(self, task: Task) -> bool:
+        uid, name = task
+        resource = self._find_resource(uid)
+        entries = () if resource is None else resource.get("status", {}).get("tasks", ())
+        return any(entry["name"] == name and entry["phase"] == TaskPhase.SUCCEEDED for entry in entries)
+
+    def _is_told(self, task: Task) -> bool:
+        jobs = [job for job in self._server.list("jobs") if task_of(job) == task]
+        return any(find_condition(job, "Complete") for job in jobs) or any(
+            pod["status"]["phase"] == "Succeeded" and not is_terminating(pod) for pod in self._pods_of(task)
+        )
+
+    # ── inside ──
+
+    def _find_resource(self, uid: str) -> Raw | None:
+        resources = (raw for plural in RESOURCES for raw in self._server.list(plural))
+        return next((raw for raw in resources if uid_of(raw) == uid), None)
+
+    def _lifecycle(self, uid: str, generation: int) -> Lifecycle:
+        return Lifecycle(self._specs[uid, generation]["spec"].get("lifecycle", ACTIVE))
+
+    def _may_stop(self, task: Task) -> bool:
+        """The status, written ahead, says why a task that runs is stopped."""
+        uid, name = task
+        resource = self._find_resource(uid)
+        if resource is None:
+            return True  # what belongs to it goes with it
+        observed = resource.get("status", {}).get("observedGeneration")
+        if observed is None:
+            return False
+        is_removed = name not in tasks_of(self._specs[uid, observed])
+        is_interrupted = self._lifecycle(uid, observed) in (INTERRUPTED, CANCELED)
+        return is_interrupted or is_removed or phase_of(resource) in ENDED_PHASES
+
+    def _pods_of(self, task: Task) -> list[Raw]:
+        return [pod for pod in self._server.list("pods") if task_of(pod) == task]
+
+    def _containers_of(self, task: Task) -> list[tuple[str, Container]]:
+        return [(uid, container) for uid, container in self._node.containers.items() if container.task == task]

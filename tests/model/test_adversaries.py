@@ -1,0 +1,358 @@
+"""Each adversary by its name: what it does, and what comes of it.
+
+Most strike at each point of each story: a resource of each kind that is suspended or interrupted, before its first
+container has started or after, resumed when it is held, and ends.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from mageflow.api import SWARM, WORKFLOW, Lifecycle, Phase
+from mageflow.controller.client import Raw
+from mageflow.core.task import POD_PATIENCE
+
+from .cluster import Cluster, Shape
+from .process import WATCHED
+from .promises import ACTIVE, CANCELED, INTERRUPTED, SUSPENDED, can_run, phase_of
+from .server import find_condition, is_terminating
+from .stories import STORIES, Story, strike_at_each_point
+
+each_story = pytest.mark.parametrize("story", STORIES, ids=str)
+each_policy = pytest.mark.parametrize("policy", ["Background", "Foreground", "Orphan"])
+
+
+@pytest.fixture
+def cluster():  # type: ignore[no-untyped-def]
+    cluster = Cluster(Shape(WORKFLOW, retries=0))
+    yield cluster
+    cluster.close()
+
+
+def phase(cluster: Cluster) -> Phase | None:
+    assert cluster.resource is not None
+    return phase_of(cluster.resource)
+
+
+def entry(cluster: Cluster) -> Raw:
+    assert cluster.resource is not None
+    ledger: list[Raw] = cluster.resource["status"]["tasks"]
+    return ledger[0]
+
+
+def make_pod(cluster: Cluster) -> Raw:
+    """Bring a resource to where its first pod is on the node, and everyone knows."""
+    cluster.work()
+    cluster.sync_jobs()
+    (pod,) = cluster.pods()
+    cluster.node.bind(pod)
+    cluster.work()
+    return cluster.pods()[0]
+
+
+def start(cluster: Cluster) -> None:
+    (pod,) = cluster.pods()
+    cluster.node.start(pod)
+    cluster.node.report(pod)
+
+
+# ── the kubelet ──
+
+
+def test_a_kubelet_reports_a_start_late_and_what_it_runs_exits_0(cluster: Cluster) -> None:
+    pod = make_pod(cluster)
+    cluster.node.start(pod)
+    cluster.ask(SUSPENDED)
+    cluster.work()
+    assert is_terminating(cluster.pods()[0]), "as far as the API server knew it had not started"
+    cluster.node.end(cluster.pods()[0], 0)
+    cluster.node.report(cluster.pods()[0])
+    assert cluster.pods()[0]["status"]["phase"] == "Succeeded"
+    cluster.settle()
+    assert (phase(cluster), entry(cluster)["phase"]) == (Phase.SUSPENDED, "Unstarted"), "it was held"
+    cluster.ask(ACTIVE)
+    cluster.settle()
+    assert (phase(cluster), entry(cluster)["run"]) == (Phase.SUCCEEDED, 2)
+
+
+@each_story
+def test_a_node_stops_answering_and_comes_back(story: Story) -> None:
+    """What is deleted meanwhile keeps its pod: it says Suspending or Interrupting as long as the pod may run."""
+
+    def strike(cluster: Cluster) -> None:
+        for _ in range(3):
+            cluster.work()
+            cluster.sync_jobs()
+            cluster.collector.collect()
+            cluster.pass_time(60)
+            cluster.promises.check()
+
+    strike_at_each_point(story, strike)
+
+
+@each_story
+def test_a_node_is_drained_at_each_point(story: Story) -> None:
+    def strike(cluster: Cluster) -> None:
+        for pod in cluster.pods():
+            cluster.node.drain(pod)
+
+    strike_at_each_point(story, strike)
+
+
+# ── the API server ──
+
+
+def half_evict(cluster: Cluster) -> None:
+    make_pod(cluster)
+    cluster.server.fails_half_way = True
+    cluster.ask(SUSPENDED)
+    assert cluster.process is not None
+    cluster.process.hear_all()
+    while not cluster.server.fails_half_way or cluster.flights:
+        cluster.deliver(0)
+        if not cluster.server.fails_half_way:
+            break
+    (pod,) = cluster.pods()
+    assert find_condition(pod, "DisruptionTarget")
+    assert not is_terminating(pod)
+
+
+def test_an_eviction_marks_the_pod_and_fails_to_delete_it(cluster: Cluster) -> None:
+    half_evict(cluster)
+    cluster.settle()
+    assert (phase(cluster), entry(cluster)["phase"]) == (Phase.SUSPENDED, "Unstarted"), "it is tried again"
+
+
+def test_an_eviction_marks_the_pod_and_fails_to_delete_it_and_the_pod_starts(cluster: Cluster) -> None:
+    half_evict(cluster)
+    start(cluster)
+    cluster.work()
+    assert phase(cluster) is Phase.ACTIVE, "the mark means nothing while it runs"
+    cluster.settle()
+    assert (phase(cluster), entry(cluster)["run"]) == (Phase.SUCCEEDED, 1)
+
+
+def test_a_write_that_got_no_answer_is_looked_for(cluster: Cluster) -> None:
+    """Found by the model: the Job of a resource that was interrupted meanwhile ran on, unknown to its status."""
+    assert cluster.process is not None
+    cluster.process.hear_all()
+    cluster.deliver(0, loses_answer=True)
+    assert len(cluster.server.list("jobs")) == 1
+    cluster.ask(INTERRUPTED)
+    cluster.process.hear_next("workflows")
+    cluster.pass_time(1)
+    while cluster.flights:
+        cluster.deliver(0)
+        cluster.promises.check()
+    cluster.settle()
+    assert phase(cluster) is Phase.INTERRUPTED
+    assert not cluster.server.list("jobs")
+
+
+# ── the Job controller ──
+
+
+def test_the_job_controller_makes_the_pod_late_and_it_is_waited_for(cluster: Cluster) -> None:
+    """A Job without a pod isn't deleted at once: the pod may be on its way, and would be nobody's (ADR 8)."""
+    cluster.work()
+    (name,) = cluster.jobs.names()
+    cluster.jobs.step(name)  # it has decided to make the pod
+    cluster.ask(SUSPENDED)
+    cluster.work()
+    assert phase(cluster) is Phase.SUSPENDING
+    assert cluster.server.list("jobs"), "it is waited for"
+    cluster.jobs.sync(name)
+    cluster.work()
+    (pod,) = cluster.pods()
+    assert is_terminating(pod)
+    assert find_condition(pod, "DisruptionTarget"), "it was evicted"
+    cluster.settle()
+    assert phase(cluster) is Phase.SUSPENDED
+
+
+def test_the_job_controller_is_stopped_and_the_job_is_held(cluster: Cluster) -> None:
+    cluster.work()
+    cluster.ask(SUSPENDED)
+    cluster.work()
+    cluster.pass_time(POD_PATIENCE.total_seconds())
+    cluster.work()
+    (job,) = cluster.server.list("jobs")
+    assert is_terminating(job), "quota, or a controller that is down: no pod is to be expected"
+    cluster.settle()
+    assert (phase(cluster), cluster.pods()) == (Phase.SUSPENDED, [])
+
+
+def test_a_pod_slips_through_while_its_job_is_deleted_and_runs_to_its_end(cluster: Cluster) -> None:
+    cluster.work()
+    cluster.ask(SUSPENDED)
+    cluster.work()
+    cluster.pass_time(POD_PATIENCE.total_seconds())
+    cluster.deliver(0)  # it reads that there is no pod
+    cluster.sync_jobs()
+    (pod,) = cluster.pods()
+    cluster.node.bind(pod)
+    cluster.node.start(cluster.pods()[0])
+    cluster.node.report(cluster.pods()[0])
+    cluster.work()
+    assert phase(cluster) is Phase.ACTIVE
+    assert can_run(cluster.pods()[0])
+    assert not is_terminating(cluster.pods()[0])
+    cluster.settle()
+    assert (phase(cluster), entry(cluster)["run"]) == (Phase.SUCCEEDED, 1)
+
+
+def test_a_pod_is_made_for_a_job_that_is_gone_and_is_collected(cluster: Cluster) -> None:
+    """Not promised: such a pod may run for a moment, until the garbage collector sees that it is nobody's."""
+    cluster.work()
+    cluster.pass_time(POD_PATIENCE.total_seconds())
+    (name,) = cluster.jobs.names()
+    cluster.jobs.step(name)
+    cluster.ask(SUSPENDED)
+    cluster.work()
+    cluster.collector.collect()
+    assert not cluster.server.list("jobs")
+    cluster.jobs.sync(name)
+    assert can_run(cluster.pods()[0])
+    cluster.settle()
+    assert (phase(cluster), cluster.pods()) == (Phase.SUSPENDED, [])
+    cluster.ask(ACTIVE)
+    cluster.settle()
+    assert phase(cluster) is Phase.SUCCEEDED
+
+
+# ── the operator ──
+
+
+@each_story
+def test_the_operator_is_killed_between_any_two_requests(story: Story) -> None:
+    def strike(cluster: Cluster) -> None:
+        cluster.kill_operator()
+        cluster.start_operator()
+
+    strike_at_each_point(story, strike)
+
+
+@each_story
+def test_the_operator_is_down_while_everything_else_goes_on(story: Story) -> None:
+    def strike(cluster: Cluster) -> None:
+        cluster.kill_operator()
+        for _ in range(12):
+            cluster.sync_jobs()
+            cluster.collector.collect()
+            cluster.move_pods(0)
+            cluster.promises.check()
+
+    strike_at_each_point(story, strike)
+
+
+@each_story
+@pytest.mark.parametrize("plural", WATCHED[-2:])
+def test_a_watch_breaks_at_each_point(story: Story, plural: str) -> None:
+    strike_at_each_point(story, lambda cluster: cluster.break_watch(plural))
+
+
+@each_story
+@pytest.mark.parametrize("wish", [None, *Lifecycle])
+def test_a_frozen_leader_goes_on_after_another_took_over(story: Story, wish: Lifecycle | None) -> None:
+    """It sends what it had decided long ago. The Lease is to keep it from that; if not, preconditions do most of it.
+
+    What is not promised: a Job that it makes runs until the new leader has seen it; a stop that was wished for and
+    taken back meanwhile stops. Started tasks aren't killed by its suspends, and nothing that succeeded runs again.
+    """
+
+    def strike(cluster: Cluster) -> None:
+        cluster.take_over()
+        if wish is not None:
+            cluster.ask(wish)
+        for _ in range(4):
+            cluster.work()
+            cluster.sync_jobs()
+            cluster.move_pods(0)
+        cluster.thaw()
+
+    strike_at_each_point(story, strike)
+
+
+# ── the user ──
+
+
+@each_story
+@pytest.mark.parametrize("wish", Lifecycle)
+def test_the_user_patches_at_each_point(story: Story, wish: Lifecycle) -> None:
+    strike_at_each_point(story, lambda cluster: cluster.ask(wish))
+
+
+@each_story
+def test_the_user_changes_his_mind_at_each_point(story: Story) -> None:
+    def strike(cluster: Cluster) -> None:
+        for wish in (SUSPENDED, ACTIVE, INTERRUPTED, SUSPENDED, CANCELED):
+            cluster.ask(wish)
+            cluster.deliver(0)
+            cluster.promises.check()
+
+    strike_at_each_point(story, strike)
+
+
+@each_story
+def test_the_user_edits_a_task_at_each_point(story: Story) -> None:
+    strike_at_each_point(story, lambda cluster: cluster.edit_task(0, INTERRUPTED))
+
+
+@each_story
+@each_policy
+def test_the_resource_is_deleted_at_each_point_and_created_again(story: Story, policy: str) -> None:
+    """In the foreground it is there until all that belongs to it is gone; nothing new is made meanwhile."""
+
+    def strike(cluster: Cluster) -> None:
+        cluster.delete(policy)
+        cluster.settle()
+        cluster.check_rest()
+        cluster.create()
+
+    strike_at_each_point(story, strike)
+
+
+@each_story
+@each_policy
+def test_a_job_is_deleted_by_hand_at_each_point(story: Story, policy: str) -> None:
+    strike_at_each_point(story, lambda cluster: cluster.delete_job(0, policy))
+
+
+def test_a_job_and_its_pod_are_collected_while_the_operator_is_down(cluster: Cluster) -> None:
+    """Not promised: a success that nobody saw, and of which nothing is left. The task runs again."""
+    make_pod(cluster)
+    start(cluster)
+    cluster.work()
+    cluster.kill_operator()
+    for _ in range(3):
+        cluster.move_pods(0)
+        cluster.sync_jobs()
+    (job,) = cluster.server.list("jobs")
+    assert find_condition(job, "Complete")
+    cluster.delete_job(0, "Background")
+    cluster.collector.collect()
+    assert not cluster.pods()
+    cluster.settle()
+    assert (phase(cluster), entry(cluster)["run"]) == (Phase.SUCCEEDED, 2)
+    assert entry(cluster).get("failures", 0) == 0
+
+
+def test_jobs_and_pods_are_collected_after_their_success_was_recorded() -> None:
+    cluster = Cluster(Shape(SWARM, tasks=2, max_concurrency=1))
+    try:
+        make_pod(cluster)
+        for _ in range(4):
+            cluster.move_pods(0)
+            cluster.sync_jobs()
+        cluster.work()
+        cluster.pass_time(1)
+        cluster.work()
+        assert cluster.resource is not None
+        assert cluster.resource["status"]["done"] == 1
+        cluster.kill_operator()
+        cluster.delete_job(0, "Background")
+        cluster.settle()
+        cluster.check_rest()
+        assert [each["run"] for each in cluster.resource["status"]["tasks"]] == [1, 1]
+    finally:
+        cluster.close()
