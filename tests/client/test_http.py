@@ -315,9 +315,11 @@ async def test_watch_gives_up_when_patience_ends_or_at_once_when_it_is_forbidden
     with pytest.raises(mageflow.RequestError, match="not now"):
         await phases_seen(found)
     assert len(server.queries(f"watch {CHAINS}")) > 3
+    server.requests.clear()
     server.answers[f"watch {CHAINS}"] = [refusal(403, "Forbidden")]
     with pytest.raises(mageflow.ForbiddenError):
         await phases_seen(found)
+    assert len(server.queries(f"watch {CHAINS}")) == 1
 
 
 async def test_a_watch_that_is_quiet_for_long_and_breaks_off_is_made_anew(server: Server) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import types
 import warnings
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -224,3 +225,21 @@ def test_exceptions_and_warnings_pass_through_the_portal() -> None:
     portal = Portal()
     with pytest.warns(mageflow.InconsistentWarning), pytest.raises(mageflow.EndedError):
         portal.run(fail())
+
+
+def test_async_generator_is_closed_when_its_sync_iteration_is_left() -> None:
+    closed: list[bool] = []
+
+    async def count() -> AsyncGenerator[int]:
+        try:
+            yield 1
+            yield 2
+        finally:
+            closed.append(True)
+
+    portal = Portal()
+    iteration = portal.iterate(count())
+    assert next(iteration) == 1
+    assert not closed
+    iteration.close()
+    assert closed

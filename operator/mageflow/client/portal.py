@@ -13,7 +13,7 @@ import asyncio
 import atexit
 import functools
 import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Future
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -42,7 +42,7 @@ class Portal:
                 has_ended.wait(CLEANUP_SECONDS)  # what comes next must not meet it
             raise
 
-    def iterate(self, generator: AsyncGenerator[R]) -> Iterator[R]:
+    def iterate(self, generator: AsyncGenerator[R]) -> Generator[R]:
         """Yield what an async generator yields; it is closed when this one is."""
         try:
             while True:
