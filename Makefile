@@ -47,7 +47,10 @@ test: setup ## Everything: fast tests, a real API server, real pods
 	@$(BIN)/python -m localcluster build
 	@$(BIN)/pytest -p devkit.sidebyside tests e2e
 
+nightly: setup ## The model at length: 50,000 steps and more, each adversary at each point
+	@MAGEFLOW_STEPS=50000 MAGEFLOW_EVERY=1 $(BIN)/pytest tests/model
+
 demo: setup ## Every transition of every kind, on a real cluster
 	@$(BIN)/python -m demo
 
-.PHONY: help setup lock cluster-up cluster-down generate verify lint check test demo
+.PHONY: help setup lock cluster-up cluster-down generate verify lint check test nightly demo

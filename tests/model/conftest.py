@@ -1,4 +1,4 @@
-"""What the operator logs would be some thousand lines a second."""
+"""How many steps the model took is told; what the operator logs isn't: some thousand lines a second."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+
+from .machine import ClusterMachine
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if ClusterMachine.steps:
+        terminalreporter.write_line(f"the model took {ClusterMachine.steps:,} steps in {ClusterMachine.plays:,} plays")
 
 
 @pytest.fixture(autouse=True)

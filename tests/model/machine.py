@@ -22,8 +22,9 @@ POLICIES = st.sampled_from(["Background", "Foreground", "Orphan"])
 class ClusterMachine(RuleBasedStateMachine):
     """A resource of any kind, and everything that can happen to it."""
 
+    plays = 0
     steps = 0
-    """How many steps all runs have taken."""
+    """How many steps all plays have taken."""
 
     cluster: Cluster
 
@@ -35,14 +36,15 @@ class ClusterMachine(RuleBasedStateMachine):
         lifecycle=st.sampled_from([Lifecycle.ACTIVE, *Lifecycle]),
     )
     def begin(self, kind, retries, max_concurrency, has_init, lifecycle) -> None:  # type: ignore[no-untyped-def]
+        type(self).plays += 1
         self.cluster = Cluster(
             Shape(kind, retries=retries, max_concurrency=max_concurrency, has_init=has_init, lifecycle=lifecycle)
         )
 
     @invariant()
     def promises_hold(self) -> None:
-        type(self).steps += 1
         if hasattr(self, "cluster"):
+            type(self).steps += 1
             self.cluster.promises.check()
 
     def teardown(self) -> None:
@@ -53,6 +55,19 @@ class ClusterMachine(RuleBasedStateMachine):
             self.cluster.check_rest()
         finally:
             self.cluster.close()
+
+    # ── everyone: what is usual, so that something comes of it ──
+
+    @rule(exit_code=EXIT_CODES)
+    def everyone_takes_a_step(self, exit_code: int) -> None:
+        self.cluster.work()
+        self.cluster.sync_jobs()
+        self.cluster.move_pods(exit_code)
+
+    @rule()
+    def everyone_takes_three_steps(self) -> None:
+        for _ in range(3):
+            self.everyone_takes_a_step(0)
 
     # ── the user ──
 

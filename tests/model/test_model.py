@@ -11,16 +11,15 @@ from .machine import ClusterMachine
 
 STEPS = int(os.environ.get("MAGEFLOW_STEPS", "4000"))
 STEPS_EACH = 50
-"""Of one run: long enough for several runs of several tasks."""
+"""Of one play: long enough for several runs of several tasks."""
 
 
 def test_promises_hold_whatever_happens() -> None:
-    ClusterMachine.steps = 0
     is_short = "MAGEFLOW_STEPS" not in os.environ
     run_state_machine_as_test(
         ClusterMachine,
         settings=settings(
-            max_examples=max(1, STEPS // STEPS_EACH),
+            max_examples=STEPS // (STEPS_EACH - 10) + 1,  # some plays end a little earlier
             stateful_step_count=STEPS_EACH,
             deadline=None,
             derandomize=is_short,
@@ -29,4 +28,4 @@ def test_promises_hold_whatever_happens() -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
-    assert ClusterMachine.steps >= STEPS / 2
+    assert ClusterMachine.steps >= STEPS
