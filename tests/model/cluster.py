@@ -112,13 +112,16 @@ class Cluster:
     def edit_task(self, number: int, lifecycle: Lifecycle | None = None) -> None:
         """Edit a task, in the write that sets the lifecycle or while held, if the rules of the CRD let one."""
         self._edits += 1
-        image = f"image:{self._edits}"
+        edits: Sequence[Raw] = (
+            {"template": {"spec": {"containers": [{"name": "main", "image": f"image:{self._edits}"}]}}},
+            {"retries": self._edits % 3},
+            {"input": self._edits},
+            {"timeoutSeconds": self._edits},
+        )
 
         def edit(spec: Raw) -> None:
-            tasks = spec.get("tasks", [spec])
-            task = tasks[number % len(tasks)] if tasks else None
-            if task is not None:
-                task["template"] = {"spec": {"containers": [{"name": "main", "image": image}]}}
+            for task in pick(spec.get("tasks", [spec]), number):
+                task.update(edits[self._edits % len(edits)])
 
         self._edit_tasks(edit, lifecycle)
 
