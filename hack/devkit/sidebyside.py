@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Generator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,10 +47,13 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
         return (yield)
     session.items = [item for item in session.items if not item.nodeid.startswith(ASIDE)]
     log = session.config.rootpath / ".pytest_cache" / "aside.log"
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        playing = pool.submit(play, aside, log)
+    context = multiprocessing.get_context("spawn")
+    reader, writer = context.Pipe(duplex=False)
+    with reader:  # once it is closed, a process that still plays ends by itself after its last test
+        context.Process(target=play, args=(aside, log, writer)).start()
+        writer.close()
         result = yield
-        code, reports = playing.result()
+        code, reports = reader.recv()
     for report in reports:
         tell(session.config, report)
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
@@ -58,15 +61,15 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
     return result
 
 
-def play(tests: Sequence[str], log: Path) -> tuple[int, list[Report]]:
-    """Play tests in this process, which from now on writes to a log; return pytest's exit code and the reports."""
+def play(tests: Sequence[str], log: Path, writer: Connection) -> None:
+    """Play tests in this process, which from now on writes to a log; send pytest's exit code and the reports."""
     log.parent.mkdir(exist_ok=True)
     with log.open("wb") as output:
         os.dup2(output.fileno(), sys.stdout.fileno())
         os.dup2(output.fileno(), sys.stderr.fileno())
     recorder = Recorder()
     code = pytest.main(["-p", "no:cacheprovider", *tests], [recorder])
-    return int(code), recorder.reports
+    writer.send((int(code), recorder.reports))
 
 
 def tell(config: pytest.Config, serialized: Report) -> None:
