@@ -186,6 +186,7 @@ def test_a_block_of_a_sync_client_is_of_its_own_thread(mageflow_fake: FakeCluste
 
 
 def test_sync_caller_is_free_again_when_it_is_interrupted_by_ctrl_c(mageflow_fake: FakeCluster) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, where the tests are started with `&`
     mageflow_fake.task("a").keeps_running()
     chain = mageflow.sync.chain(tasks("a"), name="x")
     chain.start()
@@ -195,4 +196,5 @@ def test_sync_caller_is_free_again_when_it_is_interrupted_by_ctrl_c(mageflow_fak
         with pytest.raises(KeyboardInterrupt):
             wait()
         timer.join()
+    signal.signal(signal.SIGINT, before)
     assert chain.interrupt(wait=True).phase == "Interrupted"

@@ -137,7 +137,8 @@ def test_a_write_that_got_no_answer_is_looked_for(cluster: Cluster) -> None:
     assert cluster.process is not None
     cluster.process.hear_all()
     cluster.deliver(0, loses_answer=True)
-    assert len(cluster.server.list("jobs")) == 1
+    cluster.sync_jobs()
+    assert len(cluster.pods()) == 1
     cluster.ask(INTERRUPTED)
     cluster.process.hear_next("workflows")
     cluster.pass_time(1)
@@ -262,13 +263,16 @@ def test_a_frozen_leader_goes_on_after_another_took_over(story: Story, wish: Lif
 
     def strike(cluster: Cluster) -> None:
         cluster.take_over()
+        known = cluster.resource
         if wish is not None:
             cluster.ask(wish)
         for _ in range(4):
             cluster.work()
             cluster.sync_jobs()
             cluster.move_pods(0)
+        before = cluster.resource
         cluster.thaw()
+        assert before is known or cluster.resource is before, "its status is refused once anything has changed"
 
     strike_at_each_point(story, strike)
 
