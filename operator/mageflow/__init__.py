@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         UnreachableError,
     )
     from mageflow.client.logs import LogLine
-    from mageflow.client.pipelines import chain, get, swarm, workflow
+    from mageflow.client.pipelines import chain, find, get, swarm, workflow
     from mageflow.client.resource import Chain, Resource, Swarm, Workflow
     from mageflow.client.status import Status
     from mageflow.client.tasks import Task, task
@@ -87,6 +87,7 @@ __all__ = [
     "Workflow",
     "__version__",
     "chain",
+    "find",
     "get",
     "swarm",
     "sync",

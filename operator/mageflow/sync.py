@@ -12,7 +12,7 @@ from mageflow.client import pipelines, resource
 from mageflow.client.connection import Client as AsyncClient
 from mageflow.client.portal import PORTAL, blocking, iterating, making
 
-__all__ = ["Chain", "Client", "Resource", "Swarm", "Workflow", "chain", "get", "swarm", "workflow"]
+__all__ = ["Chain", "Client", "Resource", "Swarm", "Workflow", "chain", "find", "get", "swarm", "workflow"]
 
 
 class Resource:
@@ -55,6 +55,7 @@ class Resource:
     interrupt = blocking(resource.Resource.interrupt)
     resume = blocking(resource.Resource.resume)
     cancel = blocking(resource.Resource.cancel)
+    check = blocking(resource.Resource.check)
     status = blocking(resource.Resource.status)
     wait = blocking(resource.Resource.wait)
     delete = blocking(resource.Resource.delete)
@@ -122,3 +123,16 @@ def get(kind: str, name: str, *, namespace: str | None = None, client: AsyncClie
     """Find a resource that is in the cluster: see `mageflow.get`."""
     found = PORTAL.run(pipelines.get(kind, name, namespace=namespace, client=client))
     return _CLASSES[found.kind](found)
+
+
+def find(
+    kind: str | None = None,
+    *,
+    selector: str | None = None,
+    namespace: str | None = None,
+    all_namespaces: bool = False,
+    client: AsyncClient | None = None,
+) -> list[Resource]:
+    """Find the resources that are in the cluster: see `mageflow.find`."""
+    found = pipelines.find(kind, selector=selector, namespace=namespace, all_namespaces=all_namespaces, client=client)
+    return [_CLASSES[resource.kind](resource) for resource in PORTAL.run(found)]

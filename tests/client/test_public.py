@@ -115,7 +115,7 @@ def test_sync_has_every_method_of_the_async_classes() -> None:
                 derived = getattr(sync, method)
                 assert inspect.unwrap(derived) is value, f"{name}.{method} is derived from another class"
                 assert derived.__doc__ == value.__doc__
-    for function in ("workflow", "chain", "swarm", "get"):
+    for function in ("workflow", "chain", "swarm", "get", "find"):
         assert list(inspect.signature(getattr(mageflow.sync, function)).parameters) == list(
             inspect.signature(getattr(mageflow, function)).parameters
         )

@@ -86,7 +86,7 @@ class FakeServer:
                 case "POST":
                     return self._create(address, copy.deepcopy(body), is_dry_run="dryRun" in query)
                 case "PATCH":
-                    return self._patch(address, body)
+                    return self._patch(address, body, is_dry_run="dryRun" in query)
                 case "DELETE":
                     self._check(self._find(address), (body or {}).get("preconditions") or {})
                     self.remove(address)
@@ -165,7 +165,7 @@ class FakeServer:
         self.on_write(created)
         return created
 
-    def _patch(self, address: Address, patch: Raw) -> Raw:
+    def _patch(self, address: Address, patch: Raw, *, is_dry_run: bool) -> Raw:
         old = self._find(address)
         self._check(old, patch["metadata"])
         was, new = old["spec"].get("lifecycle"), {**old["spec"], **patch["spec"]}
@@ -176,6 +176,8 @@ class FakeServer:
         metadata = {**old["metadata"], "generation": old["metadata"]["generation"] + 1}
         changed = {**old, "metadata": metadata, "spec": new}
         _check_spec(_KINDS[address.plural], changed)
+        if is_dry_run:
+            return copy.deepcopy(changed)
         written = copy.deepcopy(self.put(changed))
         self.on_write(written)
         return written
@@ -237,6 +239,7 @@ class FakeServer:
 
 def _read_path(path: str) -> Address:
     _, _, rest = path.partition("/namespaces/")
+    rest = rest or f"/{path.rpartition('/')[2]}"  # of all namespaces
     namespace, plural, name, subresource = (*rest.split("/"), "", "")[:4]
     return Address(plural, namespace, name, subresource)
 
@@ -247,7 +250,7 @@ def _address_of(item: Raw) -> Address:
 
 
 def _is_of(where: Address, collection: Address, query: Mapping[str, str], item: Raw) -> bool:
-    if (where.plural, where.namespace) != (collection.plural, collection.namespace):
+    if where.plural != collection.plural or collection.namespace not in ("", where.namespace):
         return False
     names = query.get("fieldSelector", f"metadata.name={where.name}")
     wanted = filter(None, query.get("labelSelector", "").split(","))

@@ -19,6 +19,12 @@ Propagation: TypeAlias = Literal["Background", "Foreground", "Orphan"]
 STRICT: Final = {"fieldValidation": "Strict"}
 
 
+def collection_path(kind: Kind, namespace: str | None) -> str:
+    """Return the path of all objects of a kind in a namespace; None: in all."""
+    where = "" if namespace is None else f"/namespaces/{namespace}"
+    return f"/apis/{API_VERSION}{where}/{kind.plural}"
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where an object is, or is to be."""
@@ -31,7 +37,7 @@ class Place:
     @property
     def collection(self) -> str:
         """The path of all objects of this kind in the namespace."""
-        return f"/apis/{API_VERSION}/namespaces/{self.namespace}/{self.kind.plural}"
+        return collection_path(self.kind, self.namespace)
 
     @property
     def path(self) -> str:
@@ -65,16 +71,19 @@ class Handle:
             raise self._is_gone()
         return resource
 
-    async def patch(self, spec: Mapping[str, object], *, version: str | None = None) -> Raw:
+    async def patch(self, spec: Mapping[str, object], *, version: str | None = None, dry_run: bool = False) -> Raw:
         """Merge into its spec; with `version`, a resourceVersion, only if that is still the present one.
+
+        With `dry_run`, only have the API server check it, and return what it would be.
 
         Raises ConflictError if it isn't, NotFoundError if the object is gone.
         """
         metadata = {"uid": self.uid} if version is None else {"uid": self.uid, "resourceVersion": version}
         body = {"metadata": metadata, "spec": dict(spec)}
         transport = self.place.connection.transport
+        query = {**STRICT, "dryRun": "All"} if dry_run else STRICT
         try:
-            return await transport.request("PATCH", self.place.path, body, query=STRICT, content_type=MERGE_PATCH)
+            return await transport.request("PATCH", self.place.path, body, query=query, content_type=MERGE_PATCH)
         except InvalidError as error:
             if any(cause.field == "metadata.uid" for cause in error.causes):  # "field is immutable"
                 raise self._is_gone() from None
@@ -95,8 +104,8 @@ class Handle:
         changes = follow(connection.transport, self.place.collection, query, connection.patience)
         async with aclosing(changes):
             async for objects in changes:
-                resource = objects.get(self.place.name)
-                if resource is None or resource["metadata"]["uid"] != self.uid:
+                resource = objects.get(self.uid)
+                if resource is None:
                     raise self._is_gone()
                 yield resource
 

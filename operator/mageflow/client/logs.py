@@ -41,6 +41,8 @@ class LogLine:
     """Name of the pod."""
     text: str
     """The line, without its end."""
+    time: str = ""
+    """When it was written, by its node's clock: RFC 3339, in UTC."""
 
     def __str__(self) -> str:
         return f"{self.task}: {self.text}"
@@ -176,7 +178,7 @@ class _PodLog:
                         continue
                     self._count = self._count + 1 if time == self._last else 1
                     self._last = time
-                    yield LogLine(task, run, name, text)
+                    yield LogLine(task, run, name, text, time)
         except (InvalidError, NotFoundError):
             return  # the container has not started, or the pod is gone
 

@@ -1,4 +1,4 @@
-"""What a program begins with: a new Workflow, Chain or Swarm, or one that is there."""
+"""What a program begins with: a new Workflow, Chain or Swarm, or those that are there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeVar, overload
 from mageflow.api import API_VERSION, KINDS, Kind
 from mageflow.client.connection import Client, find_connection
 from mageflow.client.errors import Cause, InvalidError
-from mageflow.client.handle import Place
+from mageflow.client.handle import Place, collection_path
 from mageflow.client.resource import Chain, Resource, Swarm, Workflow
 from mageflow.client.tasks import Task, build_chain_spec, build_swarm_spec, build_workflow_spec
 from mageflow.client.transport import Raw
@@ -98,6 +98,34 @@ async def get(kind: str, name: str, *, namespace: str | None = None, client: Cli
     place = Place(connection, found, namespace or connection.namespace, name)
     resource = await place.read()
     return _CLASSES[found.name](place, resource, uid=resource["metadata"]["uid"])
+
+
+async def find(
+    kind: str | None = None,
+    *,
+    selector: str | None = None,
+    namespace: str | None = None,
+    all_namespaces: bool = False,
+    client: Client | None = None,
+) -> list[Resource]:
+    """Find the resources that are in the cluster, of one kind or of all three, in the order of kind and name.
+
+    `selector` selects by labels, as `kubectl -l` does: `team=a,stage!=test`.
+    """
+    connection = await find_connection(client)
+    where = None if all_namespaces else namespace or connection.namespace
+    query = {} if selector is None else {"labelSelector": selector}
+    found: list[Resource] = []
+    for one in KINDS if kind is None else (_find_kind(kind),):
+        listed = await connection.transport.request("GET", collection_path(one, where), query=query)
+        for item in sorted(listed.get("items") or (), key=_by_name):
+            place = Place(connection, one, item["metadata"]["namespace"], item["metadata"]["name"])
+            found.append(_CLASSES[one.name](place, item, uid=item["metadata"]["uid"]))
+    return found
+
+
+def _by_name(item: Raw) -> tuple[str, str]:
+    return item["metadata"]["namespace"], item["metadata"]["name"]
 
 
 async def _make(

@@ -98,6 +98,13 @@ class Resource:
         """Stop it for good."""
         return await self._set_lifecycle(Lifecycle.CANCELED, wait, seconds)
 
+    async def check(self, lifecycle: Lifecycle | str) -> Raw:
+        """Have the API server check whether a lifecycle could be set; return what it would be then. Nothing is written.
+
+        Raises InvalidError if it is canceled, which is final.
+        """
+        return await self._started().patch({"lifecycle": Lifecycle(lifecycle).value}, dry_run=True)
+
     async def status(self) -> Status:
         """Return what it says of itself now. Just after a change of the spec that may be of before: `is_current`."""
         return read_status(await self._started().read())

@@ -62,7 +62,7 @@ def is_passing(error: MageflowError) -> bool:
 async def follow(
     transport: Transport, path: str, query: Mapping[str, str], patience: float
 ) -> AsyncGenerator[Mapping[str, Raw]]:
-    """Yield the objects of a collection that `query` selects, by name: those there are, then anew after each change.
+    """Yield the objects of a collection that `query` selects, by uid: those there are, then anew after each change.
 
     Raises the error that lasts for longer than `patience` seconds, or at once one that won't pass.
     """
@@ -74,7 +74,7 @@ async def follow(
             if version is None:
                 listed = await transport.request("GET", path, query=query)
                 version = listed["metadata"]["resourceVersion"]
-                objects = {item["metadata"]["name"]: item for item in listed.get("items") or ()}
+                objects = {item["metadata"]["uid"]: item for item in listed.get("items") or ()}
                 yield objects
             async with transport.lines(path, {**query, **WATCH, "resourceVersion": version}) as lines:
                 pauses.note_answer()
@@ -107,8 +107,8 @@ def _read_event(line: bytes, path: str) -> tuple[str, Raw]:
 
 
 def _apply(objects: dict[str, Raw], type_: str, item: Raw) -> None:
-    name = item["metadata"]["name"]
+    uid = item["metadata"]["uid"]
     if type_ == "DELETED":
-        objects.pop(name, None)
+        objects.pop(uid, None)
     else:
-        objects[name] = item
+        objects[uid] = item
