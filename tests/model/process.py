@@ -12,11 +12,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from mageflow.api import KINDS, Kind
 from mageflow.controller.caches import Caches
-from mageflow.controller.client import NO_CONNECTION, ApiError, Client, Raw
+from mageflow.controller.client import NO_CONNECTION, ApiError, Raw
 from mageflow.controller.clock import Clock
 from mageflow.controller.queue import WorkQueue
 from mageflow.controller.reconcile import Reconciler
@@ -140,7 +140,7 @@ class Process:
         self._loop = loop
         self.wire = Wire(server)
         self.caches = Caches()
-        self.reconciler = Reconciler(cast(Client, self.wire), self.caches, Settings(), clock)
+        self.reconciler = Reconciler(self.wire, self.caches, Settings(), clock)
         self.queue = WorkQueue(self.reconciler.reconcile, WORKERS)
         self._told: dict[str, int] = {}
         for plural in WATCHED:

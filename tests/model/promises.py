@@ -11,6 +11,7 @@ from mageflow.api import KINDS, Lifecycle, Phase, TaskPhase
 from mageflow.controller.client import Raw
 from mageflow.core.jobs import LABEL_TASK, LABEL_UID, MAIN_TASK
 from mageflow.core.lifecycle import ENDED_PHASES, HELD_PHASES
+from mageflow.core.reasons import TOO_MANY_DISRUPTIONS
 
 from .controllers import COLLECTOR, JOB_CONTROLLER
 from .nodes import Container, Node
@@ -196,6 +197,9 @@ class Promises:
             containers = self._containers_of((uid_of(resource), entry["name"]))
             own_failures = sum(self._has_failed(uid, container) for uid, container in containers)
             assert entry.get("failures", 0) <= own_failures, "promise 3: others' stops are no failures"
+            if entry["phase"] == TaskPhase.FAILED and entry.get("reason") != TOO_MANY_DISRUPTIONS:
+                retries = self._fewest_retries(uid_of(resource), entry["name"])
+                assert entry["failures"] > retries, "promise 3: nothing but a failure uses up a retry"
             if entry["phase"] == TaskPhase.SUCCEEDED:
                 assert any(
                     container.exit_code == 0
@@ -268,6 +272,12 @@ class Promises:
         is_removed = name not in tasks_of(self._specs[uid, observed])
         is_interrupted = self._lifecycle(uid, observed) in (INTERRUPTED, CANCELED)
         return is_interrupted or is_removed or phase_of(resource) in ENDED_PHASES
+
+    def _fewest_retries(self, uid: str, name: str) -> int:
+        """Return the fewest retries that the task was ever to have."""
+        specs = [raw["spec"] for (owner, _), raw in self._specs.items() if owner == uid]
+        tasks = [task for spec in specs for task in spec.get("tasks", [spec]) if task.get("name", MAIN_TASK) == name]
+        return min(task.get("retries", 0) for task in tasks)
 
     def _pods_of(self, task: Task) -> list[Raw]:
         return [pod for pod in self._server.list("pods") if task_of(pod) == task]
