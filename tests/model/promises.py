@@ -274,10 +274,14 @@ class Promises:
         return is_interrupted or is_removed or phase_of(resource) in ENDED_PHASES
 
     def _fewest_retries(self, uid: str, name: str) -> int:
-        """Return the fewest retries that the task was ever to have."""
-        specs = [raw["spec"] for (owner, _), raw in self._specs.items() if owner == uid]
-        tasks = [task for spec in specs for task in spec.get("tasks", [spec]) if task.get("name", MAIN_TASK) == name]
-        return min(task.get("retries", 0) for task in tasks)
+        """Return the fewest retries that a task was ever to have: none for as long as it is removed from the spec."""
+        fewest: list[int] = []
+        for (owner, _), resource in self._specs.items():
+            if owner == uid:
+                tasks = resource["spec"].get("tasks", [resource["spec"]])
+                retries = [task.get("retries", 0) for task in tasks if task.get("name", MAIN_TASK) == name]
+                fewest.append(min(retries, default=0))
+        return min(fewest)
 
     def _pods_of(self, task: Task) -> list[Raw]:
         return [pod for pod in self._server.list("pods") if task_of(pod) == task]
