@@ -128,11 +128,14 @@ def get(kind: str, name: str, *, namespace: str | None = None, client: AsyncClie
 def find(
     kind: str | None = None,
     *,
+    name: str | None = None,
     selector: str | None = None,
     namespace: str | None = None,
     all_namespaces: bool = False,
     client: AsyncClient | None = None,
 ) -> list[Resource]:
     """Find the resources that are in the cluster: see `mageflow.find`."""
-    found = pipelines.find(kind, selector=selector, namespace=namespace, all_namespaces=all_namespaces, client=client)
+    found = pipelines.find(
+        kind, name=name, selector=selector, namespace=namespace, all_namespaces=all_namespaces, client=client
+    )
     return [_CLASSES[resource.kind](resource) for resource in PORTAL.run(found)]

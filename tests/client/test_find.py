@@ -36,6 +36,8 @@ async def test_resources_are_found_by_label_in_one_namespace_or_in_all(mageflow_
     everywhere = await mageflow.find(selector="team=a", all_namespaces=True)
     assert [it.namespace for it in everywhere] == ["default", "other"]
     assert [it.name for it in await mageflow.find(namespace="other")] == ["x"]
+    assert [it.name for it in await mageflow.find(name="y")] == ["y"]
+    assert await mageflow.find(name="y", selector="team=a") == []
 
 
 async def test_what_is_found_says_what_it_is_and_can_be_used(mageflow_fake: FakeCluster) -> None:

@@ -103,6 +103,7 @@ async def get(kind: str, name: str, *, namespace: str | None = None, client: Cli
 async def find(
     kind: str | None = None,
     *,
+    name: str | None = None,
     selector: str | None = None,
     namespace: str | None = None,
     all_namespaces: bool = False,
@@ -110,11 +111,12 @@ async def find(
 ) -> list[Resource]:
     """Find the resources that are in the cluster, of one kind or of all three, in the order of kind and name.
 
-    `selector` selects by labels, as `kubectl -l` does: `team=a,stage!=test`.
+    `name` selects those of this name, `selector` by labels, as `kubectl -l` does: `team=a,stage!=test`.
     """
     connection = await find_connection(client)
     where = None if all_namespaces else namespace or connection.namespace
     query = {} if selector is None else {"labelSelector": selector}
+    query |= {} if name is None else {"fieldSelector": f"metadata.name={name}"}
     found: list[Resource] = []
     for one in KINDS if kind is None else (_find_kind(kind),):
         listed = await connection.transport.request("GET", collection_path(one, where), query=query)

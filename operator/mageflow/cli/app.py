@@ -1,0 +1,54 @@
+"""The program `kubectl-mageflow`: its commands put together."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Annotated
+
+import typer
+
+from mageflow import InconsistentWarning, __version__
+from mageflow.cli.commands import explain, get, graph, lifecycles, logs, tree
+from mageflow.cli.operations import OPERATIONS
+
+app = typer.Typer(
+    name="kubectl-mageflow",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(is_asked_for: bool) -> None:
+    if is_asked_for:
+        typer.echo(f"kubectl-mageflow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def start(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Workflows, Chains and Swarms: see them, suspend and interrupt them while they run, and resume them.
+
+    Exit codes: 0 done; 1 refused; 2 unclear what is meant; 3 not found; 4 in no state for it; 5 not in time;
+    6 no cluster; 7 not allowed; 130 Ctrl-C.
+    """
+
+
+app.command()(get.get)
+app.command()(tree.tree)
+app.command()(explain.explain)
+app.command()(graph.graph)
+app.command()(logs.logs)
+for operation in OPERATIONS:
+    app.command()(lifecycles.make_command(operation))
+
+
+def main() -> None:
+    """Run the command."""
+    warnings.simplefilter("ignore", InconsistentWarning)  # what it says is printed
+    app()

@@ -1,0 +1,1 @@
+"""One file for each command: it reads its options, asks the client, and prints."""

@@ -1,0 +1,56 @@
+"""`explain`: why a resource is in its state, and what each operation would do now."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from textwrap import fill
+from typing import Final
+
+from rich.text import Text
+
+from mageflow.cli import options
+from mageflow.cli.names import parse_name
+from mageflow.cli.objects import Output, format_document
+from mageflow.cli.prospects import foresee
+from mageflow.cli.reasons import explain_state
+from mageflow.cli.selection import find_one
+from mageflow.cli.session import Session, open_session
+from mageflow.cli.terminal import clean, style_of
+from mageflow.cli.view import View, read_view
+
+WIDTH: Final = 110
+"""Characters of a line."""
+
+
+def explain(
+    words: options.One,
+    namespace: options.Namespace = None,
+    output: options.OutputOption = None,
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """Say in plain sentences why a resource is in its state, and what each operation would do to it now."""
+    with open_session(options.Target(namespace, context, kubeconfig)) as session:
+        named = parse_name(words)
+        resource = session.run(find_one(session.client, named))
+        view, now = read_view(resource.manifest), datetime.now(UTC)
+        why, prospects = explain_state(view, now), foresee(view, now)
+        if output is None:
+            _print(session, view, why, prospects)
+        elif output is Output.NAME:
+            session.terminal.print(view.address)
+        else:
+            document = {"name": view.address, "namespace": view.namespace, "phase": view.phase}
+            session.terminal.print(format_document({**document, "why": why, "operations": prospects}, output))
+
+
+def _print(session: Session, view: View, why: list[str], prospects: dict[str, str]) -> None:
+    say = session.terminal.print
+    say(Text.assemble((view.short, "bold"), f" in namespace {view.namespace}: ", (view.phase, style_of(view.phase))))
+    say()
+    for sentence in why:
+        say(fill(clean(sentence), WIDTH, initial_indent="  ", subsequent_indent="    "))
+    say()
+    say("What would be done to it now by")
+    for verb, prospect in prospects.items():
+        say(fill(clean(f"{verb + ':':<11}{prospect}"), WIDTH, initial_indent="  ", subsequent_indent=" " * 13))

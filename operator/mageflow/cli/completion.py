@@ -1,0 +1,96 @@
+"""Names from the cluster, for the shell: quick, and silent whatever goes wrong.
+
+Typer asks for them for `--install-completion`; kubectl asks the program `kubectl_complete-mageflow`, which speaks the
+protocol of kubectl's own completion: a candidate a line, then `:4`, which says that files are none.
+https://kubernetes.io/docs/tasks/extend-kubectl/kubectl-plugins/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import typer
+
+from mageflow.api import KINDS
+from mageflow.cli.names import find_kinds
+from mageflow.client.connection import Client
+from mageflow.client.pipelines import find
+from mageflow.client.resource import Resource
+
+SECONDS: Final = 2.0
+"""How long somebody waits for a completion."""
+
+NO_FILES: Final = ":4"
+
+
+def complete_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the names that a word may become: names, kind/name once a kind is begun, and kinds as a first word."""
+    words: list[str] = [*(ctx.params.get("words") or ()), *ctx.args]
+    with contextlib.suppress(Exception):
+        options = {name: ctx.params.get(name) for name in ("kubeconfig", "context", "namespace")}
+        resources = asyncio.run(_find_in_time(options))
+        return sorted({word for word in candidates(resources, words, incomplete) if word.startswith(incomplete)})
+    return []
+
+
+def candidates(resources: Iterable[Resource], words: list[str], incomplete: str) -> Iterator[str]:
+    """Yield what may be written after some words."""
+    kinds = find_kinds(words[0]) if words and "/" not in words[0] else None
+    if kinds is None and "/" in incomplete:
+        yield from (_with_kind(resource) for resource in resources)
+        return
+    taken = Counter(resource.name for resource in resources)
+    for resource in resources:
+        if kinds is not None:
+            if resource.kind in {kind.name for kind in kinds} and resource.name not in words:
+                yield resource.name
+        elif taken[resource.name] > 1 or find_kinds(resource.name):
+            yield _with_kind(resource)
+        elif resource.name not in words:
+            yield resource.name
+    if not words:
+        yield from (kind.singular for kind in KINDS)
+
+
+async def _find_in_time(options: dict[str, Any]) -> list[Resource]:
+    client = Client(**options, patience=SECONDS)
+    try:
+        async with asyncio.timeout(SECONDS):
+            return await find(client=client)
+    finally:
+        await client.close()
+
+
+def _with_kind(resource: Resource) -> str:
+    return f"{resource.kind.lower()}/{resource.name}"
+
+
+def main() -> None:
+    """Answer kubectl: the program `kubectl_complete-mageflow`, called with the words so far."""
+    with contextlib.suppress(Exception):
+        sys.stdout.write(_ask_typer(sys.argv[1:]))
+    sys.stdout.write(f"{NO_FILES}\n")
+
+
+def _ask_typer(words: list[str]) -> str:
+    """Ask the program's own completion, which answers to these variables as if it were asked by bash."""
+    from mageflow.cli.app import app
+
+    words = ["kubectl-mageflow", *(words or [""])]
+    os.environ |= {
+        "_KUBECTL_MAGEFLOW_COMPLETE": "complete_bash",
+        "COMP_WORDS": shlex.join(words),
+        "COMP_CWORD": str(len(words) - 1),
+    }
+    answer = io.StringIO()
+    with contextlib.redirect_stdout(answer), contextlib.suppress(SystemExit):
+        app(prog_name="kubectl-mageflow")
+    return answer.getvalue()

@@ -1,0 +1,286 @@
+"""How the four operations go: select, judge, say what would be lost, ask, write, wait, report.
+
+Each resource goes its own way: that one can't be found, or refuses, keeps no other from what was asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+import typer
+from rich.text import Text
+
+from mageflow.cli.exits import Exit, describe, exit_for_all
+from mageflow.cli.losses import describe_losses, find_losses
+from mageflow.cli.names import UnclearError, parse_selection
+from mageflow.cli.objects import Output, format_objects
+from mageflow.cli.operations import (
+    CANCEL,
+    RESUME,
+    Operation,
+    Verdict,
+    describe_already,
+    describe_ended,
+    describe_result,
+    judge,
+)
+from mageflow.cli.options import DryRun, Target
+from mageflow.cli.progress import choose_progress
+from mageflow.cli.selection import select
+from mageflow.cli.session import Session, open_session
+from mageflow.cli.terminal import clean
+from mageflow.cli.view import View, read_view
+from mageflow.cli.waiting import Ending, wait_until_in_force
+from mageflow.client.errors import MageflowError, StateError, TaskAlreadyRunningError
+from mageflow.client.pipelines import get
+from mageflow.client.resource import Resource
+from mageflow.client.transport import Raw
+
+AT_ONCE: Final = 50
+"""Resources that are written to at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the command line asks for."""
+
+    words: tuple[str, ...]
+    selector: str | None
+    all_namespaces: bool
+    everything: bool
+    waits: bool
+    timeout: float | None
+    dry_run: DryRun
+    output: Output | None
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """One resource on its way."""
+
+    resource: Resource
+    manifest: Raw
+    """As it was read; after a dry run, as it would be."""
+    view: View
+    """As it was seen last."""
+
+    @property
+    def uid(self) -> str:
+        """Tells it from a namesake."""
+        uid: str = self.manifest["metadata"]["uid"]
+        return uid
+
+
+def operate(operation: Operation, target: Target, request: Request, *, is_agreed: bool) -> None:
+    """Do it, and end with the exit code that tells how it went."""
+    with open_session(target, request.timeout) as session:
+        _Operating(session, operation, request).run(is_agreed=is_agreed)
+
+
+class _Operating:
+    """One operation on all that is selected."""
+
+    def __init__(self, session: Session, operation: Operation, request: Request) -> None:
+        self._session = session
+        self._terminal = session.terminal
+        self._operation = operation
+        self._request = request
+        self._errors: list[Exception] = []
+        self._done: list[Item] = []
+        """All for which it is, or already was, as asked: for `-o`."""
+
+    def run(self, *, is_agreed: bool) -> None:
+        request = self._request
+        selection = parse_selection(
+            request.words,
+            request.selector,
+            all_namespaces=request.all_namespaces,
+            everything=request.everything,
+            needs_choice=True,
+        )
+        found = self._session.run(select(self._session.client, selection))
+        for error in found.errors:
+            self._fail(error)
+        if not found.resources and not found.errors:
+            self._terminal.note("No resources found.")
+        items = [Item(it, manifest := it.manifest, read_view(manifest)) for it in found.resources]
+        started_at = time.monotonic()
+        left = self._sort_out(items, is_named=bool(selection.names))
+        if request.dry_run is not DryRun.NONE:
+            self._session.run(self._try(left))
+        elif left:
+            if self._operation.asks and not is_agreed:
+                self._ask([item.view for item in left if item not in self._done])
+            self._session.run(self._act([item for item in left if item not in self._done]))
+            if request.waits:
+                self._wait(left, started_at)
+        self._end(is_one=len(selection.names) == 1)
+
+    def _sort_out(self, items: Iterable[Item], *, is_named: bool) -> list[Item]:
+        """Return those for which something is to be done or, with `--wait`, waited for; tell of the others.
+
+        That one has ended is an error where it was named; where it was selected among others, it is left alone.
+        """
+        left, ended = [], 0
+        for item in items:
+            match judge(item.view, self._operation):
+                case Verdict.GO:
+                    left.append(item)
+                case Verdict.ALREADY:
+                    self._done.append(item)
+                    self._tell(item, describe_already(item.view, self._operation))
+                    if not item.view.status.is_in_force and self._request.dry_run is DryRun.NONE:
+                        left += [item] * self._request.waits
+                case Verdict.ENDED if is_named:
+                    self._fail(StateError(describe_ended(item.view)), item)
+                case Verdict.ENDED:
+                    ended += 1
+        if ended:
+            self._terminal.note(
+                f"{ended} {'has' if ended == 1 else 'have'} ended, and {'is' if ended == 1 else 'are'} left alone"
+            )
+        return left
+
+    def _ask(self, views: list[View]) -> None:
+        """Say what would be lost, and ask, once for all; end the program if the answer is no."""
+        losses = find_losses(views, self._operation)
+        if not losses and self._operation is not CANCEL:
+            return
+        for line in describe_losses(losses, self._operation, datetime.now(UTC)):
+            self._terminal.note(clean(line))
+        count = f"{len(views)} resource{'' if len(views) == 1 else 's'}"
+        if not sys.stdin.isatty():
+            raise UnclearError(
+                f"this would {self._operation.verb} {count}, and there is no terminal to ask on: say --yes"
+            )
+        self._terminal.err.print(f"{self._operation.verb.capitalize()} {count}? [y/N] ", end="")
+        try:
+            answer = input()
+        except EOFError:
+            answer = ""
+        if answer.strip().lower() not in ("y", "yes"):
+            self._terminal.note("nothing was changed")
+            raise typer.Exit(Exit.FAILED)
+
+    async def _try(self, items: Iterable[Item]) -> None:
+        """Change nothing: say what would be sent, or have the API server check it."""
+        by = self._request.dry_run
+        patch = json.dumps({"spec": {"lifecycle": self._operation.lifecycle.value}}, separators=(",", ":"))
+        for item in items:
+            try:
+                if by is DryRun.SERVER:
+                    item.manifest = await item.resource.check(self._operation.lifecycle)
+                else:
+                    item.manifest["spec"]["lifecycle"] = self._operation.lifecycle.value
+            except MageflowError as error:
+                self._fail(error, item)
+                continue
+            self._done.append(item)
+            self._tell(item, f"would be patched with {patch} ({by.value} dry run)")
+
+    async def _act(self, items: Iterable[Item]) -> None:
+        """Write to each, and wait for the operator's answers."""
+        turns = asyncio.Semaphore(AT_ONCE)
+
+        async def act(item: Item) -> None:
+            async with turns:
+                await self._act_on(item)
+
+        async with asyncio.TaskGroup() as group:
+            for item in items:
+                group.create_task(act(item))
+
+    async def _act_on(self, item: Item) -> None:
+        try:
+            status = await getattr(item.resource, self._operation.verb)()
+        except TaskAlreadyRunningError as error:
+            self._fail(error, item, _describe_running(error, item.view))
+        except MageflowError as error:
+            self._fail(error, item)
+        else:
+            item.view = replace(item.view, status=status, lifecycle=self._operation.lifecycle)
+            self._done.append(item)
+            if status.is_in_force or not self._request.waits:
+                self._report(item)
+
+    def _report(self, item: Item) -> None:
+        """Tell what came of it."""
+        self._tell(item, describe_result(item.view, self._operation))
+        if self._operation is RESUME and not item.view.status.is_consistent and not item.view.status.has_ended:
+            what = "was interrupted while it ran: what ran then runs again from its start"
+            self._terminal.warn(f"{item.view.address} {what}")
+
+    def _wait(self, items: Iterable[Item], started_at: float) -> None:
+        """Wait for those that have been asked for it, and are not yet where they are to be."""
+        waiting = {item.uid: item for item in items if item in self._done and not item.view.status.is_in_force}
+        if not waiting:
+            return
+        seconds = self._request.timeout
+        if seconds is not None:
+            seconds = max(0.0, seconds - (time.monotonic() - started_at))
+
+        def settle(uid: str, end: Ending) -> None:
+            item = waiting[uid]
+            if isinstance(end, MageflowError):
+                self._done.remove(item)
+                self._fail(end, item)
+            else:
+                item.view = end
+                self._report(item)
+
+        progress = choose_progress(self._terminal.err, self._operation)
+        views = {uid: item.view for uid, item in waiting.items()}
+        try:
+            with progress.shown():
+                self._session.run(
+                    wait_until_in_force(self._session.connection, views, self._operation, seconds, progress, settle)
+                )
+        except KeyboardInterrupt:
+            self._terminal.note("no longer waiting; what was asked for is asked for still")
+            raise
+
+    def _tell(self, item: Item, what: str) -> None:
+        if self._request.output is None:
+            where = f" in namespace {item.view.namespace}" if self._request.all_namespaces else ""
+            self._terminal.print(Text(clean(f"{item.view.address}{where} {what}")))
+
+    def _fail(self, error: Exception, item: Item | None = None, what: str | None = None) -> None:
+        self._errors.append(error)
+        where = "" if item is None else f"{item.view.address} in namespace {item.view.namespace}: "
+        self._terminal.complain(f"{where}{what or describe(error)}")
+
+    def _end(self, *, is_one: bool) -> None:
+        """Print the objects, if asked for, and end with the exit code."""
+        if self._request.output is not None:
+            objects = self._session.run(self._read_all())
+            text = format_objects(objects, self._request.output, is_one=is_one)
+            if objects:
+                self._terminal.print(text)
+        if self._errors:
+            raise typer.Exit(exit_for_all(self._errors))
+
+    async def _read_all(self) -> list[Raw]:
+        """Read those that are as asked anew; after a dry run, return them as they would be."""
+        if self._request.dry_run is not DryRun.NONE or self._request.output is Output.NAME:
+            return [item.manifest for item in self._done]
+        found = [
+            await get(
+                item.view.kind.singular, item.view.name, namespace=item.view.namespace, client=self._session.client
+            )
+            for item in self._done
+        ]
+        return [resource.manifest for resource in found]
+
+
+def _describe_running(error: TaskAlreadyRunningError, view: View) -> str:
+    """Say what became of a suspend that found its task running, and what would stop it."""
+    taken_back = "nothing was changed" if error.is_taken_back else str(error).rpartition("; ")[2]
+    hint = f"`kubectl mageflow interrupt {view.short}` would"
+    return f"its task is running, and a suspend never stops a task: {taken_back}; {hint}"

@@ -1,0 +1,107 @@
+"""Suspend, interrupt, resume, cancel: whether there is anything to do, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from mageflow.api import Lifecycle, Phase, TaskPhase
+from mageflow.cli.view import OCCUPIED_TASKS, TaskView, View
+from mageflow.client.wishes import TASK_ALREADY_RUNNING
+
+MAX_NAMES: Final = 5
+"""How many names a sentence lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One of the four."""
+
+    verb: str
+    lifecycle: Lifecycle
+    """What it sets."""
+    done: str
+    """What a resource is afterwards."""
+    doing: str
+    """What it is on the way."""
+    asks: bool = False
+    """Something may be lost by it."""
+
+
+SUSPEND: Final = Operation("suspend", Lifecycle.SUSPENDED, "suspended", "suspending")
+INTERRUPT: Final = Operation("interrupt", Lifecycle.INTERRUPTED, "interrupted", "interrupting", asks=True)
+RESUME: Final = Operation("resume", Lifecycle.ACTIVE, "resumed", "resuming")
+CANCEL: Final = Operation("cancel", Lifecycle.CANCELED, "canceled", "canceling", asks=True)
+
+OPERATIONS: Final = (SUSPEND, INTERRUPT, RESUME, CANCEL)
+
+
+class Verdict(Enum):
+    """Whether there is anything to do."""
+
+    GO = "it can be done"
+    ALREADY = "it is so already, or on its way"
+    ENDED = "it has ended, and never changes again"
+
+
+def judge(view: View, operation: Operation) -> Verdict:
+    """Tell whether an operation on a resource, as it was just read, has anything to do."""
+    if view.status.has_ended:
+        is_so = operation is CANCEL and view.status.phase is Phase.CANCELED
+        return Verdict.ALREADY if is_so else Verdict.ENDED
+    if view.lifecycle is Lifecycle.CANCELED and operation is not CANCEL:
+        return Verdict.ENDED
+    is_refused = operation is SUSPEND and view.status.reason == TASK_ALREADY_RUNNING
+    if view.lifecycle is operation.lifecycle and view.status.is_current and not is_refused:
+        return Verdict.ALREADY
+    return Verdict.GO
+
+
+def describe_already(view: View, operation: Operation) -> str:
+    """Say that it is so already."""
+    if operation is RESUME:
+        return f"is active already ({view.phase})"
+    return f"is {operation.done} already" + ("" if view.status.is_in_force else f", and still {view.phase}")
+
+
+def describe_ended(view: View) -> str:
+    """Say that it has ended, or is about to."""
+    if view.status.has_ended:
+        return f"has ended as {view.phase}, and nothing changes that"
+    return f"is being canceled ({view.phase}), which is final"
+
+
+def describe_result(view: View, operation: Operation) -> str:
+    """Say what came of an operation, by the status that answered it."""
+    status = view.status
+    if status.has_ended:
+        return operation.done if status.phase is Phase.CANCELED and operation is CANCEL else f"has ended: {view.phase}"
+    if operation is RESUME:
+        return f"{operation.done} ({view.phase})"
+    if status.is_in_force:
+        return operation.done
+    return f"{operation.doing}: {describe_unfinished(view, operation)}"
+
+
+def describe_unfinished(view: View, operation: Operation) -> str:
+    """Say what is waited for until an operation is in force."""
+    names = [task.name for task in unfinished_tasks(view)]
+    if operation is RESUME or not names:
+        return view.status.message or "waiting for the operator"
+    count = f"{len(names)} task{'' if len(names) == 1 else 's'}"
+    runs_on = operation is SUSPEND and TaskPhase.RUNNING in {task.phase for task in unfinished_tasks(view)}
+    return f"{count} to {'finish' if runs_on else 'stop'} ({list_names(names)})"
+
+
+def unfinished_tasks(view: View) -> list[TaskView]:
+    """Return the tasks that have a pod: those that are waited for before a resource is held."""
+    return view.tasks_in(*OCCUPIED_TASKS)
+
+
+def list_names(names: Iterable[str]) -> str:
+    """List names, but not too many."""
+    parts = list(names)
+    shown = ", ".join(parts[:MAX_NAMES])
+    return f"{shown} and {len(parts) - MAX_NAMES} more" if len(parts) > MAX_NAMES else shown

@@ -1,0 +1,111 @@
+"""What is shown while something is waited for: bars on a terminal, else a line for each change."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as RichProgress
+from rich.text import Text
+
+from mageflow.cli.operations import Operation, describe_unfinished, unfinished_tasks
+from mageflow.cli.terminal import clean
+from mageflow.cli.view import View
+
+BAR_WIDTH: Final = 24
+
+
+class Progress(Protocol):
+    """Shows how far each of several resources has got."""
+
+    def shown(self) -> AbstractContextManager[object]:
+        """Return the block in which it is shown."""
+        ...
+
+    def show(self, uid: str, view: View) -> None:
+        """Show how far one has got."""
+        ...
+
+    def remove(self, uid: str) -> None:
+        """Show one no more: it is where it was to be."""
+        ...
+
+
+class Lines:
+    """A line on stderr for each change."""
+
+    def __init__(self, console: Console, operation: Operation) -> None:
+        self._console = console
+        self._operation = operation
+        self._told: dict[str, str] = {}
+
+    def shown(self) -> AbstractContextManager[object]:
+        """Return the block in which it is shown."""
+        return nullcontext()
+
+    def show(self, uid: str, view: View) -> None:
+        """Show how far one has got, unless that was the last thing said of it."""
+        line = f"{view.address} {view.phase}: {describe_unfinished(view, self._operation)}"
+        if view.status.progress:
+            line += f"; {view.status.progress} done"
+        if self._told.get(uid) != line:
+            self._told[uid] = line
+            self._console.print(Text(clean(line)))
+
+    def remove(self, uid: str) -> None:
+        """Show one no more."""
+        self._told.pop(uid, None)
+
+
+class Bars:
+    """A bar for each resource that is waited for: of the tasks that had to end, those that have."""
+
+    def __init__(self, console: Console, operation: Operation) -> None:
+        self._operation = operation
+        self._bars: dict[str, TaskID] = {}
+        self._most: dict[str, int] = {}
+        self._rich = RichProgress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=BAR_WIDTH),
+            TextColumn("{task.fields[left]}", markup=False),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+
+    def shown(self) -> AbstractContextManager[object]:
+        """Return the block in which it is shown."""
+        return self._rich
+
+    def show(self, uid: str, view: View) -> None:
+        """Show how far one has got."""
+        count = len(unfinished_tasks(view))
+        most = self._most[uid] = max(count, self._most.get(uid, 0))
+        if uid not in self._bars:
+            self._bars[uid] = self._rich.add_task("", total=None, left="")
+        self._rich.update(
+            self._bars[uid],
+            description=f"{view.short} {view.phase}",
+            total=most or None,
+            completed=most - count,
+            left=clean(describe_left(view, self._operation)),
+        )
+
+    def remove(self, uid: str) -> None:
+        """Show one no more."""
+        bar = self._bars.pop(uid, None)
+        if bar is not None:
+            self._rich.remove_task(bar)
+
+
+def describe_left(view: View, operation: Operation) -> str:
+    """Say what is waited for, beside a bar."""
+    done = f" · {view.status.progress} done" if view.status.progress else ""
+    return f"{describe_unfinished(view, operation)}{done}"
+
+
+def choose_progress(console: Console, operation: Operation) -> Progress:
+    """Return bars on a terminal, else lines."""
+    return Bars(console, operation) if console.is_terminal else Lines(console, operation)

@@ -1,0 +1,99 @@
+"""What each operation would do to a resource now, and to which of its tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import assert_never
+
+from mageflow.api import WORKFLOW, Lifecycle, TaskPhase
+from mageflow.cli.losses import describe_run
+from mageflow.cli.operations import CANCEL, OPERATIONS, RESUME, SUSPEND, Operation, Verdict, judge, list_names
+from mageflow.cli.view import ENDED_TASKS, TaskView, View
+
+
+def foresee(view: View, now: datetime) -> dict[str, str]:
+    """Say what each operation would do, by its verb."""
+    return {operation.verb: _foresee(view, operation, now) for operation in OPERATIONS}
+
+
+def _foresee(view: View, operation: Operation, now: datetime) -> str:
+    verdict = judge(view, operation)
+    match verdict:
+        case Verdict.ENDED:
+            return f"nothing: it {'has ended' if view.status.has_ended else 'is being canceled'}, which is final"
+        case Verdict.ALREADY:
+            return f"nothing: it is {'active' if operation is RESUME else operation.done} already"
+        case Verdict.GO if operation is RESUME:
+            return _foresee_resume(view)
+        case Verdict.GO if operation is SUSPEND:
+            return _foresee_suspend(view, now)
+        case Verdict.GO:
+            return _foresee_stop(view, operation, now)
+        case _:
+            assert_never(verdict)
+
+
+def _foresee_suspend(view: View, now: datetime) -> str:
+    running = view.tasks_in(TaskPhase.RUNNING)
+    if view.kind is WORKFLOW and running:
+        return f"refused: its task runs ({describe_run(running[0], now)}), and a suspend never stops a task"
+    if view.lifecycle is Lifecycle.INTERRUPTED and not running:
+        return "stays held, as suspended instead of interrupted"
+    return _join(
+        (
+            _say(view, "{} {finishes}", running),
+            _say(view, "{} {is} held back: {its} pod goes", view.tasks_in(TaskPhase.PENDING, TaskPhase.RECORDED)),
+            _say(view, "the back-off of {} stands still", view.tasks_in(TaskPhase.BACKING_OFF)),
+            _say(view, "{} {starts} only once resumed", view.tasks_in(TaskPhase.UNSTARTED)),
+        ),
+    )
+
+
+def _foresee_stop(view: View, operation: Operation, now: datetime) -> str:
+    running = view.tasks_in(TaskPhase.RUNNING)
+    others = [task for task in view.tasks if task.phase not in (*ENDED_TASKS, TaskPhase.RUNNING)]
+    lost = f"stops {_with_runs(view, running, now)}: what {'it has' if len(running) == 1 else 'they have'} done is lost"
+    if operation is CANCEL:
+        return _join((lost if running else "", _say(view, "{} never {starts}", others), "final"))
+    parts = (
+        f"{lost}, and {'it runs' if len(running) == 1 else 'they run'} again from the start once resumed",
+        _say(view, "{} {starts} only once resumed", others),
+    )
+    return _join(parts if running else parts[1:])
+
+
+def _foresee_resume(view: View) -> str:
+    unfinished = [task for task in view.tasks if task.phase not in ENDED_TASKS]
+    turn = unfinished[: view.at_once]
+    again = [task for task in turn if task.record.interruptions]
+    return _join(
+        (
+            _say(
+                view,
+                "{} {starts}",
+                [task for task in turn if task not in again and task.phase is not TaskPhase.RUNNING],
+            ),
+            _say(view, "{} {runs} again from {its} start, having been interrupted", again),
+            _say(view, "{} {follows}", unfinished[view.at_once :]),
+        ),
+    )
+
+
+def _say(view: View, sentence: str, tasks: list[TaskView]) -> str:
+    """Fill tasks into a sentence; nothing if there are none."""
+    if not tasks:
+        return ""
+    is_one = len(tasks) == 1
+    words = {verb: verb if is_one else verb.removesuffix("s") for verb in ("starts", "runs", "follows")}
+    words |= {"finishes": "finishes" if is_one else "finish", "is": "is" if is_one else "are"}
+    return sentence.format(list_names(view.name_tasks(tasks)), **words, its="its" if is_one else "their")
+
+
+def _with_runs(view: View, tasks: list[TaskView], now: datetime) -> str:
+    runs = [describe_run(task, now) for task in tasks]
+    return list_names(f"{name} ({run})" for name, run in zip(view.name_tasks(tasks), runs, strict=True))
+
+
+def _join(parts: Iterable[str]) -> str:
+    return "; ".join(filter(None, parts)) or "nothing starts or stops by it"

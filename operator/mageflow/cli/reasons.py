@@ -1,0 +1,116 @@
+"""Why a resource is in the state that it is in, in plain sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final, assert_never
+
+from mageflow.api import WORKFLOW, Condition, ConditionType, Phase, TaskPhase
+from mageflow.cli.ages import format_age
+from mageflow.cli.losses import describe_run
+from mageflow.cli.operations import list_names
+from mageflow.cli.view import TaskView, View
+from mageflow.client.wishes import TASK_ALREADY_RUNNING
+
+MAX_TASKS: Final = 10
+"""How many tasks are told one by one."""
+
+
+def explain_state(view: View, now: datetime) -> list[str]:
+    """Say why a resource is in its state: first the state itself, then what each task has to do with it."""
+    status = view.status
+    if status.phase is None:
+        return ["The operator has said nothing of it yet: is one running, and does it watch this namespace?"]
+    sentences = list(_explain_phase(view, status.phase, now))
+    if not status.is_current:
+        sentences.insert(0, "Its spec was changed, and the operator hasn't answered yet: what follows is of before.")
+    sentences += _explain_tasks(view, now)
+    consistent = status.condition(ConditionType.CONSISTENT)
+    if consistent is not None and consistent.status == "False":
+        sentences.append(f"It may be inconsistent: {consistent.message or 'a running task was interrupted'}.")
+    return sentences
+
+
+def _explain_phase(view: View, phase: Phase, now: datetime) -> Iterator[str]:
+    status = view.status
+    ready = status.condition(ConditionType.READY)
+    done = f"{status.done} of {status.total} {'task is' if status.total == 1 else 'tasks are'} done"
+    held = f" for {format_age(status.suspended_at, now)}" if status.suspended_at is not None else ""
+    match phase:
+        case Phase.PENDING:
+            yield f"Pending: no container of any task has started yet{_because(ready)}."
+        case Phase.ACTIVE if status.reason == TASK_ALREADY_RUNNING:
+            yield f"Active although spec.lifecycle is {view.lifecycle}: {_message(ready)}."
+        case Phase.ACTIVE:
+            yield f"Active: {done}{_because(ready)}."
+        case Phase.SUSPENDING:
+            yield f"Suspending: spec.lifecycle is suspended{held}; nothing new starts, {_message(ready)}."
+        case Phase.SUSPENDED | Phase.INTERRUPTED:
+            yield f"{phase}{held}: spec.lifecycle is {view.lifecycle}; {_message(ready)}. {done}."
+        case Phase.INTERRUPTING:
+            yield f"Interrupting: spec.lifecycle is {view.lifecycle}{held}; {_message(ready)}."
+        case Phase.SUCCEEDED | Phase.FAILED:
+            yield f"{phase}{_ago(view, now)}: {_message(ready)}."
+        case Phase.CANCELED:
+            yield f"Canceled{_ago(view, now)}: {done}, the others never run."
+        case _:
+            assert_never(phase)
+
+
+def _explain_tasks(view: View, now: datetime) -> Iterator[str]:
+    told = [(task, what) for task in view.tasks if (what := _explain_task(view, task, now))]
+    for task, what in told[:MAX_TASKS]:
+        yield f"{'Its task' if view.kind is WORKFLOW else f'Task {task.name}'} {what}."
+    if len(told) > MAX_TASKS:
+        yield f"Likewise {list_names(task.name for task, _ in told[MAX_TASKS:])}."
+    waiting = view.tasks_in(TaskPhase.UNSTARTED)
+    if waiting and not view.status.has_ended and view.kind is not WORKFLOW:
+        verb = "waits for its turn" if len(waiting) == 1 else "wait for their turn"
+        yield f"{list_names(task.name for task in waiting)} {verb}."
+
+
+def _explain_task(view: View, task: TaskView, now: datetime) -> str:
+    record = task.record
+    match task.phase:
+        case TaskPhase.RUNNING:
+            return f"is running: {describe_run(task, now)}{_tries(task)}"
+        case TaskPhase.PENDING | TaskPhase.RECORDED:
+            return f"is about to start run {record.run}{_tries(task)}"
+        case TaskPhase.STOPPING:
+            return f"is being stopped: the pod of run {record.run} may still run"
+        case TaskPhase.BACKING_OFF:
+            when = f" at {record.retry_at:%H:%M:%S} UTC" if record.retry_at is not None else " once it is resumed"
+            return f"ended its run {record.run}{_why(task)}, and tries again{when}{_tries(task)}"
+        case TaskPhase.FAILED:
+            return f"has failed in run {record.run}{_why(task)}, with no retries left of {task.retries}"
+        case TaskPhase.UNSTARTED if record.reason is not None:
+            return f"can't start{_why(task)}"
+        case TaskPhase.UNSTARTED if record.run and not view.status.has_ended:
+            return f"was {'interrupted' if record.interruptions else 'held'}: it runs again from its start"
+        case TaskPhase.UNSTARTED | TaskPhase.SUCCEEDED:
+            return ""
+        case _:
+            assert_never(task.phase)
+
+
+def _tries(task: TaskView) -> str:
+    return f", {task.record.failures} of {task.retries} retries used" if task.record.failures else ""
+
+
+def _why(task: TaskView) -> str:
+    parts = [part for part in (task.record.reason, task.record.message) if part]
+    return f" ({': '.join(parts)})" if parts else ""
+
+
+def _ago(view: View, now: datetime) -> str:
+    age = format_age(view.status.finished_at, now)
+    return f" {age} ago" if age else ""
+
+
+def _because(ready: Condition | None) -> str:
+    return "" if ready is None else f"; {_message(ready)} ({ready.reason})"
+
+
+def _message(ready: Condition | None) -> str:
+    return "the operator doesn't say why" if ready is None else (ready.message or ready.reason).rstrip(".")

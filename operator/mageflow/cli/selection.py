@@ -1,0 +1,71 @@
+"""The resources that a command line selects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mageflow.api import KINDS
+from mageflow.cli.names import Named, Selection, UnclearError, find_kind
+from mageflow.cli.watching import Place
+from mageflow.client.connection import Client
+from mageflow.client.errors import NotFoundError
+from mageflow.client.pipelines import find, get
+from mageflow.client.resource import Resource
+from mageflow.client.transport import Raw
+
+
+@dataclass(slots=True)
+class Found:
+    """What was found, and why the rest wasn't."""
+
+    resources: list[Resource] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
+
+
+async def select(client: Client, selection: Selection) -> Found:
+    """Find what is selected. What is named and can't be found is among the errors, and the others are found still."""
+    found = Found()
+    for named in selection.names:
+        try:
+            resource = await find_one(client, named)
+        except (NotFoundError, UnclearError) as error:
+            found.errors.append(error)
+        else:
+            found.resources.append(resource)
+    if not selection.names:
+        for kind in selection.kinds:
+            found.resources += await find(
+                kind.singular, selector=selection.selector, all_namespaces=selection.all_namespaces, client=client
+            )
+    return found
+
+
+async def find_one(client: Client, named: Named) -> Resource:
+    """Find what is named. Raises NotFoundError; UnclearError, if several kinds have one of that name."""
+    if named.kind is not None:
+        return await get(named.kind.singular, named.name, client=client)
+    found = await find(name=named.name, client=client)
+    if len(found) > 1:
+        written = " or ".join(f"{resource.kind.lower()}/{resource.name}" for resource in found)
+        raise UnclearError(f"{named.name} is the name of several: write {written}")
+    if not found:
+        namespace = (await client.open()).namespace
+        kinds = f"{', '.join(kind.singular for kind in KINDS[:-1])} or {KINDS[-1].singular}"
+        raise NotFoundError(404, "NotFound", f"there is no {kinds} {named.name!r} in namespace {namespace}")
+    return found[0]
+
+
+def places_of(selection: Selection, namespace: str) -> list[Place]:
+    """Return where what is selected is to be watched."""
+    kinds = [kind for kind in KINDS if kind in {named.kind for named in selection.names}] or list(selection.kinds)
+    if any(named.kind is None for named in selection.names):
+        kinds = list(KINDS)
+    return [(kind, None if selection.all_namespaces else namespace) for kind in kinds]
+
+
+def matches(selection: Selection, resource: Raw) -> bool:
+    """Tell whether a resource of the places that are watched is one of those selected."""
+    return not selection.names or any(
+        named.name == resource["metadata"]["name"] and named.kind in (None, find_kind(resource["kind"]))
+        for named in selection.names
+    )

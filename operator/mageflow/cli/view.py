@@ -1,0 +1,113 @@
+"""A resource as the command line shows it: its tasks, as the spec lists them and the status tells of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from mageflow.api import GROUP, KINDS, SWARM, WORKFLOW, Kind, Lifecycle, TaskPhase, TaskStatus
+from mageflow.client.status import Status, read_status
+
+MAIN: Final = "main"
+"""Name of a Workflow's one task, in its status."""
+
+DEFAULT_CONCURRENCY: Final = 30
+"""A Swarm's maxConcurrency, where the API server has filled in none."""
+
+ENDED_TASKS: Final = frozenset({TaskPhase.SUCCEEDED, TaskPhase.FAILED})
+OCCUPIED_TASKS: Final = frozenset({TaskPhase.PENDING, TaskPhase.RUNNING, TaskPhase.STOPPING})
+"""Phases of a task in which a pod of it runs or may yet start."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """One task."""
+
+    record: TaskStatus
+    """What the status says of it; of a Swarm's task that has never run, that is nothing but its name."""
+    retries: int = 0
+    """How many it is given."""
+
+    @property
+    def name(self) -> str:
+        """Its name; `main` in a Workflow."""
+        return self.record.name
+
+    @property
+    def phase(self) -> TaskPhase:
+        """The state that it is in."""
+        return self.record.phase
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One resource."""
+
+    kind: Kind
+    namespace: str
+    name: str
+    created: datetime
+    lifecycle: Lifecycle
+    """What its spec asks for."""
+    status: Status
+    tasks: tuple[TaskView, ...]
+    """In the order of the spec; then those that are in the status only, having been removed from the spec."""
+    at_once: int
+    """How many of its tasks may have a pod at once."""
+
+    @property
+    def short(self) -> str:
+        """As it is named on the command line: `chain/x`."""
+        return f"{self.kind.singular}/{self.name}"
+
+    @property
+    def address(self) -> str:
+        """As `kubectl -o name` names it: `chain.mageflow.io/x`."""
+        return f"{self.kind.singular}.{GROUP}/{self.name}"
+
+    @property
+    def phase(self) -> str:
+        """The word for the state that it is in; `Unknown` before the operator has said anything."""
+        return "Unknown" if self.status.phase is None else self.status.phase.value
+
+    def name_tasks(self, tasks: Iterable[TaskView]) -> list[str]:
+        """Name tasks in a sentence; a Workflow's one goes without a name."""
+        return ["its task" if self.kind is WORKFLOW and task.name == MAIN else task.name for task in tasks]
+
+    def tasks_in(self, *phases: TaskPhase) -> list[TaskView]:
+        """Return the tasks that are in one of these phases."""
+        return [task for task in self.tasks if task.phase in phases]
+
+
+def read_view(resource: Mapping[str, Any]) -> View:
+    """Read a resource as the API server sent it."""
+    kind = next(kind for kind in KINDS if kind.name == resource["kind"])
+    metadata, spec = resource["metadata"], resource["spec"]
+    status = read_status(resource)
+    return View(
+        kind=kind,
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        created=datetime.fromisoformat(metadata["creationTimestamp"]),
+        lifecycle=Lifecycle(spec.get("lifecycle", Lifecycle.ACTIVE)),
+        status=status,
+        tasks=tuple(_read_tasks(kind, spec, status)),
+        at_once=spec.get("maxConcurrency", DEFAULT_CONCURRENCY) if kind is SWARM else 1,
+    )
+
+
+def address_of(resource: Mapping[str, Any]) -> str:
+    """Name a resource as `kubectl -o name` does: `chain.mageflow.io/x`."""
+    return f"{resource['kind'].lower()}.{GROUP}/{resource['metadata']['name']}"
+
+
+def _read_tasks(kind: Kind, spec: Mapping[str, Any], status: Status) -> Iterator[TaskView]:
+    records = {record.name: record for record in status.tasks}
+    listed = [{**spec, "name": MAIN}] if kind is WORKFLOW else spec.get("tasks") or ()
+    for task in listed:
+        record = records.pop(task["name"], None) or TaskStatus(name=task["name"])
+        yield TaskView(record, task.get("retries", 0))
+    for record in records.values():
+        yield TaskView(record)
