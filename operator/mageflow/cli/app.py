@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Annotated
 
 import typer
 
-from mageflow import InconsistentWarning, __version__
+from mageflow import __version__
 from mageflow.cli.commands import explain, get, graph, lifecycles, logs, tree
 from mageflow.cli.operations import OPERATIONS
 
@@ -50,5 +49,4 @@ for operation in OPERATIONS:
 
 def main() -> None:
     """Run the command."""
-    warnings.simplefilter("ignore", InconsistentWarning)  # what it says is printed
     app()

@@ -222,9 +222,8 @@ class _Operating:
         waiting = {item.uid: item for item in items if item in self._done and not item.view.status.is_in_force}
         if not waiting:
             return
-        seconds = self._request.timeout
-        if seconds is not None:
-            seconds = max(0.0, seconds - (time.monotonic() - started_at))
+        timeout = self._request.timeout
+        deadline = None if timeout is None else started_at + timeout
 
         def settle(uid: str, end: Ending) -> None:
             item = waiting[uid]
@@ -240,7 +239,9 @@ class _Operating:
         try:
             with progress.shown():
                 self._session.run(
-                    wait_until_in_force(self._session.connection, views, self._operation, seconds, progress, settle)
+                    wait_until_in_force(
+                        self._session.connection, views, self._operation, timeout, deadline, progress, settle
+                    )
                 )
         except KeyboardInterrupt:
             self._terminal.note("no longer waiting; what was asked for is asked for still")
@@ -282,5 +283,5 @@ class _Operating:
 def _describe_running(error: TaskAlreadyRunningError, view: View) -> str:
     """Say what became of a suspend that found its task running, and what would stop it."""
     taken_back = "nothing was changed" if error.is_taken_back else str(error).rpartition("; ")[2]
-    hint = f"`kubectl mageflow interrupt {view.short}` would"
+    hint = f"`kubectl mageflow interrupt {view.short}` stops it"
     return f"its task is running, and a suspend never stops a task: {taken_back}; {hint}"

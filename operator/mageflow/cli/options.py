@@ -41,7 +41,7 @@ def _read_duration(text: str) -> float:
 Words: TypeAlias = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[[KIND] NAME... | KIND/NAME...]",
+        metavar="[KIND] NAME",
         help="Names, with or without their kind: workflow (mwf), chain (mch), swarm (msw).",
         autocompletion=complete_names,
         show_default=False,
@@ -50,7 +50,7 @@ Words: TypeAlias = Annotated[
 One: TypeAlias = Annotated[
     list[str],
     typer.Argument(
-        metavar="[KIND] NAME | KIND/NAME",
+        metavar="[KIND] NAME",
         help="The resource, with or without its kind.",
         autocompletion=complete_names,
         show_default=False,

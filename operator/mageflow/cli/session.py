@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
+import warnings
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
@@ -17,7 +18,7 @@ from mageflow.cli.names import UnclearError
 from mageflow.cli.options import Target
 from mageflow.cli.terminal import Terminal
 from mageflow.client.connection import PATIENCE, Client, Connection
-from mageflow.client.errors import MageflowError
+from mageflow.client.errors import InconsistentWarning, MageflowError
 
 T = TypeVar("T")
 
@@ -47,7 +48,8 @@ class Session:
 @contextmanager
 def open_session(target: Target, timeout: float | None = None) -> Iterator[Session]:
     """Connect. What is raised in the block ends the program: with one line on stderr, and its exit code."""
-    with ending_well(), asyncio.Runner() as runner:
+    with ending_well(), warnings.catch_warnings(), asyncio.Runner() as runner:
+        warnings.simplefilter("ignore", InconsistentWarning)  # what it says is printed
         patience = PATIENCE if timeout is None else max(timeout, LEAST_PATIENCE)
         client = Client(
             kubeconfig=target.kubeconfig,

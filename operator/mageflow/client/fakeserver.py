@@ -14,6 +14,7 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from mageflow.api import GROUP, KINDS, SWARM, Kind, Lifecycle
@@ -158,6 +159,7 @@ class FakeServer:
             raise AlreadyExistsError(409, "AlreadyExists", f"{where} already exists")
         _check_spec(_KINDS[address.plural], item)
         metadata = {**item["metadata"], "namespace": address.namespace, "generation": 1, "uid": str(uuid.uuid4())}
+        metadata["creationTimestamp"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         item = {**item, "metadata": metadata, "spec": {"lifecycle": Lifecycle.ACTIVE.value, **item["spec"]}}
         if is_dry_run:
             return item
