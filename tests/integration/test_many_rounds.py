@@ -48,9 +48,9 @@ async def test_every_task_succeeds_exactly_once_when_lifecycles_change_at_random
     """No started container is killed by a suspend, none that succeeded runs again, never more than 3 are there."""
     seed = random.randrange(10**6)
     async with Player(namespace, seed, TEMPO) as player:
-        await _play_rounds(namespace, seed)
+        await play_rounds(namespace, seed)
     await namespace.wait_until_quiet()
-    _check_all(namespace)
+    check_all(namespace)
     print(f"\nseed {seed}: {ROUNDS} rounds: {_tell(namespace, player)}")  # noqa: T201
 
 
@@ -59,7 +59,7 @@ async def test_every_task_succeeds_exactly_once_when_the_operator_is_killed_at_r
     seed = random.randrange(10**6)
     kills = 0
     async with Player(namespace, seed, TEMPO) as player:
-        playing = asyncio.create_task(_play_rounds(namespace, seed))
+        playing = asyncio.create_task(play_rounds(namespace, seed))
         chance = random.Random(seed + 1)
         while not playing.done():
             await namespace.operator.start()
@@ -73,7 +73,7 @@ async def test_every_task_succeeds_exactly_once_when_the_operator_is_killed_at_r
         await namespace.operator.start()
         await playing
     await namespace.wait_until_quiet(2.0)
-    _check_all(namespace)
+    check_all(namespace)
     print(f"\nseed {seed}: {ROUNDS} rounds, {kills} kills: {_tell(namespace, player)}")  # noqa: T201
 
 
@@ -95,7 +95,7 @@ class _Resources:
     swarm: Many
 
 
-async def _play_rounds(namespace: Namespace, seed: int) -> None:
+async def play_rounds(namespace: Namespace, seed: int) -> None:
     turns = asyncio.Semaphore(AT_ONCE)
 
     async def play(number: int) -> None:
@@ -133,7 +133,7 @@ async def _is_reached(many: Many, wish: str) -> bool:
 # ── what must have come of it ──
 
 
-def _check_all(namespace: Namespace) -> None:
+def check_all(namespace: Namespace) -> None:
     tasks = pods_by(namespace, "mageflow.io/kind", "mageflow.io/uid", "mageflow.io/task")
     caught = caught_by_a_stop(namespace)
     wrong = {task: len(_successes(pods)) for task, pods in tasks.items() if not _is_exactly_one(pods, caught)}

@@ -25,7 +25,7 @@ FOREGROUND: Final = "foregroundDeletion"
 FINALIZERS: Final = {"Orphan": ORPHAN, "Foreground": FOREGROUND}
 
 PATH: Final = re.compile(
-    rf"/apis?/(?:[a-z.]+/)?v1/namespaces/{NAMESPACE}/(?P<plural>[a-z]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>[a-z]+))?"
+    rf"/apis?/(?:[a-z0-9.]+/)?v1/namespaces/{NAMESPACE}/(?P<plural>[a-z]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>[a-z]+))?"
 )
 
 
@@ -74,6 +74,8 @@ class Server:
                 return self.evict(by, name, body.get("deleteOptions") or {})
             case "PUT", str(), "status":
                 return self._replace_status(by, plural, name, body)
+            case "PUT", str(), None:
+                return self._replace_spec(by, plural, name, body)
             case "PATCH", str(), None:
                 return self._patch(by, plural, name, body)
             case "DELETE", str(), None:
@@ -180,6 +182,12 @@ class Server:
         status = _copy(body["status"])
         return self.change(
             by, plural, name, lambda raw: raw.update(status=status), version=body["metadata"].get("resourceVersion")
+        )
+
+    def _replace_spec(self, by: str, plural: str, name: str, body: Raw) -> Raw:
+        spec = _copy(body["spec"])
+        return self.change(
+            by, plural, name, lambda raw: raw.update(spec=spec), version=body["metadata"].get("resourceVersion")
         )
 
     def _patch(self, by: str, plural: str, name: str, body: Raw) -> Raw:

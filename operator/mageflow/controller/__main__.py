@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Final
+from uuid import uuid4
 
 import kopf
 import typer
@@ -15,11 +18,15 @@ import uvloop
 from mageflow import __version__
 from mageflow.controller.client import ApiError, CredentialsError
 from mageflow.controller.operator import MissingResourceError, run_operator
-from mageflow.controller.settings import Settings
+from mageflow.controller.settings import LeaseName, Settings
 
 RECURSION_LIMIT: Final = 40_000
 """Deep enough for any object that the API server takes, whose JSON may be nested 10,000 levels deep: a single one
 that Python can't read would end the watch for everyone."""
+
+
+POD_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+"""Where a pod finds the name of its namespace."""
 
 
 class LogFormat(StrEnum):
@@ -45,6 +52,13 @@ def start(
     log_format: Annotated[LogFormat, typer.Option(help="How log lines look.")] = LogFormat.TEXT,
     log_level: Annotated[LogLevel, typer.Option(help="The least important lines to show.")] = LogLevel.INFO,
     health_port: Annotated[int, typer.Option(min=1, max=65535, help="TCP port of /healthz.")] = 8080,
+    leader_elect: Annotated[
+        bool, typer.Option("--leader-elect", help="Act only while holding a Lease: for several replicas.")
+    ] = False,
+    lease_namespace: Annotated[
+        str | None, typer.Option(help="The namespace of the Lease. Default: the pod's own.", show_default=False)
+    ] = None,
+    lease_name: Annotated[str, typer.Option(help="The name of the Lease.")] = "mageflow-operator",
     version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
 ) -> None:
     """Reconcile Workflows into Job pods: suspend, interrupt and resume them by spec.lifecycle.
@@ -58,13 +72,27 @@ def start(
         raise typer.BadParameter("give either --all-namespaces or --namespace NAME, one or several")
     _configure_logs(log_format, log_level)
     sys.setrecursionlimit(RECURSION_LIMIT)
-    settings = Settings(namespaces=tuple(dict.fromkeys(namespace or ())), health_port=health_port)
+    settings = Settings(
+        namespaces=tuple(dict.fromkeys(namespace or ())),
+        health_port=health_port,
+        lease=_find_lease(lease_namespace, lease_name) if leader_elect else None,
+        identity=f"{socket.gethostname()}_{uuid4()}",
+    )
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run_operator(settings))
     except (CredentialsError, MissingResourceError, ApiError) as error:
         typer.echo(f"mageflow-operator: {error}", err=True)
         raise typer.Exit(1) from error
+
+
+def _find_lease(namespace: str | None, name: str) -> LeaseName:
+    """Return where the Lease is; in a pod, its service account tells the namespace."""
+    if namespace is None and POD_NAMESPACE.exists():
+        namespace = POD_NAMESPACE.read_text().strip()
+    if not namespace:
+        raise typer.BadParameter("outside of a cluster --leader-elect takes --lease-namespace NAME")
+    return LeaseName(namespace, name)
 
 
 def _configure_logs(log_format: LogFormat, log_level: LogLevel) -> None:

@@ -16,7 +16,7 @@ from typing import assert_never
 
 from mageflow.api import API_VERSION, GROUP, VERSION, Status
 from mageflow.controller.caches import Caches
-from mageflow.controller.client import MERGE_PATCH, ApiError, Client, Raw
+from mageflow.controller.client import MERGE_PATCH, ApiError, Raw, Requests
 from mageflow.controller.clock import Clock
 from mageflow.controller.observe import is_controlled_by
 from mageflow.controller.queue import RetryError
@@ -53,7 +53,7 @@ logger = logging.getLogger(__name__)
 class Actor:
     """Carries out actions on the Jobs and pods of one resource, and writes its status."""
 
-    def __init__(self, client: Client, caches: Caches, observed: ObservedResource, clock: Clock) -> None:
+    def __init__(self, client: Requests, caches: Caches, observed: ObservedResource, clock: Clock) -> None:
         self._client = client
         self._caches = caches
         self._observed = observed
@@ -261,7 +261,7 @@ def _path_of(observed: ObservedResource) -> str:
     return f"/apis/{GROUP}/{VERSION}/namespaces/{observed.namespace}/{observed.kind.plural}/{observed.name}"
 
 
-async def read_resource(client: Client, caches: Caches, observed: ObservedResource) -> None:
+async def read_resource(client: Requests, caches: Caches, observed: ObservedResource) -> None:
     """Read a resource past the watch, which may have missed that it was deleted, or be slow."""
     metadata = {"uid": observed.uid, "resourceVersion": observed.resource_version}
     try:
@@ -277,7 +277,7 @@ async def read_resource(client: Client, caches: Caches, observed: ObservedResour
         caches.forget_resource({"metadata": metadata})
 
 
-async def read_children(client: Client, namespace: str, selector: str) -> tuple[list[Raw], list[Raw]]:
+async def read_children(client: Requests, namespace: str, selector: str) -> tuple[list[Raw], list[Raw]]:
     """Read all Jobs and pods of a resource, past the watches."""
     answers = [
         await client.request("GET", f"{prefix}/namespaces/{namespace}/{plural}", query={"labelSelector": selector})

@@ -242,6 +242,10 @@ class Caches:
         if family is not None:
             family.missing_pods[job_uid] = (why, now)
 
+    def uids(self) -> list[str]:
+        """Return the uids of all resources that anything is known of."""
+        return list(self._families)
+
     def children_of(self, owner_uid: str) -> frozenset[str]:
         """Return the uids of all Jobs and pods that are known of a resource."""
         family = self._families.get(owner_uid)
@@ -253,9 +257,9 @@ class Caches:
         `known` are those that were known before: one that isn't among what was read is gone. What the watch brought
         meanwhile may be newer than what was read.
         """
-        family = self._families.get(owner_uid)
-        if family is None:
+        if not jobs and not pods and owner_uid not in self._families:
             return
+        family = self._families.setdefault(owner_uid, _Family())
         present = {raw["metadata"]["uid"] for raw in (*jobs, *pods)}
         gone = set(known) - present
         for uid in gone & family.jobs.keys():

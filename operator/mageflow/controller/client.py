@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlencode
 
 import aiohttp
@@ -22,6 +22,7 @@ from mageflow.controller.settings import FIELD_MANAGER, REQUEST_SECONDS
 Raw = dict[str, Any]
 """An object as the API server sends it."""
 
+JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
 NO_CONNECTION: Final = 0
 """`ApiError.status` of a request that got no answer."""
@@ -49,6 +50,22 @@ class ApiError(Exception):
     def is_namespace_terminating(self) -> bool:
         """Nothing can be created any more: the namespace is being deleted."""
         return any(cause.get("reason") == "NamespaceTerminating" for cause in self.details.get("causes", ()))
+
+
+class Requests(Protocol):
+    """What makes requests: a client, or one that only the leader may use."""
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        content_type: str = JSON,
+    ) -> Raw:
+        """Make one request and return the parsed answer; raise ApiError if it isn't a success."""
+        ...
 
 
 class CredentialsError(Exception):
@@ -97,16 +114,17 @@ class Client:
         body: Any = None,
         *,
         query: Mapping[str, str] | None = None,
-        content_type: str = "application/json",
+        content_type: str = JSON,
+        seconds: float = REQUEST_SECONDS,
     ) -> Raw:
-        """Make one request and return the parsed answer; raise ApiError if it isn't a success."""
+        """Make one request and return the parsed answer; raise ApiError if it isn't a success, or takes too long."""
         if method != "GET":
             query = {"fieldManager": FIELD_MANAGER, **(query or {})} if method != "DELETE" else query
         url = f"{self.server}{path}?{urlencode(query)}" if query else f"{self.server}{path}"
         headers = {"Content-Type": content_type, "Accept": "application/json", "User-Agent": FIELD_MANAGER}
         try:
             response = await self._api.rest_client.request(
-                method, url, headers=headers, body=body, _request_timeout=REQUEST_SECONDS
+                method, url, headers=headers, body=body, _request_timeout=seconds
             )
             text = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:

@@ -16,6 +16,8 @@ from mageflow.controller.client import ApiError, Client, load_configuration
 from mageflow.controller.clock import Clock
 from mageflow.controller.handlers import JOBS, PODS, Handlers, build_settings
 from mageflow.controller.health import Health
+from mageflow.controller.lease import Election, FencedClient
+from mageflow.controller.listing import paths_of, read_everything
 from mageflow.controller.queue import WorkQueue
 from mageflow.controller.reconcile import Reconciler
 from mageflow.controller.settings import Settings
@@ -28,7 +30,7 @@ class MissingResourceError(Exception):
 
 
 async def run_operator(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT; then finish the reconciles in hand.
+    """Run until SIGTERM or SIGINT; then finish the reconciles in hand, and give the Lease back.
 
     Raises CredentialsError without a cluster, ApiError if it doesn't answer, MissingResourceError without the CRDs.
     """
@@ -36,25 +38,46 @@ async def run_operator(settings: Settings) -> None:
         await _check_resources(client)
         where = ", ".join(settings.namespaces) or "all namespaces"
         logger.info("mageflow-operator %s at %s, watching %s", __version__, client.server, where)
-        caches = Caches()
-        reconciler = Reconciler(client, caches, settings, Clock())
-        queue = WorkQueue(reconciler.reconcile, settings.workers)
-        health = Health(client, queue, tuple(_watch_paths(settings)), settings.stuck_after)
-        handlers = Handlers(client, caches, reconciler, queue, health)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(queue.run())
-            await asyncio.sleep(0)  # the workers are there before kopf, which at its end cancels what came after it
-            try:
-                await kopf.operator(
-                    registry=handlers.register(),
-                    settings=build_settings(),
-                    standalone=True,
-                    clusterwide=not settings.namespaces,
-                    namespaces=settings.namespaces,
-                    liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz",
-                )
-            finally:
-                queue.close()
+        if settings.lease is None:
+            await _watch_and_work(settings, client, None)
+        else:
+            election = Election(client, Clock(), settings.lease, settings.identity)
+            async with election.campaign():
+                await _watch_and_work(settings, client, election)
+
+
+async def _watch_and_work(settings: Settings, client: Client, election: Election | None) -> None:
+    caches = Caches()
+    requests = client if election is None else FencedClient(client, election)
+    reconciler = Reconciler(requests, caches, settings, Clock())
+    queue = WorkQueue(
+        reconciler.reconcile if election is None else election.guard(reconciler.reconcile), settings.workers
+    )
+    health = Health(client, queue, tuple(_watch_paths(settings)), settings.stuck_after)
+    handlers = Handlers(client, caches, reconciler, queue, health)
+
+    async def take_over() -> None:
+        """Know everything that there is, and work on all of it."""
+        await read_everything(client, caches, settings.namespaces)
+        for uid in caches.uids():
+            queue.add(uid)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(queue.run())
+        await asyncio.sleep(0)  # the workers are there before kopf, which at its end cancels what came after it
+        if election is not None:
+            election.stand(take_over)
+        try:
+            await kopf.operator(
+                registry=handlers.register(),
+                settings=build_settings(),
+                standalone=True,
+                clusterwide=not settings.namespaces,
+                namespaces=settings.namespaces,
+                liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz",
+            )
+        finally:
+            queue.close()
 
 
 async def _check_resources(client: Client) -> None:
@@ -75,7 +98,5 @@ async def _check_resources(client: Client) -> None:
 
 def _watch_paths(settings: Settings) -> Iterator[str]:
     ours = ((GROUP, VERSION, kind.plural) for kind in KINDS)
-    for group, version, plural in (*ours, JOBS, PODS):
-        prefix = f"/apis/{group}/{version}" if group else f"/api/{version}"
-        for namespace in settings.namespaces or (None,):
-            yield f"{prefix}/{plural}" if namespace is None else f"{prefix}/namespaces/{namespace}/{plural}"
+    for collection in (*ours, JOBS, PODS):
+        yield from paths_of(*collection, settings.namespaces)

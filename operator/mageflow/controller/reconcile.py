@@ -8,7 +8,7 @@ from datetime import timedelta
 from mageflow.api import TaskPhase
 from mageflow.controller.act import Actor, read_children, read_resource
 from mageflow.controller.caches import Caches
-from mageflow.controller.client import ApiError, Client
+from mageflow.controller.client import ApiError, Requests
 from mageflow.controller.clock import Clock
 from mageflow.controller.pacing import Pace
 from mageflow.controller.queue import RetryError
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 class Reconciler:
     """Brings one resource after the other to what its spec says."""
 
-    def __init__(self, client: Client, caches: Caches, settings: Settings, clock: Clock) -> None:
+    def __init__(self, client: Requests, caches: Caches, settings: Settings, clock: Clock) -> None:
         self._client = client
         self._caches = caches
         self._settings = settings

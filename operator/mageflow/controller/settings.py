@@ -22,6 +22,27 @@ REQUEST_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
+class LeaseName:
+    """Where a Lease is."""
+
+    namespace: str
+    name: str
+
+    @property
+    def collection(self) -> str:
+        """The path of the namespace's Leases."""
+        return f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases"
+
+    @property
+    def path(self) -> str:
+        """The path of this one."""
+        return f"{self.collection}/{self.name}"
+
+    def __str__(self) -> str:
+        return f"Lease {self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What `mageflow-operator` is started with."""
 
@@ -33,6 +54,10 @@ class Settings:
     """How many resources are reconciled at once."""
     stuck_after: float = 60.0
     """Seconds that a resource may wait in the queue, or a reconcile may take, before /healthz fails."""
+    lease: LeaseName | None = None
+    """The Lease that lets one of several operators act; None: there is only this one."""
+    identity: str = ""
+    """What it calls itself in the Lease: no other process ever has the same."""
     verify_after: float = 300.0
     """Seconds without news of a running task after which its Job and pods are read again: a watch that had to
     list anew doesn't tell what was deleted meanwhile."""

@@ -1,0 +1,257 @@
+"""The Lease: of several operators, one acts.
+
+    nobody's, given back, or not renewed for as long as it lasts  ──→  take it  ──→  act  ──→  renew it, again and again
+                                                                                      │
+                     until the deadline: as long as the Lease lasts, less a margin, from when its last renewal was sent
+
+All times are on this process's monotonic clock: how long a Lease has not been renewed is counted from when that was
+seen first, so clocks needn't agree. Whoever acts looks at the deadline before each request, and no request outlasts it
+(DESIGN section 3). https://kubernetes.io/docs/concepts/architecture/leases/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+from mageflow.controller.client import JSON, NO_CONNECTION, ApiError, Client, Raw
+from mageflow.controller.clock import Clock
+from mageflow.controller.settings import REQUEST_SECONDS, LeaseName
+
+LEASE_SECONDS: Final = 4
+"""How long a Lease lasts that is not renewed: an operator that was killed is replaced after that."""
+
+MARGIN_SECONDS: Final = 0.5
+"""How much sooner its holder stops acting: a request that it gave up may still be on its way."""
+
+RENEW_SECONDS: Final = 1.0
+"""How often the holder renews it."""
+
+LOOK_SECONDS: Final = 0.5
+"""How often the others look at it: one that was given back is taken within that time."""
+
+RENEWAL_SECONDS: Final = 1.5
+"""How long one request for the Lease may take: there is time for another before the deadline."""
+
+SOON_SECONDS: Final = 0.05
+"""The shortest pause between two looks."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """The Lease as it was seen, and since when it has been so."""
+
+    lease: Raw
+    since: float
+    """On the monotonic clock."""
+
+    @property
+    def spec(self) -> Raw:
+        """What the Lease says."""
+        spec: Raw = self.lease.get("spec") or {}
+        return spec
+
+    @property
+    def holder(self) -> str:
+        """Who holds it; empty if nobody does."""
+        return self.spec.get("holderIdentity") or ""
+
+    @property
+    def version(self) -> str:
+        """Its resourceVersion: it moves with each renewal."""
+        version: str = self.lease["metadata"]["resourceVersion"]
+        return version
+
+    @property
+    def ends_at(self) -> float:
+        """When it may be taken if nobody renews it."""
+        return self.since + (self.spec.get("leaseDurationSeconds") or LEASE_SECONDS)
+
+    def is_free(self, now: float) -> bool:
+        """Tell whether anyone may take it."""
+        return not self.holder or now >= self.ends_at
+
+
+class Election:
+    """Takes the Lease when it can, and keeps it.
+
+    `stand` says what comes first, each time that the Lease was taken: it is awaited before anything else is done, while
+    the Lease is renewed already. If it raises ApiError it is tried again.
+    """
+
+    def __init__(self, client: Client, clock: Clock, name: LeaseName, identity: str) -> None:
+        self._client = client
+        self._clock = clock
+        self._name = name
+        self._identity = identity
+        self._take_over: Callable[[], Coroutine[Any, Any, None]] | None = None
+        self._taking_over: asyncio.Task[None] | None = None
+        self._sight: Sight | None = None
+        self._deadline = 0.0
+
+    def stand(self, take_over: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Be a candidate from now on."""
+        self._take_over = take_over
+
+    def guard(self, reconcile: Callable[[str], Awaitable[float | None]]) -> Callable[[str], Awaitable[float | None]]:
+        """Return a function that reconciles only if it is the leader: whoever takes over begins with everything."""
+
+        async def reconcile_as_leader(key: str) -> float | None:
+            return await reconcile(key) if self.is_leader else None
+
+        return reconcile_as_leader
+
+    @asynccontextmanager
+    async def campaign(self) -> AsyncIterator[None]:
+        """Take the Lease and keep it during the block; then give it back, so that another takes it at once."""
+        async with asyncio.TaskGroup() as group:
+            run = group.create_task(self._run())
+            yield
+            run.cancel()
+        await self._give_back()
+
+    @property
+    def seconds_left(self) -> float:
+        """For how long it may still act; 0 if it doesn't hold the Lease."""
+        return max(0.0, self._deadline - self._clock.monotonic())
+
+    @property
+    def is_leader(self) -> bool:
+        """It holds the Lease, and is ready to act."""
+        return self.seconds_left > 0 and _is_done(self._taking_over)
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                try:
+                    await self._step()
+                except ApiError as error:
+                    logger.warning("%s: %s", self._name, error)
+                await asyncio.sleep(self._pause())
+        finally:
+            self._stop_acting()
+
+    async def _give_back(self) -> None:
+        try:
+            await self._look()
+            if self._sight is not None and self._sight.holder == self._identity:
+                await self._write({"holderIdentity": "", "leaseDurationSeconds": 1})
+        except ApiError as error:
+            logger.warning("%s could not be given back, and ends by itself: %s", self._name, error)
+
+    async def _step(self) -> None:
+        if self._take_over is None:
+            return
+        if not self.seconds_left:
+            if self._taking_over is not None:
+                logger.warning("%s was not renewed in time: another may act now", self._name)
+            self._stop_acting()
+            await self._look()
+        if self._sight is not None and not self._may_be_taken(self._sight):
+            return
+        await self._take()
+        if self._taking_over is None or (self._taking_over.done() and not _is_done(self._taking_over)):
+            logger.info("%s is held by %s", self._name, self._identity)
+            self._taking_over = asyncio.create_task(self._take_over())
+
+    def _may_be_taken(self, sight: Sight) -> bool:
+        return sight.holder == self._identity or sight.is_free(self._clock.monotonic())
+
+    def _stop_acting(self) -> None:
+        self._deadline = 0.0
+        if self._taking_over is not None:
+            self._taking_over.cancel()
+            self._taking_over = None
+
+    async def _look(self) -> None:
+        try:
+            lease = await self._client.request("GET", self._name.path, seconds=RENEWAL_SECONDS)
+        except ApiError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            self._sight = None
+            return
+        if self._sight is None or self._sight.version != lease["metadata"]["resourceVersion"]:
+            self._sight = Sight(lease, self._clock.monotonic())
+
+    async def _take(self) -> None:
+        """Take or renew the Lease; raise ApiError if that fails."""
+        sent_at = self._clock.monotonic()
+        now = self._clock.now().isoformat(timespec="microseconds").replace("+00:00", "Z")
+        changes: dict[str, Any] = {
+            "holderIdentity": self._identity,
+            "leaseDurationSeconds": LEASE_SECONDS,
+            "renewTime": now,
+        }
+        if self._sight is None or self._sight.holder != self._identity:
+            transitions = 0 if self._sight is None else self._sight.spec.get("leaseTransitions") or 0
+            changes |= {"acquireTime": now, "leaseTransitions": transitions + 1}
+        try:
+            await self._write(changes)
+        except ApiError as error:
+            if error.status == HTTPStatus.CONFLICT:
+                await self._look()  # a renewal of ours that got no answer, or somebody else has taken it
+                if self._sight is not None and self._sight.holder != self._identity:
+                    self._stop_acting()
+            raise
+        self._deadline = sent_at + LEASE_SECONDS - MARGIN_SECONDS
+
+    async def _write(self, changes: dict[str, Any]) -> None:
+        sight = self._sight
+        if sight is None:
+            metadata = {"name": self._name.name, "namespace": self._name.namespace}
+            body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": changes}
+            lease = await self._client.request("POST", self._name.collection, body, seconds=RENEWAL_SECONDS)
+        else:
+            body = {**sight.lease, "spec": {**sight.spec, **changes}}
+            lease = await self._client.request("PUT", self._name.path, body, seconds=RENEWAL_SECONDS)
+        self._sight = Sight(lease, self._clock.monotonic())
+
+    def _pause(self) -> float:
+        """Return when to look again: a Lease that ends is not left for long."""
+        if self.seconds_left:
+            return RENEW_SECONDS
+        if self._sight is None or not self._sight.holder:
+            return LOOK_SECONDS
+        return min(LOOK_SECONDS, max(SOON_SECONDS, self._sight.ends_at - self._clock.monotonic()))
+
+
+def _is_done(task: asyncio.Task[None] | None) -> bool:
+    """Tell whether a task has ended well. One that failed is told, and tried again with the next renewal."""
+    if task is None or not task.done():
+        return False
+    error = task.exception()
+    if error is not None and not isinstance(error, ApiError):
+        raise error
+    return error is None
+
+
+class FencedClient:
+    """Requests of the leader: none is made without the Lease, and none outlasts it."""
+
+    def __init__(self, client: Client, election: Election) -> None:
+        self._client = client
+        self._election = election
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        content_type: str = JSON,
+    ) -> Raw:
+        """Make one request, as `Client.request`; raise ApiError (no answer) without the Lease, or when it ends."""
+        left = self._election.seconds_left
+        if not left:
+            raise ApiError(NO_CONNECTION, "NotLeading", "the Lease is not held: another operator may act")
+        seconds = min(REQUEST_SECONDS, left)
+        return await self._client.request(method, path, body, query=query, content_type=content_type, seconds=seconds)

@@ -1,0 +1,67 @@
+"""Reads everything from the API server into the caches: what an operator does that is to act from now on.
+
+Its watches may be late, so it lists each kind first, and acts on nothing older than that (DESIGN section 3).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from mageflow.api import GROUP, KINDS, VERSION
+from mageflow.controller.caches import Caches
+from mageflow.controller.client import Client, Raw
+from mageflow.controller.handlers import JOBS, PODS
+from mageflow.controller.observe import run_key
+from mageflow.core.jobs import LABEL_UID
+
+LIST_SECONDS: Final = 60.0
+"""How long one list may take: it is large, and the Lease is renewed meanwhile."""
+
+
+def paths_of(group: str, version: str, plural: str, namespaces: Sequence[str]) -> Iterator[str]:
+    """Yield the paths of a kind's collections: one, or one for each namespace."""
+    prefix = f"/apis/{group}/{version}" if group else f"/api/{version}"
+    for namespace in namespaces or (None,):
+        yield f"{prefix}/{plural}" if namespace is None else f"{prefix}/namespaces/{namespace}/{plural}"
+
+
+async def read_everything(client: Client, caches: Caches, namespaces: Sequence[str]) -> None:
+    """List all resources, their Jobs and their pods into the caches; what is known and isn't there is gone.
+
+    Raises ApiError.
+    """
+    known = {uid: caches.children_of(uid) for uid in caches.uids()}
+    present = set()
+    for kind in KINDS:
+        for raw in await _list(client, (GROUP, VERSION, kind.plural), namespaces):
+            present.add(caches.see_resource(kind, raw))
+    jobs = _by_owner(await _list(client, JOBS, namespaces, LABEL_UID))
+    pods = _by_owner(await _list(client, PODS, namespaces, LABEL_UID))
+    for uid in known.keys() - present:
+        resource = caches.find(uid)
+        if resource is not None:
+            caches.forget_resource({"metadata": {"uid": uid, "resourceVersion": resource.resource_version}})
+    for uid in known.keys() | jobs.keys() | pods.keys():
+        caches.replace_children(uid, known.get(uid, ()), jobs[uid], pods[uid])
+
+
+async def _list(
+    client: Client, collection: tuple[str, str, str], namespaces: Sequence[str], selector: str | None = None
+) -> list[Raw]:
+    query = None if selector is None else {"labelSelector": selector}
+    answers = [
+        await client.request("GET", path, query=query, seconds=LIST_SECONDS)
+        for path in paths_of(*collection, namespaces)
+    ]
+    return [raw for answer in answers for raw in answer["items"]]
+
+
+def _by_owner(children: list[Raw]) -> defaultdict[str, list[Raw]]:
+    found: defaultdict[str, list[Raw]] = defaultdict(list)
+    for raw in children:
+        key = run_key(raw)
+        if key is not None:
+            found[key.owner_uid].append(raw)
+    return found
