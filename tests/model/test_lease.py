@@ -152,6 +152,7 @@ def test_leader_stops_acting_before_its_lease_ends_when_its_line_is_cut(place: P
     first.line.is_cut = True
     place.pass_time(LEASE_SECONDS - MARGIN_SECONDS + TICK)
     assert not first.election.seconds_left
+    place.pass_time(10)
     first.line.is_cut = False
     place.pass_time(20)
     assert place.leaders == [second], "it follows"
