@@ -93,4 +93,4 @@ def _ask_typer(words: list[str]) -> str:
     answer = io.StringIO()
     with contextlib.redirect_stdout(answer), contextlib.suppress(SystemExit):
         app(prog_name="kubectl-mageflow")
-    return answer.getvalue()
+    return answer.getvalue().lstrip("\n")

@@ -37,8 +37,8 @@ def describe_losses(losses: Iterable[Loss], operation: Operation, now: datetime)
     for loss in losses:
         yield f"{loss.view.kind.singular}/{loss.view.name} in namespace {loss.view.namespace}"
         again = "for good" if operation is CANCEL else "it runs again from its start once resumed"
-        for task in loss.running[:MAX_TASKS]:
-            yield f"  {task.name} is running ({describe_run(task, now)}): its work is lost, {again}"
+        for task, name in zip(loss.running[:MAX_TASKS], loss.view.name_tasks(loss.running), strict=False):
+            yield f"  {name} is running ({describe_run(task, now)}): its work is lost, {again}"
         if len(loss.running) > MAX_TASKS:
             yield f"  … and {len(loss.running) - MAX_TASKS} more that run"
         if loss.unstarted:

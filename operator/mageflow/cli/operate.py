@@ -227,12 +227,13 @@ class _Operating:
 
         def settle(uid: str, end: Ending) -> None:
             item = waiting[uid]
-            if isinstance(end, MageflowError):
-                self._done.remove(item)
-                self._fail(end, item)
-            else:
-                item.view = end
-                self._report(item)
+            with progress.hidden():
+                if isinstance(end, MageflowError):
+                    self._done.remove(item)
+                    self._fail(end, item)
+                else:
+                    item.view = end
+                    self._report(item)
 
         progress = choose_progress(self._terminal.err, self._operation)
         views = {uid: item.view for uid, item in waiting.items()}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final, Protocol
 
 from rich.console import Console
@@ -16,12 +17,19 @@ from mageflow.cli.view import View
 
 BAR_WIDTH: Final = 24
 
+REFRESHES: Final = 4
+"""A second."""
+
 
 class Progress(Protocol):
     """Shows how far each of several resources has got."""
 
     def shown(self) -> AbstractContextManager[object]:
         """Return the block in which it is shown."""
+        ...
+
+    def hidden(self) -> AbstractContextManager[object]:
+        """Return the block, in the other, in which it isn't shown: something else is written."""
         ...
 
     def show(self, uid: str, view: View) -> None:
@@ -43,6 +51,10 @@ class Lines:
 
     def shown(self) -> AbstractContextManager[object]:
         """Return the block in which it is shown."""
+        return nullcontext()
+
+    def hidden(self) -> AbstractContextManager[object]:
+        """Return the block in which something else is written."""
         return nullcontext()
 
     def show(self, uid: str, view: View) -> None:
@@ -73,11 +85,19 @@ class Bars:
             TimeElapsedColumn(),
             console=console,
             transient=True,
+            refresh_per_second=REFRESHES,
         )
 
     def shown(self) -> AbstractContextManager[object]:
         """Return the block in which it is shown."""
         return self._rich
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Take the bars away while something else is written; it may go to the same terminal by another way."""
+        self._rich.stop()
+        yield
+        self._rich.start()
 
     def show(self, uid: str, view: View) -> None:
         """Show how far one has got."""

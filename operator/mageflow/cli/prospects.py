@@ -65,17 +65,15 @@ def _foresee_stop(view: View, operation: Operation, now: datetime) -> str:
 
 def _foresee_resume(view: View) -> str:
     unfinished = [task for task in view.tasks if task.phase not in ENDED_TASKS]
-    turn = unfinished[: view.at_once]
-    again = [task for task in turn if task.record.interruptions]
+    turn, others = unfinished[: view.at_once], unfinished[view.at_once :]
+    running = [task for task in turn if task.phase is TaskPhase.RUNNING]
+    again = [task for task in turn if task.record.interruptions and task not in running]
     return _join(
         (
-            _say(
-                view,
-                "{} {starts}",
-                [task for task in turn if task not in again and task.phase is not TaskPhase.RUNNING],
-            ),
+            _say(view, "{} {runs} on", running),
+            _say(view, "{} {starts}", [task for task in turn if task not in (*running, *again)]),
             _say(view, "{} {runs} again from {its} start, having been interrupted", again),
-            _say(view, "{} {follows}", unfinished[view.at_once :]),
+            _say(view, "{} {follows}", others),
         ),
     )
 

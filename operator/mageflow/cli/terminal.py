@@ -32,12 +32,20 @@ STYLES: Final = {
 """By phase, of a resource or a task."""
 
 
+class _Console(Console):
+    """Rich's, which by itself ends the program with exit code 1 when nobody reads any more."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error on."""
+        raise BrokenPipeError
+
+
 class Terminal:
     """The two ways out."""
 
     def __init__(self) -> None:
-        self.out = Console(file=sys.stdout, highlight=False, markup=False, emoji=False, soft_wrap=True)
-        self.err = Console(file=sys.stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self.out = _Console(file=sys.stdout, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self.err = _Console(file=sys.stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
     def print(self, what: RenderableType = "") -> None:
         """Write a result."""

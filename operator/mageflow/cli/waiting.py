@@ -26,14 +26,14 @@ async def wait_until_in_force(
     connection: Connection,
     waiting: Mapping[str, View],
     operation: Operation,
-    timeout: float | None,
+    limit: float | None,
     deadline: float | None,
     progress: Progress,
     settled: Settled,
 ) -> None:
     """Wait for all resources, given by uid, each until what it was asked for is in force; one watch for each kind.
 
-    `deadline` is when `timeout`, the seconds that were asked for, has passed, by the clock of the event loop.
+    `deadline` is when `limit`, the seconds that were asked for, has passed, by the clock of the event loop.
     """
     left = dict(waiting)
     places = {(view.kind, view.namespace) for view in left.values()}
@@ -53,7 +53,7 @@ async def wait_until_in_force(
     except TimeoutError:
         for uid, view in left.items():
             what = describe_unfinished(view, operation)
-            settled(uid, DeadlineError(f"after {timeout:g} s it is still {operation.doing}: {what}"))
+            settled(uid, DeadlineError(f"after {limit:g} s it is still {operation.doing}: {what}"))
 
 
 def _look(left: dict[str, View], snapshot: Mapping[str, Raw], uid: str, operation: Operation) -> Ending | None:

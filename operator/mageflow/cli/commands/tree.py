@@ -20,8 +20,8 @@ from mageflow.cli.tree import draw_tree
 from mageflow.cli.view import View, read_view
 from mageflow.cli.watching import watch
 
-REFRESHES: Final = 4
-"""How often a second the ages on the terminal are brought up to date."""
+REFRESHES: Final = 1
+"""How often a second the ages on the terminal are brought up to date; changes are shown at once."""
 
 
 def tree(
@@ -86,5 +86,7 @@ async def _watch(session: Session, selection: Selection, *, folds: bool) -> None
                     _draw(session, selection, seen, folds=folds)
                     session.terminal.out.file.flush()
                 views = seen
+                if is_terminal:
+                    live.refresh()
                 if all(view.status.has_ended for view in views):
                     return
