@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from generate.crd import build_crd
+from generate.metrics import build_metrics
 from generate.reference import build_reference
 from generate.yamltext import dump
 from mageflow.api import GROUP, KINDS
 
 ROOT = Path(__file__).parents[2]
 NOTICE = "Written by `make generate` from operator/mageflow/api. Edit there."
+METRICS_NOTICE = "Written by `make generate` from operator/mageflow/controller/metrics.py. Edit there."
 
 
 def render_files() -> Iterator[tuple[Path, str]]:
@@ -22,6 +24,7 @@ def render_files() -> Iterator[tuple[Path, str]]:
     for kind in KINDS:
         yield Path("crds") / f"{GROUP}_{kind.plural}.yaml", f"# {NOTICE}\n{dump(build_crd(kind))}"
     yield Path("docs/reference.md"), f"<!-- {NOTICE} -->\n{build_reference(KINDS)}"
+    yield Path("docs/metrics.md"), f"<!-- {METRICS_NOTICE} -->\n{build_metrics()}"
 
 
 def write() -> None:

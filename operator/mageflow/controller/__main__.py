@@ -17,6 +17,7 @@ import uvloop
 
 from mageflow import __version__
 from mageflow.controller.client import ApiError, CredentialsError
+from mageflow.controller.exporter import PortError
 from mageflow.controller.operator import MissingResourceError, run_operator
 from mageflow.controller.settings import LeaseName, Settings
 
@@ -52,6 +53,7 @@ def start(
     log_format: Annotated[LogFormat, typer.Option(help="How log lines look.")] = LogFormat.TEXT,
     log_level: Annotated[LogLevel, typer.Option(help="The least important lines to show.")] = LogLevel.INFO,
     health_port: Annotated[int, typer.Option(min=1, max=65535, help="TCP port of /healthz.")] = 8080,
+    metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port of /metrics; 0 for none.")] = 0,
     leader_elect: Annotated[
         bool, typer.Option("--leader-elect", help="Act only while holding a Lease: for several replicas.")
     ] = False,
@@ -75,13 +77,14 @@ def start(
     settings = Settings(
         namespaces=tuple(dict.fromkeys(namespace or ())),
         health_port=health_port,
+        metrics_port=metrics_port,
         lease=_find_lease(lease_namespace, lease_name) if leader_elect else None,
         identity=f"{socket.gethostname()}_{uuid4()}",
     )
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run_operator(settings))
-    except (CredentialsError, MissingResourceError, ApiError) as error:
+    except (CredentialsError, MissingResourceError, ApiError, PortError) as error:
         typer.echo(f"mageflow-operator: {error}", err=True)
         raise typer.Exit(1) from error
 

@@ -242,6 +242,10 @@ class Caches:
         if family is not None:
             family.missing_pods[job_uid] = (why, now)
 
+    def resources(self) -> list[ObservedResource]:
+        """Return all resources that are known, without their Jobs and pods. Safe to call from another thread."""
+        return [family.resource for family in list(self._families.values()) if family.resource is not None]
+
     def uids(self) -> list[str]:
         """Return the uids of all resources that anything is known of."""
         return list(self._families)

@@ -17,6 +17,7 @@ from kubernetes.aio.config.incluster_config import SERVICE_HOST_ENV_NAME, SERVIC
 from kubernetes.aio.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION
 from yaml import YAMLError
 
+from mageflow.controller import metrics
 from mageflow.controller.settings import FIELD_MANAGER, REQUEST_SECONDS
 
 Raw = dict[str, Any]
@@ -122,15 +123,21 @@ class Client:
             query = {"fieldManager": FIELD_MANAGER, **(query or {})} if method != "DELETE" else query
         url = f"{self.server}{path}?{urlencode(query)}" if query else f"{self.server}{path}"
         headers = {"Content-Type": content_type, "Accept": "application/json", "User-Agent": FIELD_MANAGER}
+        began = time.monotonic()
+        code = NO_CONNECTION
         try:
             response = await self._api.rest_client.request(
                 method, url, headers=headers, body=body, _request_timeout=seconds
             )
             text = await response.read()
+            code = response.status
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ApiError(
                 NO_CONNECTION, type(error).__name__, str(error) or f"no answer to {method} {path}"
             ) from error
+        finally:
+            metrics.API_REQUESTS.labels(method, code).inc()
+            metrics.API_REQUEST_SECONDS.labels(method).observe(time.monotonic() - began)
         document = _parse(text)
         if not 200 <= response.status < 300:
             message = document.get("message") or str(text, "utf-8", "replace")
@@ -157,6 +164,7 @@ class Client:
         response = await handler(request)
         if request.url.query.get("watch") == "true" and response.status == 200:
             self.watched_at[request.url.path] = time.monotonic()
+            metrics.WATCH_STARTS.labels(request.url.name).inc()
         return response
 
 

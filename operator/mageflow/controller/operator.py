@@ -14,6 +14,7 @@ from mageflow.api import GROUP, KINDS, VERSION
 from mageflow.controller.caches import Caches
 from mageflow.controller.client import ApiError, Client, load_configuration
 from mageflow.controller.clock import Clock
+from mageflow.controller.exporter import expose, serving
 from mageflow.controller.handlers import JOBS, PODS, Handlers, build_settings
 from mageflow.controller.health import Health
 from mageflow.controller.lease import Election, FencedClient
@@ -32,18 +33,20 @@ class MissingResourceError(Exception):
 async def run_operator(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; then finish the reconciles in hand, and give the Lease back.
 
-    Raises CredentialsError without a cluster, ApiError if it doesn't answer, MissingResourceError without the CRDs.
+    Raises CredentialsError without a cluster, ApiError if it doesn't answer, MissingResourceError without the CRDs,
+    PortError if /metrics can't be served.
     """
-    async with Client(await load_configuration()) as client:
-        await _check_resources(client)
-        where = ", ".join(settings.namespaces) or "all namespaces"
-        logger.info("mageflow-operator %s at %s, watching %s", __version__, client.server, where)
-        if settings.lease is None:
-            await _watch_and_work(settings, client, None)
-        else:
-            election = Election(client, Clock(), settings.lease, settings.identity)
-            async with election.campaign():
-                await _watch_and_work(settings, client, election)
+    with serving(settings.metrics_port):
+        async with Client(await load_configuration()) as client:
+            await _check_resources(client)
+            where = ", ".join(settings.namespaces) or "all namespaces"
+            logger.info("mageflow-operator %s at %s, watching %s", __version__, client.server, where)
+            if settings.lease is None:
+                await _watch_and_work(settings, client, None)
+            else:
+                election = Election(client, Clock(), settings.lease, settings.identity)
+                async with election.campaign():
+                    await _watch_and_work(settings, client, election)
 
 
 async def _watch_and_work(settings: Settings, client: Client, election: Election | None) -> None:
@@ -55,6 +58,7 @@ async def _watch_and_work(settings: Settings, client: Client, election: Election
     )
     health = Health(client, queue, tuple(_watch_paths(settings)), settings.stuck_after)
     handlers = Handlers(client, caches, reconciler, queue, health)
+    expose(caches, queue, election)
 
     async def take_over() -> None:
         """Know everything that there is, and work on all of it."""

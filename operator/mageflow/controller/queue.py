@@ -61,9 +61,13 @@ class WorkQueue:
             timer.cancel()
         self._timers[key] = (due, loop.call_at(due, self._on_timer, key))
 
+    def depth(self) -> int:
+        """Return how many keys wait or are worked on. Safe to call from another thread."""
+        return len(self._waiting_since) + len(self._working_since)
+
     def oldest_seconds(self) -> float:
-        """Return for how long the oldest entry has waited or been worked on; 0 if there is none."""
-        times = [*self._waiting_since.values(), *self._working_since.values()]
+        """Return for how long the oldest entry has waited or been worked on; 0 if there is none. Safe as `depth` is."""
+        times = [*list(self._waiting_since.values()), *list(self._working_since.values())]
         return time.monotonic() - min(times) if times else 0.0
 
     async def run(self) -> None:

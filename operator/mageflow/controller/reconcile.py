@@ -10,9 +10,11 @@ from mageflow.controller.act import Actor, read_children, read_resource
 from mageflow.controller.caches import Caches
 from mageflow.controller.client import ApiError, Requests
 from mageflow.controller.clock import Clock
+from mageflow.controller.metrics import RECONCILE_ERRORS, RECONCILE_SECONDS, RUNS
 from mageflow.controller.pacing import Pace
 from mageflow.controller.queue import RetryError
 from mageflow.controller.settings import Settings
+from mageflow.controller.transitions import Transitions
 from mageflow.core.decision import Decision
 from mageflow.core.jobs import LABEL_UID
 from mageflow.core.lifecycle import OCCUPIED
@@ -32,10 +34,14 @@ class Reconciler:
         self._clock = clock
         self._heard_at: dict[str, float] = {}
         self._pace = Pace(clock)
+        self._transitions = Transitions(clock)
 
     def hear(self, uid: str) -> None:
         """Note that the watches brought news of a resource or of what belongs to it."""
         self._heard_at[uid] = self._clock.monotonic()
+        resource = self._caches.find(uid)
+        if resource is not None:
+            self._transitions.note_spec(resource)
 
     async def reconcile(self, uid: str) -> float | None:
         """Bring a resource to what its spec says; return after how many seconds to look again, None: at news only.
@@ -44,20 +50,32 @@ class Reconciler:
         """
         try:
             return await self._reconcile(uid)
+        except RetryError:
+            RECONCILE_ERRORS.labels("Changed").inc()
+            raise
         except ApiError as error:
+            RECONCILE_ERRORS.labels("ApiError").inc()
             logger.warning("%s: %s; it is tried again", uid, error)
             raise RetryError(str(error)) from error
+        except Exception:
+            RECONCILE_ERRORS.labels("Internal").inc()
+            raise
 
     async def _reconcile(self, uid: str) -> float | None:
         resource = self._caches.find(uid)
         if resource is None:
             self._heard_at.pop(uid, None)
             self._pace.forget(uid)
+            self._transitions.forget(uid)
             return None
         pause = self._pace.seconds_to_wait(resource)
         if pause:
             return pause  # before its Jobs and pods are gathered: each event of a large Swarm comes here
-        patience = self._patience(resource)
+        with RECONCILE_SECONDS.labels(resource.kind.name).time():
+            return await self._bring_to_spec(resource)
+
+    async def _bring_to_spec(self, resource: ObservedResource) -> float | None:
+        uid, patience = resource.uid, self._patience(resource)
         is_silent = patience is not None and self._silence(uid) >= patience
         if is_silent:
             await read_resource(self._client, self._caches, resource)
@@ -78,6 +96,9 @@ class Reconciler:
         if decision.status is not None and decision.status != observed.status:
             began = self._clock.monotonic()
             await actor.write_status(decision.status)
+            self._transitions.note_status(observed, decision.status)
+            for ending in decision.endings:
+                RUNS.labels(observed.kind.name, ending.value).inc()
             self._pace.note_write(observed, self._clock.monotonic() - began)
             if decision.status.phase is not old:
                 logger.info("%s/%s: %s → %s", observed.namespace, observed.name, old or "new", decision.status.phase)

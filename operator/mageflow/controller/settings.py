@@ -50,6 +50,8 @@ class Settings:
     """The namespaces to watch; empty: all."""
     health_port: int = 8080
     """TCP port of /healthz, on all addresses."""
+    metrics_port: int = 0
+    """TCP port of /metrics, on all addresses; 0: none."""
     workers: int = 16
     """How many resources are reconciled at once."""
     stuck_after: float = 60.0

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from mageflow.api import Status
+from mageflow.core.ending import Ending
 from mageflow.core.observed import ObservedJob, ObservedPod
 
 
@@ -84,6 +85,8 @@ class Decision:
     actions: tuple[Action, ...] = ()
     """Carried out after the status is written: it is written ahead."""
     events: tuple[Event, ...] = ()
+    endings: tuple[Ending, ...] = ()
+    """How runs have ended, as the status says from now on."""
     recheck_at: datetime | None = None
     """When to decide again even if nothing is seen to change."""
 

@@ -65,6 +65,7 @@ def decide(observed: ObservedResource, now: datetime) -> Decision:
         first=first,
         actions=tuple(action for step in (*steps, *removals) for action in step.actions),
         events=find_events(report, status),
+        endings=tuple(outcome.ending for outcome in settled.ended.values()),
         recheck_at=earliest(node_deadline(report), *(step.recheck_at for step in steps)),
     )
 

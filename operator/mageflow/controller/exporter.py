@@ -1,0 +1,74 @@
+"""Serves /metrics: what was counted, and what is so at the moment when it is asked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from prometheus_client import start_http_server
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from mageflow.api import KINDS, Phase
+from mageflow.controller.caches import Caches
+from mageflow.controller.lease import Election
+from mageflow.controller.metrics import (
+    IS_LEADER,
+    QUEUE_DEPTH,
+    QUEUE_OLDEST_SECONDS,
+    REGISTRY,
+    RESOURCES_HELP,
+    RESOURCES_LABELS,
+    RESOURCES_NAME,
+)
+from mageflow.controller.queue import WorkQueue
+
+
+class ResourceCollector(Collector):
+    """Counts the resources by kind and phase, when it is asked."""
+
+    def __init__(self, caches: Caches) -> None:
+        self._caches = caches
+
+    def describe(self) -> Iterable[Metric]:
+        """Tell what there is, without values."""
+        yield GaugeMetricFamily(RESOURCES_NAME, RESOURCES_HELP, labels=RESOURCES_LABELS)
+
+    def collect(self) -> Iterator[Metric]:
+        """Count."""
+        counts = Counter((resource.kind.name, resource.status.phase or "") for resource in self._caches.resources())
+        family = GaugeMetricFamily(RESOURCES_NAME, RESOURCES_HELP, labels=RESOURCES_LABELS)
+        for kind in KINDS:
+            for phase in ("", *Phase):
+                family.add_metric((kind.name, phase), counts[kind.name, phase])
+        yield family
+
+
+class PortError(Exception):
+    """A port can't be listened on."""
+
+
+@contextmanager
+def serving(port: int) -> Iterator[None]:
+    """Serve /metrics on all addresses, in a thread, during the block; not at all on port 0. Raises PortError."""
+    if not port:
+        yield
+        return
+    try:
+        server, thread = start_http_server(port, registry=REGISTRY)
+    except OSError as error:
+        raise PortError(f"/metrics can't be served on port {port}: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+
+
+def expose(caches: Caches, queue: WorkQueue, election: Election | None) -> None:
+    """Have it told, whenever it is asked, how these are."""
+    REGISTRY.register(ResourceCollector(caches))
+    QUEUE_DEPTH.set_function(queue.depth)
+    QUEUE_OLDEST_SECONDS.set_function(queue.oldest_seconds)
+    IS_LEADER.set_function(lambda: election is None or election.is_leader)
