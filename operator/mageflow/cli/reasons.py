@@ -64,7 +64,7 @@ def _explain_tasks(view: View, now: datetime) -> Iterator[str]:
         yield f"{'Its task' if view.kind is WORKFLOW else f'Task {task.name}'} {what}."
     if len(told) > MAX_TASKS:
         yield f"Likewise {list_names(task.name for task, _ in told[MAX_TASKS:])}."
-    waiting = view.tasks_in(TaskPhase.UNSTARTED)
+    waiting = [task for task in view.tasks_in(TaskPhase.UNSTARTED) if not _explain_task(view, task, now)]
     if waiting and not view.status.has_ended and view.kind is not WORKFLOW:
         verb = "waits for its turn" if len(waiting) == 1 else "wait for their turn"
         yield f"{list_names(task.name for task in waiting)} {verb}."

@@ -1,0 +1,271 @@
+"""The commands in this process, on the client's fake: what they print, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+import mageflow
+from mageflow.cli.app import app
+from mageflow.cli.commands.logs import sortable
+from mageflow.cli.completion import candidates, complete_names
+from mageflow.cli.exits import Exit, describe, exit_for_all
+from mageflow.cli.names import UnclearError
+from mageflow.client.fake import FakeCluster
+from mageflow.client.resource import Resource
+
+
+def run(*words: str, code: int = 0, **options: Any) -> Result:
+    result = CliRunner().invoke(app, list(words), **options)
+    assert result.exit_code == code, (result.output, result.exception)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def tasks(*names: str, **options: Any) -> list[mageflow.Task]:
+    return [mageflow.task(name, image="x", **options) for name in names]
+
+
+@pytest.fixture
+def cluster(mageflow_fake: FakeCluster) -> FakeCluster:
+    """Chain nightly: extract is done, load runs; Workflow train, which runs; Swarm done, which has ended."""
+    for name in ("load", "train"):
+        mageflow_fake.task(name).keeps_running(logs=[f"{name} begins"])
+    mageflow_fake.task("extract").succeeds(logs=["3 rows"])
+
+    async def start() -> None:
+        for resource in (
+            await mageflow.chain(tasks("extract", "load", "report"), name="nightly", labels={"team": "a"}),
+            await mageflow.workflow(tasks("train")[0]),
+            await mageflow.swarm(tasks("a"), name="done", labels={"team": "a"}),
+        ):
+            await resource.start()
+
+    asyncio.run(start())
+    return mageflow_fake
+
+
+def lifecycle_of(kind: str, name: str) -> str:
+    lifecycle: str = asyncio.run(mageflow.get(kind, name)).manifest["spec"]["lifecycle"]
+    return lifecycle
+
+
+@pytest.mark.usefixtures("cluster")
+def test_get_shows_all_three_kinds_in_one_table() -> None:
+    lines = run("get").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["NAME", "workflow/train", "chain/nightly", "swarm/done"]
+    assert run("get", "-l", "team=a", "-o", "name").stdout.split() == [
+        "chain.mageflow.io/nightly", "swarm.mageflow.io/done"
+    ]  # fmt: skip
+    assert run("get", "-n", "other").stderr == "No resources found in other namespace.\n"
+    assert run("get", "-A", "-l", "a=b").stderr == "No resources found.\n"
+    assert run("get", "-w", "-o", "json", code=2).stderr.startswith("error: -w prints a table")
+
+
+@pytest.mark.usefixtures("cluster")
+def test_what_is_found_is_shown_when_something_else_is_not() -> None:
+    result = run("get", "nightly", "nothing", "chain/other", "-o", "name", code=3)
+    assert result.stdout == "chain.mageflow.io/nightly\n"
+    assert result.stderr.splitlines() == [
+        "error: there is no workflow, chain or swarm 'nothing' in namespace default", 'error: chains "other" not found'
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("cluster")
+def test_name_of_several_is_refused_until_its_kind_is_said() -> None:
+    asyncio.run(start_swarm("nightly"))
+    assert "write chain/nightly or swarm/nightly" in run("explain", "nightly", code=2).stderr
+    assert run("explain", "chain", "nightly", "-o", "name").stdout == "chain.mageflow.io/nightly\n"
+    mixed = run("suspend", "nightly", "nothing", code=1)
+    assert len(mixed.stderr.splitlines()) == 2
+
+
+async def start_swarm(name: str) -> None:
+    await (await mageflow.swarm(tasks("b"), name=name)).start()
+
+
+@pytest.mark.usefixtures("cluster")
+def test_explain_is_an_object_when_it_is_asked_for() -> None:
+    document = yaml.safe_load(run("explain", "nightly", "-o", "yaml").stdout)
+    assert document["phase"] == "Active"
+    assert set(document["operations"]) == {"suspend", "interrupt", "resume", "cancel"}
+    text = run("explain", "nightly").stdout
+    assert all(" ".join(sentence.split()) in " ".join(text.split()) for sentence in document["why"])
+
+
+@pytest.mark.usefixtures("cluster")
+def test_tree_and_graph_are_drawn() -> None:
+    assert "└── report" in run("tree", "nightly").stdout
+    assert json.loads(run("tree", "-o", "json").stdout)["kind"] == "List"
+    assert run("graph", "nightly").stdout.startswith("flowchart LR")
+    assert run("graph", "nightly", "-o", "svg").stdout.startswith("<svg")
+    assert run("tree", "-n", "other").stderr == "No resources found.\n"
+    assert "name one resource" in run("graph", "chain", code=2).stderr
+
+
+def test_tree_is_drawn_anew_until_all_has_ended(mageflow_fake: FakeCluster) -> None:
+    asyncio.run(start_swarm("quick"))
+    assert "Succeeded" in run("tree", "-w").stdout
+
+
+@pytest.mark.usefixtures("cluster")
+def test_logs_are_printed_with_their_tasks() -> None:
+    assert run("logs", "nightly").stdout.splitlines() == ["extract: 3 rows", "load: load begins"]
+    assert run("logs", "nightly", "-t", "load").stdout == "load: load begins\n"
+    assert run("logs", "train").stdout == "train begins\n"
+    stamped = run("logs", "nightly", "--timestamps").stdout.splitlines()
+    assert stamped[0].startswith("extract: 2000-01-01T")
+    line = json.loads(run("logs", "nightly", "-o", "json").stdout.splitlines()[0])
+    assert (line["task"], line["run"], line["text"]) == ("extract", 1, "3 rows")
+
+
+def test_times_are_sorted_whatever_their_digits() -> None:
+    times = ["2026-01-01T00:00:01.5Z", "2026-01-01T00:00:01.45Z", "2026-01-01T00:00:01Z", "2026-01-01T00:00:02Z"]
+    assert sorted(times, key=sortable) == [times[2], times[1], times[0], times[3]]
+
+
+def test_suspend_says_what_still_finishes_and_waits_for_it(cluster: FakeCluster) -> None:
+    assert run("suspend", "nightly").stdout == "chain.mageflow.io/nightly suspending: 1 task to finish (load)\n"
+    late = run("suspend", "nightly", "--wait", "--timeout", "50ms", code=5)
+    assert "after 0.05 s it is still suspending" in late.stderr
+    cluster.task("load").succeeds()
+    assert run("suspend", "nightly", "--wait").stdout == "chain.mageflow.io/nightly is suspended already\n"
+    assert run("resume", "chain/nightly", "-o", "name").stdout == "chain.mageflow.io/nightly\n"
+
+
+@pytest.mark.usefixtures("cluster")
+def test_suspend_of_a_running_workflow_changes_nothing_and_names_what_does() -> None:
+    result = run("suspend", "train", code=4)
+    assert "nothing was changed; `kubectl mageflow interrupt workflow/train` stops it" in result.stderr
+    assert lifecycle_of("workflow", "train") == "active"
+
+
+@pytest.mark.usefixtures("cluster")
+def test_what_has_ended_is_an_error_by_name_and_passed_over_by_selector() -> None:
+    assert "has ended as Succeeded, and nothing changes that" in run("suspend", "swarm/done", code=4).stderr
+    result = run("suspend", "-l", "team=a")
+    assert result.stderr == "1 has ended, and is left alone\n"
+    assert result.stdout == "chain.mageflow.io/nightly suspending: 1 task to finish (load)\n"
+    assert run("cancel", "nightly", "--yes").stdout == "chain.mageflow.io/nightly canceled\n"
+    assert run("cancel", "nightly", "--yes").stdout == "chain.mageflow.io/nightly is canceled already\n"
+    assert "has ended as Canceled" in run("resume", "nightly", code=4).stderr
+
+
+@pytest.mark.usefixtures("cluster")
+def test_nothing_is_done_when_nothing_is_selected() -> None:
+    for words in ([], ["chains"], ["-A"]):
+        assert "nothing is selected" in run("cancel", "--yes", *words, code=2).stderr
+    assert run("suspend", "--all", "-n", "other").stderr == "No resources found.\n"
+    assert lifecycle_of("chain", "nightly") == "active"
+
+
+@pytest.mark.usefixtures("cluster")
+def test_interrupt_says_what_is_lost_and_refuses_to_guess_the_answer() -> None:
+    result = run("interrupt", "--all", code=2)
+    assert "load is running (run 1): its work is lost" in result.stderr
+    assert "this would interrupt 2 resources, and there is no terminal to ask on: say --yes" in result.stderr
+    assert lifecycle_of("chain", "nightly") == "active"
+    done = run("interrupt", "--all", "-y", "--wait")
+    assert sorted(done.stdout.splitlines()) == [
+        "chain.mageflow.io/nightly interrupted", "workflow.mageflow.io/train interrupted"
+    ]  # fmt: skip
+    assert "runs again from its start" in run("resume", "nightly").stderr
+
+
+def test_interrupt_asks_nothing_when_nothing_would_be_lost(mageflow_fake: FakeCluster) -> None:
+    mageflow_fake.task("b").stays_pending()
+    asyncio.run(start_swarm("waiting"))
+    assert run("interrupt", "waiting").stdout == "swarm.mageflow.io/waiting interrupted\n"
+    assert "1 task would never run" in run("cancel", "waiting", code=2).stderr
+
+
+@pytest.mark.usefixtures("cluster")
+def test_dry_runs_change_nothing() -> None:
+    shown = run("interrupt", "nightly", "--dry-run=client").stdout
+    assert shown == (
+        'chain.mageflow.io/nightly would be patched with {"spec":{"lifecycle":"interrupted"}} (client dry run)\n'
+    )
+    for by in ("client", "server"):
+        document = json.loads(run("cancel", "nightly", f"--dry-run={by}", "-o", "json").stdout)
+        assert document["spec"]["lifecycle"] == "canceled"
+    assert lifecycle_of("chain", "nightly") == "active"
+
+
+def test_it_says_so_when_no_operator_answers(cluster: FakeCluster) -> None:
+    cluster.stop_operator()
+    assert "is one running?" in run("suspend", "nightly", "--timeout", "1", code=5).stderr
+    assert "hasn't answered yet" in run("explain", "nightly").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["suspend", "--timeout", "soon", "x"], "'soon' is no duration"),
+        (["suspend", "--dry-run=maybe", "x"], "maybe"),
+        (["get", "-o", "xml"], "xml"),
+        (["explain"], "Missing argument"),
+        (["graph", "pod/x"], "no kind"),
+        (["sing"], "No such command"),
+        (["suspend", "x", "--yes"], "No such option"),
+    ],
+)
+def test_wrong_words_are_told_with_exit_code_2(mageflow_fake: FakeCluster, words: list[str], complaint: str) -> None:
+    assert complaint in run(*words, code=2).stderr
+
+
+@pytest.mark.parametrize("command", ["get", "tree", "explain", "graph", "logs", "suspend", "cancel"])
+def test_it_is_one_line_when_there_is_no_cluster(command: str, tmp_path: Path) -> None:
+    result = run(command, "x", "--kubeconfig", str(tmp_path / "none"), code=6)
+    assert result.stderr.startswith("error: no cluster")
+    assert result.stderr.count("\n") == 1
+    broken = tmp_path / "broken"
+    broken.write_text("{]")
+    assert "can't be used" in run(command, "x", "--kubeconfig", str(broken), code=6).stderr
+
+
+def test_exit_code_of_several_failures_is_theirs_if_it_is_the_same() -> None:
+    missing = mageflow.NotFoundError(404, "NotFound", "x")
+    assert exit_for_all([missing, missing]) is Exit.NOT_FOUND
+    assert exit_for_all([missing, UnclearError("x")]) is Exit.FAILED
+    assert exit_for_all([]) is Exit.DONE
+    assert exit_for_all([mageflow.ForbiddenError(403, "Forbidden", "x")]) is Exit.DENIED
+    assert exit_for_all([mageflow.OvertakenError("x")]) is Exit.STATE
+    assert exit_for_all([mageflow.UnreachableError("x")]) is Exit.NO_CLUSTER
+    assert exit_for_all([mageflow.ConflictError(409, "Conflict", "x")]) is Exit.FAILED
+    assert describe(mageflow.InvalidError("x", [mageflow.Cause("a", "b"), mageflow.Cause("c", "d")])) == (
+        "x is invalid: a: b c: d"
+    )
+
+
+@pytest.mark.usefixtures("cluster")
+def test_names_are_completed() -> None:
+    found = asyncio.run(mageflow.find())
+    assert sorted(candidates(found, [], "")) == ["chain", "done", "nightly", "swarm", "train", "workflow"]
+    assert list(candidates(found, ["chain"], "")) == ["nightly"]
+    assert list(candidates(found, ["train"], "")) == ["nightly", "done"]
+    assert list(candidates(found, [], "chain/")) == ["workflow/train", "chain/nightly", "swarm/done"]
+
+
+def test_names_that_alone_would_be_unclear_are_completed_with_their_kind(mageflow_fake: FakeCluster) -> None:
+    async def start() -> list[Resource]:
+        await start_swarm("x")
+        await start_swarm("chain")
+        await (await mageflow.chain(tasks("a"), name="x")).start()
+        return await mageflow.find()
+
+    found = asyncio.run(start())
+    assert sorted(candidates(found, ["y"], "")) == ["chain/x", "swarm/chain", "swarm/x"]
+
+
+def test_completion_is_silent_when_there_is_no_cluster(tmp_path: Path) -> None:
+    class Context:
+        params = {"kubeconfig": tmp_path / "none"}  # noqa: RUF012
+        args: list[str] = []  # noqa: RUF012
+
+    assert complete_names(Context(), "x") == []  # type: ignore[arg-type]

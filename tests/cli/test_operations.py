@@ -1,0 +1,108 @@
+"""Whether there is anything to do, what came of it, what would be lost, and when a wait is over."""
+
+from __future__ import annotations
+
+import pytest
+
+from mageflow.cli.losses import describe_losses, find_losses
+from mageflow.cli.operations import (
+    CANCEL,
+    INTERRUPT,
+    RESUME,
+    SUSPEND,
+    Operation,
+    Verdict,
+    describe_already,
+    describe_result,
+    judge,
+)
+from mageflow.cli.view import View
+from mageflow.cli.waiting import find_end
+from mageflow.client.errors import OvertakenError
+
+from .builders import NOW, done, running, task, view
+
+RUNS = view("Chain", "Active", (done(), running(), task("report")), reason="Running")
+SUSPENDING = view("Chain", "Suspending", (running(),), lifecycle="suspended", reason="Suspending")
+SUSPENDED = view("Chain", "Suspended", (task("load"),), lifecycle="suspended", reason="Suspended")
+RUNS_ON = view("Workflow", "Active", (running("main"),), lifecycle="suspended", reason="TaskAlreadyRunning")
+CANCELING = view("Chain", "Interrupting", (task("load", "Stopping"),), lifecycle="canceled", reason="Interrupting")
+CANCELED = view("Chain", "Canceled", lifecycle="canceled", reason="Canceled")
+FAILED = view("Chain", "Failed", reason="Failed")
+UNANSWERED = view("Chain", "Active", (running(),), lifecycle="suspended", generation=2, reason="Running")
+
+
+@pytest.mark.parametrize(
+    ("seen", "operation", "verdict"),
+    [
+        (RUNS, SUSPEND, Verdict.GO),
+        (RUNS, RESUME, Verdict.ALREADY),
+        (SUSPENDING, SUSPEND, Verdict.ALREADY),
+        (SUSPENDED, SUSPEND, Verdict.ALREADY),
+        (SUSPENDED, INTERRUPT, Verdict.GO),
+        (SUSPENDED, RESUME, Verdict.GO),
+        (RUNS_ON, SUSPEND, Verdict.GO),
+        (UNANSWERED, SUSPEND, Verdict.GO),
+        (CANCELING, RESUME, Verdict.ENDED),
+        (CANCELING, CANCEL, Verdict.ALREADY),
+        (CANCELED, CANCEL, Verdict.ALREADY),
+        (CANCELED, SUSPEND, Verdict.ENDED),
+        (FAILED, CANCEL, Verdict.ENDED),
+        (FAILED, RESUME, Verdict.ENDED),
+    ],
+)
+def test_it_is_told_whether_there_is_anything_to_do(seen: View, operation: Operation, verdict: Verdict) -> None:
+    assert judge(seen, operation) is verdict
+
+
+def test_words_for_what_came_of_it() -> None:
+    assert describe_result(SUSPENDED, SUSPEND) == "suspended"
+    assert describe_result(SUSPENDING, SUSPEND) == "suspending: 1 task to finish (load)"
+    assert describe_result(CANCELING, CANCEL) == "canceling: 1 task to stop (load)"
+    assert describe_result(CANCELED, CANCEL) == "canceled"
+    assert describe_result(FAILED, SUSPEND) == "has ended: Failed"
+    assert describe_result(RUNS, RESUME) == "resumed (Active)"
+    assert describe_already(SUSPENDING, SUSPEND) == "is suspended already, and still Suspending"
+    assert describe_already(SUSPENDED, SUSPEND) == "is suspended already"
+    assert describe_already(RUNS, RESUME) == "is active already (Active)"
+
+
+def test_a_pod_that_has_not_started_stops_rather_than_finishes() -> None:
+    held = view("Chain", "Suspending", (task("load", "Stopping", run=1),), lifecycle="suspended", reason="Suspending")
+    assert describe_result(held, SUSPEND) == "suspending: 1 task to stop (load)"
+
+
+def test_a_wait_is_over_when_it_is_in_force_or_never_will_be() -> None:
+    assert find_end(SUSPENDING, SUSPEND) is None
+    assert find_end(SUSPENDED, SUSPEND) is SUSPENDED
+    assert find_end(FAILED, SUSPEND) is FAILED
+    assert find_end(UNANSWERED, SUSPEND) is None
+    assert isinstance(find_end(RUNS_ON, SUSPEND), OvertakenError)
+    resumed = view("Chain", "Active", (running(),), reason="Pending")
+    overtaken = find_end(resumed, SUSPEND)
+    assert isinstance(overtaken, OvertakenError)
+    assert "to active" in str(overtaken)
+
+
+def test_losses_are_told_by_resource_and_task() -> None:
+    workflow = view("Workflow", "Active", (running("main", 10_800, run=2),), name="train", reason="Running")
+    losses = find_losses([RUNS, SUSPENDED, workflow], INTERRUPT)
+    assert list(describe_losses(losses, INTERRUPT, NOW)) == [
+        "chain/nightly in namespace team-a",
+        "  load is running (run 1, for 12s): its work is lost, it runs again from its start once resumed",
+        "workflow/train in namespace team-a",
+        "  its task is running (run 2, for 3h): its work is lost, it runs again from its start once resumed",
+    ]
+    assert list(describe_losses(find_losses([RUNS], CANCEL), CANCEL, NOW)) == [
+        "chain/nightly in namespace team-a",
+        "  load is running (run 1, for 12s): its work is lost, for good",
+        "  1 task would never run",
+    ]
+    assert find_losses([SUSPENDED], INTERRUPT) == []
+
+
+def test_long_lists_of_losses_are_cut() -> None:
+    many = view("Swarm", "Active", tuple(running(f"t{number}") for number in range(14)), reason="Running")
+    lines = list(describe_losses(find_losses([many], INTERRUPT), INTERRUPT, NOW))
+    assert len(lines) == 12
+    assert lines[-1] == "  … and 4 more that run"
