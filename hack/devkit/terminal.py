@@ -19,7 +19,7 @@ Shown = tuple[float, str]
 
 
 class Terminal:
-    """A terminal in which one program runs; Ctrl-C reaches it as it would a person's."""
+    """A terminal in which one program runs; Ctrl-C reaches it as it would a person's. A context manager."""
 
     def __init__(
         self,
@@ -41,6 +41,12 @@ class Terminal:
         os.close(slave)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
 
     @property
     def text(self) -> str:
@@ -64,12 +70,19 @@ class Terminal:
         try:
             code = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            self.kill()
             raise Unmet(f"it doesn't end, but shows\n{self.text}") from None
         self._reader.join(seconds)
-        os.close(self._master)
         return code
+
+    def kill(self) -> None:
+        """End the program, if it hasn't ended, and close the terminal."""
+        self._process.kill()
+        self._process.wait()
+        self._reader.join(5)
+        if self._master >= 0:
+            os.close(self._master)
+            self._master = -1
 
     def _read(self) -> None:
         rest = b""

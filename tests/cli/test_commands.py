@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 import mageflow
@@ -17,8 +19,12 @@ from mageflow.cli.commands.logs import sortable
 from mageflow.cli.completion import candidates, complete_names
 from mageflow.cli.exits import Exit, describe, exit_for_all
 from mageflow.cli.names import UnclearError
+from mageflow.cli.operations import SUSPEND
+from mageflow.cli.progress import Bars, Lines, choose_progress
 from mageflow.client.fake import FakeCluster
 from mageflow.client.resource import Resource
+
+from .builders import done, running, view
 
 
 def run(*words: str, code: int = 0, **options: Any) -> Result:
@@ -269,3 +275,41 @@ def test_completion_is_silent_when_there_is_no_cluster(tmp_path: Path) -> None:
         args: list[str] = []  # noqa: RUF012
 
     assert complete_names(Context(), "x") == []  # type: ignore[arg-type]
+
+
+def test_progress_is_told_once_for_each_change() -> None:
+    lines = Console(file=StringIO(), width=200)
+    progress = Lines(lines, SUSPEND)
+    seen = view("Chain", "Suspending", (running(),), lifecycle="suspended", reason="Suspending")
+    later = view("Chain", "Suspending", (done(), running("report")), lifecycle="suspended", reason="Suspending")
+    for it in (seen, seen, later):
+        progress.show("u", it)
+    assert lines.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
+        "chain.mageflow.io/nightly Suspending: 1 task to finish (load); 0/1 done",
+        "chain.mageflow.io/nightly Suspending: 1 task to finish (report); 1/2 done",
+    ]
+
+
+def test_bars_are_of_the_tasks_that_had_to_finish_and_give_way_to_what_is_printed() -> None:
+    console = Console(file=StringIO(), width=200, force_terminal=True, color_system=None)
+    assert isinstance(choose_progress(console, SUSPEND), Bars)
+    assert isinstance(choose_progress(Console(file=StringIO()), SUSPEND), Lines)
+    bars = Bars(console, SUSPEND)
+    both = view("Swarm", "Suspending", (running("a"), running("b")), lifecycle="suspended", reason="Suspending")
+    one = view("Swarm", "Suspending", (done("a"), running("b")), lifecycle="suspended", reason="Suspending")
+    with bars.shown():
+        bars.show("u", both)
+        bars.show("v", both)
+        bars.show("u", one)
+        ((first, second),) = [bars.rich.tasks]
+        assert (first.completed, first.total, first.description) == (1, 2, "swarm/nightly Suspending")
+        assert first.fields["left"] == "1 task to finish (b) · 1/2 done"
+        assert (second.completed, second.total) == (0, 2)
+        bars.remove("u")
+        with bars.hidden():
+            assert not bars.rich.live.is_started
+        assert bars.rich.live.is_started
+        bars.remove("v")
+        with bars.hidden():
+            pass
+        assert not bars.rich.live.is_started

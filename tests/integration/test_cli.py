@@ -10,7 +10,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -88,7 +88,8 @@ class Shell:
 
     folder: Path
     environment: dict[str, str]
-    count: int = field(default=0)
+    count: int = 0
+    terminals: list[Terminal] = field(default_factory=list)
 
     async def start(self, line: str) -> Command:
         self.count += 1
@@ -104,12 +105,17 @@ class Shell:
         return await (await self.start(line)).end(code=code)
 
     def open_terminal(self, line: str, **environment: str) -> Terminal:
-        return Terminal(["/bin/bash", "-c", line], {**self.environment, **environment}, self.folder)
+        terminal = Terminal(["/bin/bash", "-c", line], {**self.environment, **environment}, self.folder)
+        self.terminals.append(terminal)
+        return terminal
 
 
 @pytest.fixture
-def shell(namespace: Namespace, tmp_path: Path) -> Shell:
-    return make_shell(namespace, tmp_path, namespace.control_plane.kubeconfig)
+def shell(namespace: Namespace, tmp_path: Path) -> Iterator[Shell]:
+    shell = make_shell(namespace, tmp_path, namespace.control_plane.kubeconfig)
+    yield shell
+    for terminal in shell.terminals:
+        terminal.kill()
 
 
 def make_shell(namespace: Namespace, folder: Path, kubeconfig: Path) -> Shell:

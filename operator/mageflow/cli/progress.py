@@ -78,7 +78,7 @@ class Bars:
         self._operation = operation
         self._bars: dict[str, TaskID] = {}
         self._most: dict[str, int] = {}
-        self._rich = RichProgress(
+        self.rich = RichProgress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=BAR_WIDTH),
             TextColumn("{task.fields[left]}", markup=False),
@@ -90,34 +90,30 @@ class Bars:
 
     def shown(self) -> AbstractContextManager[object]:
         """Return the block in which it is shown."""
-        return self._rich
+        return self.rich
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
         """Take the bars away while something else is written; it may go to the same terminal by another way."""
-        self._rich.stop()
+        self.rich.stop()
         yield
-        self._rich.start()
+        if self._bars:
+            self.rich.start()
 
     def show(self, uid: str, view: View) -> None:
         """Show how far one has got."""
         count = len(unfinished_tasks(view))
         most = self._most[uid] = max(count, self._most.get(uid, 0))
+        what, left = f"{view.short} {view.phase}", clean(describe_left(view, self._operation))
         if uid not in self._bars:
-            self._bars[uid] = self._rich.add_task("", total=None, left="")
-        self._rich.update(
-            self._bars[uid],
-            description=f"{view.short} {view.phase}",
-            total=most or None,
-            completed=most - count,
-            left=clean(describe_left(view, self._operation)),
-        )
+            self._bars[uid] = self.rich.add_task(what, total=most or None, left=left)
+        self.rich.update(self._bars[uid], description=what, total=most or None, completed=most - count, left=left)
 
     def remove(self, uid: str) -> None:
         """Show one no more."""
         bar = self._bars.pop(uid, None)
         if bar is not None:
-            self._rich.remove_task(bar)
+            self.rich.remove_task(bar)
 
 
 def describe_left(view: View, operation: Operation) -> str:

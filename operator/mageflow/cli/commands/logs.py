@@ -16,6 +16,7 @@ from mageflow.cli import options
 from mageflow.cli.names import parse_name
 from mageflow.cli.selection import find_one
 from mageflow.cli.session import Session, open_session
+from mageflow.cli.view import read_view
 from mageflow.client.logs import LogLine
 from mageflow.client.resource import Resource
 
@@ -49,7 +50,8 @@ def logs(
         named = parse_name(words)
         resource = session.run(find_one(session.client, named))
         printer = _Printer(session, output, is_single=resource.kind == WORKFLOW.name, has_times=timestamps)
-        session.run(_follow(resource, task, printer) if follow else _read(resource, task, printer))
+        follows = follow and not read_view(resource.manifest).status.has_ended
+        session.run(_follow(resource, task, printer) if follows else _read(resource, task, printer))
 
 
 async def _follow(resource: Resource, task: str | None, printer: _Printer) -> None:
