@@ -53,4 +53,7 @@ nightly: setup ## The model at length: 50,000 steps and more, each adversary at 
 demo: setup ## Every transition of every kind, on a real cluster
 	@$(BIN)/python -m demo
 
-.PHONY: help setup lock cluster-up cluster-down generate verify lint check test nightly demo
+krew: setup ## Build kubectl-mageflow for krew, for this machine, and the manifest: make krew URL=https://...
+	@$(BIN)/python integrations/krew/build.py --url "$(URL)"
+
+.PHONY: help setup lock cluster-up cluster-down generate verify lint check test nightly demo krew
