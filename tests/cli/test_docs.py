@@ -30,6 +30,14 @@ def test_every_command_is_in_the_docs() -> None:
     assert names == set(re.findall(r"^kubectl mageflow ([a-z]+)", DOCS, re.MULTILINE))
 
 
+def test_all_that_is_to_be_typed_is_run_by_a_test() -> None:
+    """tests/integration/test_cli.py and e2e/test_cli.py run what begins so."""
+    blocks = re.findall(r"^```sh\n(.*?)^```$", DOCS, re.DOTALL | re.MULTILINE)
+    lines = [line for block in blocks for line in block.splitlines()]
+    assert len(lines) > 20
+    assert all(line.startswith(("kubectl mageflow ", "kubectl-mageflow ")) for line in lines)
+
+
 def test_recording_shows_what_the_docs_say_that_it_does() -> None:
     """Made by e2e/test_cli.py: see there."""
     header, *events = map(json.loads, (ROOT / "docs" / "cli.cast").read_text().splitlines())
