@@ -18,7 +18,7 @@ from devkit.kubectl import Kubectl
 from localcluster.controlplane import ControlPlane
 
 from .audit import AuditLog
-from .control import Api, connect, create_node
+from .control import Api, connect, create_namespace, create_node
 from .history import PodHistories
 from .kubelet import Kubelet
 from .process import NAME, Operator
@@ -114,7 +114,7 @@ async def namespace(
 ) -> AsyncIterator[Namespace]:
     """A namespace named after the test; afterwards, what must hold after every test is checked."""
     name = _name_for(request.node.name)
-    await _create_namespace(api, name)
+    await create_namespace(api, name)
     kubectl = Kubectl(control_plane.kubectl, control_plane.kubeconfig, name)
     namespace = Namespace(name, api, kubelet, operator, wire, audit, histories, kubectl, control_plane)
     yield namespace
@@ -129,15 +129,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed and isinstance(operator, Operator):
         report.sections.append(("operator's log", operator.log[-6000:]))
     return report
-
-
-async def _create_namespace(api: Api, name: str) -> None:
-    """Create a namespace and wait for its default service account, without which it takes no pods."""
-    await api.create("/api/v1/namespaces", {"metadata": {"name": name}})
-    deadline = asyncio.get_running_loop().time() + 60
-    while await api.find(f"/api/v1/namespaces/{name}/serviceaccounts/default") is None:
-        assert asyncio.get_running_loop().time() < deadline, f"no default service account in {name}"
-        await asyncio.sleep(0.02)
 
 
 def _name_for(test: str) -> str:

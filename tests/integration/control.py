@@ -149,6 +149,15 @@ async def create_node(api: Api) -> None:
     await api.patch(f"/api/v1/nodes/{NODE}", {"spec": {"taints": None}})
 
 
+async def create_namespace(api: Api, name: str) -> None:
+    """Create a namespace and wait for its default service account, without which it takes no pods."""
+    await api.create("/api/v1/namespaces", {"metadata": {"name": name}})
+    deadline = asyncio.get_running_loop().time() + 60
+    while await api.find(f"/api/v1/namespaces/{name}/serviceaccounts/default") is None:
+        assert asyncio.get_running_loop().time() < deadline, f"no default service account in {name}"
+        await asyncio.sleep(0.02)
+
+
 def condition(thing: Mapping[str, Any], type_: str) -> Raw:
     """Return a condition of an object or a status; empty if it isn't there."""
     status = thing.get("status", thing)

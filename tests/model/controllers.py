@@ -78,22 +78,24 @@ class JobController:
         if job is None:
             return
         pods = [pod for pod in self._server.list("pods") if owner_of(pod) == uid_of(job)]
-        if is_terminating(job) or find_condition(job, "Complete") or find_condition(job, "Failed"):
+        if find_condition(job, "Complete") or find_condition(job, "Failed"):
             yield from self._release_all(pods)
             return
         ended = [pod for pod in pods if has_ended(pod) and is_tracked(pod)]
         uncounted = job.get("status", {}).get("uncountedTerminatedPods") or {}
         end = self._judge(job, pods, ended, uncounted)
         status: Raw = {"active": 0, "conditions": []}
-        if end is None:
+        if end is None and not is_terminating(job):
             yield from self._manage(job, pods, status)
         else:
             status["active"] = sum(not has_ended(pod) and not is_terminating(pod) for pod in pods)
-            status["conditions"].append({"type": TARGETS[end["type"]], **end["why"]})
-        yield
         if end is None:
+            yield
             self._write(job, **status)
+            yield from self._release_all(pods if is_terminating(job) else [])
             return
+        status["conditions"].append({"type": TARGETS[end["type"]], **end["why"]})
+        yield
         newly = {
             name: [uid_of(pod) for pod in ended if pod["status"]["phase"] == phase] for phase, name in ENDS.items()
         }
@@ -201,15 +203,26 @@ class Collector:
 
     def collect(self) -> None:
         """Take one step for each object."""
-        for plural in KINDS:
-            for raw in self._server.list(plural):
-                self._attempt(self._collect, plural, raw)
-        for pod in self._server.list("pods"):
-            self._attempt(self._end_unscheduled, pod)
+        self.collect_garbage()
+        self.end_unscheduled()
 
-    def _collect(self, plural: str, raw: Raw) -> None:
+    def collect_garbage(self) -> None:
+        """Take one step for each object, as all were at first: a deletion is heard of before what it leaves goes."""
+        known = {plural: self._server.list(plural) for plural in KINDS}
+        uids = {uid_of(raw) for raws in known.values() for raw in raws}
+        for plural, raws in known.items():
+            for raw in raws:
+                self._attempt(self._collect, plural, raw, uids)
+
+    def end_unscheduled(self) -> None:
+        """End the terminating pods that no node has: pkg/controller/podgc, which comes every 20 seconds."""
+        for pod in self._server.list("pods"):
+            if is_terminating(pod) and "nodeName" not in pod["spec"] and not has_ended(pod):
+                self._attempt(self._fail, pod)
+
+    def _collect(self, plural: str, raw: Raw, uids: set[str]) -> None:
         finalizers = raw["metadata"].get("finalizers", ())
-        dependents = [(each, child) for each in KINDS for child in self._server.list(each) if _owns(raw, child)]
+        dependents = self._find_dependents(raw)
         if ORPHAN in finalizers:
             for each, child in dependents:
                 self._server.change(COLLECTOR, each, name_of(child), lambda child: _disown(raw, child))
@@ -217,24 +230,22 @@ class Collector:
         elif FOREGROUND in finalizers:
             for each, child in dependents:
                 if not is_terminating(child):
-                    self._delete(each, child, "Foreground" if each == "jobs" else "Background")
+                    self._delete(each, child, "Foreground" if self._find_dependents(child) else "Background")
             if not dependents:
                 self._server.change(COLLECTOR, plural, name_of(raw), lambda raw: drop_finalizer(raw, FOREGROUND))
-        elif raw["metadata"].get("ownerReferences") and not is_terminating(raw) and not self._has_owner(raw):
+        elif raw["metadata"].get("ownerReferences") and not is_terminating(raw) and not _has_owner(raw, uids):
             self._delete(plural, raw, "Background")
 
-    def _has_owner(self, raw: Raw) -> bool:
-        owners = {reference["uid"] for reference in raw["metadata"]["ownerReferences"]}
-        return any(uid_of(each) in owners for plural in KINDS for each in self._server.list(plural))
+    def _find_dependents(self, owner: Raw) -> list[tuple[str, Raw]]:
+        return [(plural, raw) for plural in KINDS for raw in self._server.list(plural) if _owns(owner, raw)]
 
     def _delete(self, plural: str, raw: Raw, policy: str) -> None:
-        options = {"propagationPolicy": policy, "preconditions": {"uid": uid_of(raw)}}
+        preconditions = {"uid": uid_of(raw), "resourceVersion": raw["metadata"]["resourceVersion"]}
+        options = {"propagationPolicy": policy, "preconditions": preconditions}
         self._server.delete(COLLECTOR, plural, name_of(raw), options)
 
-    def _end_unscheduled(self, pod: Raw) -> None:
-        """End a terminating pod that no node has: pkg/controller/podgc."""
-        if is_terminating(pod) and "nodeName" not in pod["spec"] and not has_ended(pod):
-            self._server.change(COLLECTOR, "pods", name_of(pod), lambda raw: raw["status"].update(phase="Failed"))
+    def _fail(self, pod: Raw) -> None:
+        self._server.change(COLLECTOR, "pods", name_of(pod), lambda raw: raw["status"].update(phase="Failed"))
 
     def _attempt(self, act: Callable[..., None], *arguments: Any) -> None:
         try:
@@ -247,6 +258,10 @@ class Collector:
 def _owns(owner: Raw, child: Raw) -> bool:
     references = child["metadata"].get("ownerReferences", ())
     return any(reference["uid"] == uid_of(owner) for reference in references)
+
+
+def _has_owner(raw: Raw, uids: set[str]) -> bool:
+    return any(reference["uid"] in uids for reference in raw["metadata"]["ownerReferences"])
 
 
 def _disown(owner: Raw, child: Raw) -> None:

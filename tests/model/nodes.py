@@ -127,9 +127,13 @@ class Node:
         container.has_failed_by_itself = reason == "DeadlineExceeded"
         container.runs, container.exit_code = False, 137
         container.told = self._facts(pod)
-        self._change(pod, **self._status(container), reason=reason)
-        if reason == "Evicted":
-            self._server.change(KUBELET, "pods", name_of(pod), lambda raw: mark_disrupted(raw, "TerminationByKubelet"))
+
+        def mutate(raw: Raw) -> None:
+            raw["status"].update(self._status(container), reason=reason)
+            if reason == "Evicted":
+                mark_disrupted(raw, "TerminationByKubelet")
+
+        self._server.change(KUBELET, "pods", name_of(pod), mutate)
 
     def drain(self, pod: Raw) -> None:
         """Evict a pod, as `kubectl drain` does."""

@@ -23,6 +23,8 @@ TRACKING: Final = "batch.kubernetes.io/job-tracking"
 ORPHAN: Final = "orphan"
 FOREGROUND: Final = "foregroundDeletion"
 FINALIZERS: Final = {"Orphan": ORPHAN, "Foreground": FOREGROUND}
+DEFAULT_POLICIES: Final = {"jobs": "Orphan"}
+"""What is done where a deletion doesn't say."""
 
 PATH: Final = re.compile(
     rf"/apis?/(?:[a-z0-9.]+/)?v1/namespaces/{NAMESPACE}/(?P<plural>[a-z]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>[a-z]+))?"
@@ -109,7 +111,8 @@ class Server:
             metadata["name"] = f"{metadata['generateName']}{next(self._uids)}"
         if metadata["name"] in self.objects[plural]:
             raise ApiError(409, "AlreadyExists", f"{plural} {metadata['name']!r} already exists")
-        metadata |= {"uid": f"{plural}-{next(self._uids)}", "creationTimestamp": self.timestamp(), "generation": 1}
+        metadata |= {"namespace": NAMESPACE, "uid": f"{plural}-{next(self._uids)}", "generation": 1}
+        metadata["creationTimestamp"] = self.timestamp()
         self._store(by, "ADDED", plural, raw, None)
         return raw
 
@@ -135,24 +138,26 @@ class Server:
         return new
 
     def delete(self, by: str, plural: str, name: str, options: Mapping[str, Any]) -> Raw:
-        """Delete an object, at once or when nothing holds it up.
+        """Delete an object, at once or when nothing holds it up; a later policy replaces an earlier one.
 
         A pod on a node is given its grace period, and goes when the kubelet deletes it without.
+        pkg/registry/generic/registry/store.go
         """
         old = self.get(plural, name)
         _check_preconditions(old, options.get("preconditions") or {})
-        grace = options.get("gracePeriodSeconds", GRACE_SECONDS)
-        if plural != "pods" or "nodeName" not in old["spec"] or has_ended(old):
-            grace = 0
-        policy = FINALIZERS.get(options.get("propagationPolicy", "Background"))
+        if plural == "pods":
+            return self._delete_pod(by, old, options.get("gracePeriodSeconds"))
+        policy = options.get("propagationPolicy")
 
         def mutate(raw: Raw) -> None:
             metadata = raw["metadata"]
-            if policy is not None and policy not in metadata.get("finalizers", ()):
-                metadata["finalizers"] = [*metadata.get("finalizers", ()), policy]
-            if grace < metadata.get("deletionGracePeriodSeconds", GRACE_SECONDS + 1):
-                metadata["deletionGracePeriodSeconds"] = grace
-                metadata.setdefault("deletionTimestamp", self.timestamp())
+            present = metadata.get("finalizers", ())
+            kept = [each for each in present if each not in FINALIZERS.values()]
+            if policy is not None or kept == [*present]:
+                wanted = FINALIZERS.get(policy or DEFAULT_POLICIES.get(plural, "Background"))
+                metadata["finalizers"] = kept if wanted is None else [*kept, wanted]
+            metadata["deletionGracePeriodSeconds"] = 0
+            metadata.setdefault("deletionTimestamp", self.timestamp())
 
         return self.change(by, plural, name, mutate)
 
@@ -178,6 +183,27 @@ class Server:
 
     # ── inside ──
 
+    def _delete_pod(self, by: str, old: Raw, asked: int | None) -> Raw:
+        """Delete a pod in two writes: one says when it is to go, and if that is now, another takes it away.
+
+        A pod that is being deleted can only be given less time. pkg/registry/core/pod/strategy.go
+        """
+        grace = GRACE_SECONDS if asked is None else asked
+        if is_terminating(old):
+            if asked is None or asked >= old["metadata"]["deletionGracePeriodSeconds"]:
+                return old
+        elif "nodeName" not in old["spec"] or has_ended(old):
+            grace = 0
+        new = _copy(old)
+        new["metadata"]["deletionGracePeriodSeconds"] = grace
+        new["metadata"].setdefault("deletionTimestamp", self.timestamp())
+        self._store(by, "MODIFIED", "pods", new, old)
+        if not _is_free_to_go(new):
+            return new
+        gone = _copy(new)
+        self._remove(by, "pods", gone, new)
+        return gone
+
     def _replace_status(self, by: str, plural: str, name: str, body: Raw) -> Raw:
         status = _copy(body["status"])
         return self.change(
@@ -194,7 +220,7 @@ class Server:
         old = self.get(plural, name)
         uid = body.get("metadata", {}).get("uid", old["metadata"]["uid"])
         if uid != old["metadata"]["uid"]:
-            raise ApiError(409, "Conflict", "the uid in the precondition isn't the object's")
+            raise ApiError(422, "Invalid", "metadata.uid: field is immutable")
         return self.change(by, plural, name, lambda raw: _merge(raw, body))
 
     def _store(self, by: str, type_: str, plural: str, raw: Raw, old: Raw | None) -> None:
