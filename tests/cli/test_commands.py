@@ -43,7 +43,7 @@ def cluster(mageflow_fake: FakeCluster) -> FakeCluster:
     """Chain nightly: extract is done, load runs; Workflow train, which runs; Swarm done, which has ended."""
     for name in ("load", "train"):
         mageflow_fake.task(name).keeps_running(logs=[f"{name} begins"])
-    mageflow_fake.task("extract").succeeds(logs=["3 rows"])
+    mageflow_fake.task("extract").succeeds(logs=["3 rows, …"])
 
     async def start() -> None:
         for resource in (
@@ -116,19 +116,33 @@ def test_tree_and_graph_are_drawn() -> None:
 
 
 def test_tree_is_drawn_anew_until_all_has_ended(mageflow_fake: FakeCluster) -> None:
-    asyncio.run(start_swarm("quick"))
-    assert "Succeeded" in run("tree", "-w").stdout
+    async def start() -> None:
+        await start_swarm("quick")
+        await start_swarm("also")
+        await (await mageflow.workflow(tasks("one")[0])).start()
+        await (await mageflow.chain(tasks("b"), name="two")).start()
+
+    asyncio.run(start())
+    lines = run("tree", "-w").stdout.splitlines()
+    heads = [line.split()[:2] for line in lines if "/" in line.split()[0]]
+    names = ["workflow/one", "chain/two", "swarm/also", "swarm/quick"]
+    assert heads == [[name, "Succeeded"] for name in names]
+    once = run("tree").stdout.splitlines()
+    assert [line.split()[:2] for line in lines] == [line.split()[:2] for line in once]  # ages may differ
+    assert "'nothing'" in run("tree", "two", "nothing", code=3).stderr
+    assert run("tree", "-w", "two", "nothing", code=3).stdout.count("chain/two") == 1
 
 
 @pytest.mark.usefixtures("cluster")
 def test_logs_are_printed_with_their_tasks() -> None:
-    assert run("logs", "nightly").stdout.splitlines() == ["extract: 3 rows", "load: load begins"]
+    assert run("logs", "nightly").stdout.splitlines() == ["extract: 3 rows, …", "load: load begins"]
     assert run("logs", "nightly", "-t", "load").stdout == "load: load begins\n"
     assert run("logs", "train").stdout == "train begins\n"
     stamped = run("logs", "nightly", "--timestamps").stdout.splitlines()
     assert stamped[0].startswith("extract: 2000-01-01T")
-    line = json.loads(run("logs", "nightly", "-o", "json").stdout.splitlines()[0])
-    assert (line["task"], line["run"], line["text"]) == ("extract", 1, "3 rows")
+    line = json.loads(written := run("logs", "nightly", "-o", "json").stdout.splitlines()[0])
+    assert "…" in written
+    assert (line["task"], line["run"], line["text"]) == ("extract", 1, "3 rows, …")
 
 
 def test_times_are_sorted_whatever_their_digits() -> None:
@@ -310,6 +324,7 @@ def test_bars_are_of_the_tasks_that_had_to_finish_and_give_way_to_what_is_printe
             assert not bars.rich.live.is_started
         assert bars.rich.live.is_started
         bars.remove("v")
+        bars.remove("never shown")
         with bars.hidden():
             pass
         assert not bars.rich.live.is_started

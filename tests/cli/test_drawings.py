@@ -146,4 +146,5 @@ def test_objects_are_printed_alone_or_as_a_list() -> None:
     assert (listed["kind"], [item["metadata"]["name"] for item in listed["items"]]) == ("List", ["a", "b"])
     assert json.loads(format_objects([one], Output.JSON, is_one=False))["kind"] == "List"
     assert format_objects([one, two], Output.NAME, is_one=False) == "chain.mageflow.io/a\nswarm.mageflow.io/b"
+    assert "naïve" in format_objects([resource(name="naïve")], Output.JSON, is_one=True)
     assert "message: |-\n" in format_objects([two], Output.YAML, is_one=True)

@@ -102,6 +102,8 @@ def test_losses_are_told_by_resource_and_task() -> None:
 
 
 def test_long_lists_of_losses_are_cut() -> None:
+    just = view("Swarm", "Active", tuple(running(f"t{number}") for number in range(10)), reason="Running")
+    assert len(list(describe_losses(find_losses([just], INTERRUPT), INTERRUPT, NOW))) == 11
     many = view("Swarm", "Active", tuple(running(f"t{number}") for number in range(14)), reason="Running")
     lines = list(describe_losses(find_losses([many], INTERRUPT), INTERRUPT, NOW))
     assert len(lines) == 12

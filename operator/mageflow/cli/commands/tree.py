@@ -10,6 +10,7 @@ import typer
 from rich.console import Group
 from rich.live import Live
 
+from mageflow.api import KINDS
 from mageflow.cli import options
 from mageflow.cli.exits import describe, exit_for_all
 from mageflow.cli.names import Selection, UnclearError, parse_selection
@@ -81,7 +82,7 @@ async def _watch(session: Session, selection: Selection, *, folds: bool) -> None
         async with aclosing(watch(session.connection, places, selection.selector)) as snapshots:
             async for snapshot in snapshots:
                 seen = [read_view(item) for item in snapshot.values() if matches(selection, item)]
-                seen.sort(key=lambda view: (view.kind.name != "Workflow", view.kind.name, view.namespace, view.name))
+                seen.sort(key=lambda view: (KINDS.index(view.kind), view.namespace, view.name))
                 if seen != views and not is_terminal:
                     _draw(session, selection, seen, folds=folds)
                     session.terminal.out.file.flush()
