@@ -109,10 +109,20 @@ def test_explain_is_an_object_when_it_is_asked_for() -> None:
 def test_tree_and_graph_are_drawn() -> None:
     assert "└── report" in run("tree", "nightly").stdout
     assert json.loads(run("tree", "-o", "json").stdout)["kind"] == "List"
+    assert json.loads(run("tree", "nightly", "-o", "json").stdout)["kind"] == "Chain"
     assert run("graph", "nightly").stdout.startswith("flowchart LR")
     assert run("graph", "nightly", "-o", "svg").stdout.startswith("<svg")
     assert run("tree", "-n", "other").stderr == "No resources found.\n"
     assert "name one resource" in run("graph", "chain", code=2).stderr
+
+
+def test_tasks_of_a_large_swarm_are_counted_unless_all_are_asked_for(mageflow_fake: FakeCluster) -> None:
+    async def start() -> None:
+        await (await mageflow.swarm(tasks(*(f"t{number}" for number in range(21))), name="large")).start()
+
+    asyncio.run(start())
+    assert "… 21 more" in run("tree").stdout
+    assert len(run("tree", "--full").stdout.splitlines()) == 2 + 21
 
 
 def test_tree_is_drawn_anew_until_all_has_ended(mageflow_fake: FakeCluster) -> None:

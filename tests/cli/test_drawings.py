@@ -121,9 +121,10 @@ def test_svg_has_a_box_for_each_task_inside_the_picture(kind: str) -> None:
 
 
 def test_svg_needs_nothing_from_elsewhere() -> None:
-    drawn = draw_svg(view("Chain", "Active", (task("a" * 40), task("b")), reason="Running"))
+    drawn = draw_svg(view("Chain", "Active", (task("a" * 40), task("b" * 18)), reason="Running"))
     assert re.findall(r"https?://\S+?\"", drawn) == ['http://www.w3.org/2000/svg"']
     assert "a" * 17 + "…" in drawn
+    assert f">{'b' * 18}</text>" in drawn
     assert "<script" not in drawn
 
 
