@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 export PYTHONPATH := hack
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make .venv with the locked dependencies
 $(READY): requirements/dev.txt pyproject.toml
@@ -18,9 +18,13 @@ $(READY): requirements/dev.txt pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-lock: setup ## Write requirements/dev.txt anew from pyproject.toml (versions and hashes, no addresses)
-	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-options \
-	  --no-emit-index-url --no-emit-trusted-host --extra operator --extra cli --extra dev -o requirements/dev.txt pyproject.toml
+LOCK := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-options \
+  --no-emit-index-url --no-emit-trusted-host
+lock: setup ## Write requirements/ anew from pyproject.toml (versions and hashes, no addresses)
+	$(LOCK) --extra operator --extra cli --extra dev -o requirements/dev.txt pyproject.toml
+	$(LOCK) --extra operator --constraint requirements/dev.txt -o requirements/operator.txt pyproject.toml
+	$(LOCK) --only-build-deps --build-deps-for wheel --constraint requirements/dev.txt -o requirements/build.txt \
+	  pyproject.toml
 
 cluster-up: setup ## Start a cluster: $$KUBECONFIG with CLUSTER=current, kind if Docker runs, else a local one with real pods
 	@$(BIN)/python -m localcluster up
@@ -28,7 +32,7 @@ cluster-up: setup ## Start a cluster: $$KUBECONFIG with CLUSTER=current, kind if
 cluster-down: setup ## Stop it and leave nothing behind
 	@$(BIN)/python -m localcluster down
 
-generate: setup ## Write crds/ and docs/reference.md anew from mageflow.api
+generate: setup ## Write crds/, the chart's, docs/reference.md and docs/metrics.md anew from the code
 	@$(BIN)/python -m generate
 
 verify: setup ## Fail if what is generated differs from what is committed

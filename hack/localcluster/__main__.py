@@ -10,16 +10,25 @@ import typer
 
 from localcluster import commands
 from localcluster.binaries import cache_folder, ensure
+from localcluster.components import COMPONENTS, HELM
 from localcluster.errors import ClusterError
 from localcluster.layout import of_this_clone
+from localcluster.operatorimage import load_operator_image
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A real Kubernetes cluster, for development.")
 
 
 @app.command()
 def build() -> None:
-    """Build the local cluster's programs, unless they are in the cache."""
-    ensure()
+    """Build the local cluster's programs, Helm, and what the operator's image is built on, unless they are cached."""
+    ensure((*COMPONENTS, *HELM))
+    commands.prepare_image()
+
+
+@app.command()
+def image() -> None:
+    """Build the operator's image, give it to the local cluster, and print its name."""
+    print(load_operator_image(of_this_clone()))
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The programs of the cluster, built from their Go modules into a cache that all clones of a user share."""
+"""The programs of the cluster, and Helm, built from their Go modules into a cache that all clones of a user share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from itertools import groupby
 from pathlib import Path
 
-from localcluster.components import COMPONENTS, ETCD, KUBERNETES, Component, Module
+from localcluster.components import COMPONENTS, ETCD, HELM_3, HELM_4, KUBERNETES, Component, Module
 from localcluster.errors import ClusterError
 from localcluster.gomod import parse_version, render_go_mod, render_tools_go, required_go
 from localcluster.progress import Step, Steps
@@ -23,8 +23,8 @@ from localcluster.progress import Step, Steps
 MINIMUM_GO = (1, 24)
 """What k8s.io/kubernetes 1.34 asks for in its go.mod."""
 
-COLD_BUILD_CORE_SECONDS = 600
-"""A build with nothing cached was measured at 314 s on two cores."""
+COLD_BUILD_CORE_SECONDS = {KUBERNETES: 600, HELM_3: 150, HELM_4: 220}
+"""By what is built, with nothing cached, measured on two cores."""
 
 INSTALL_GO = (
     "Install Go from your distribution or from its home page; one way that needs no root is\n"
@@ -37,18 +37,21 @@ def ensure(components: Sequence[Component] = COMPONENTS) -> Mapping[str, Path]:
 
     Takes milliseconds when all is there. Raises ClusterError when Go is missing or a build fails.
     """
-    folder = cache_folder()
-    if missing(components, folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with _only_one_builder(folder):
-            _build(missing(components, folder), folder)
-    return {component.name: folder / component.name for component in components}
+    if _all_missing(components):
+        cache_root().mkdir(parents=True, exist_ok=True)
+        with _only_one_builder(cache_root()):
+            _build(_all_missing(components))
+    return {component.name: cache_folder(component.modules) / component.name for component in components}
 
 
-def cache_folder() -> Path:
-    """Where the programs of these versions are kept."""
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return root / "mageflow" / cache_key((KUBERNETES, ETCD), platform.machine())
+def cache_root() -> Path:
+    """Where everything is kept that all clones of a user share."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mageflow"
+
+
+def cache_folder(modules: Sequence[Module] = (KUBERNETES, ETCD)) -> Path:
+    """Where the programs built from these modules are kept."""
+    return cache_root() / cache_key(modules, platform.machine())
 
 
 def cache_key(modules: Sequence[Module], machine: str) -> str:
@@ -60,6 +63,17 @@ def cache_key(modules: Sequence[Module], machine: str) -> str:
 def missing(components: Sequence[Component], folder: Path) -> tuple[Component, ...]:
     """Tell what has yet to be built. A program that is in the folder is whole: it was renamed into it."""
     return tuple(component for component in components if not (folder / component.name).exists())
+
+
+def _all_missing(components: Sequence[Component]) -> tuple[Component, ...]:
+    return tuple(
+        component for modules, group in _by_modules(components) for component in missing(group, cache_folder(modules))
+    )
+
+
+def _by_modules(components: Sequence[Component]) -> list[tuple[tuple[Module, ...], list[Component]]]:
+    """Group neighbours that are built from the same modules."""
+    return [(modules, list(group)) for modules, group in groupby(components, lambda component: component.modules)]
 
 
 def check_go(version_output: str | None, minimum: tuple[int, ...] = MINIMUM_GO) -> None:
@@ -95,34 +109,39 @@ def _only_one_builder(folder: Path) -> Iterator[None]:
         yield
 
 
-def _build(components: Sequence[Component], folder: Path) -> None:
+def _build(components: Sequence[Component]) -> None:
     if not components:
         return
     check_go(go_version())
-    groups = [(modules, list(group)) for modules, group in groupby(components, lambda component: component.modules)]
+    groups = _by_modules(components)
     steps = Steps(total=2 * len(groups))
-    minutes = COLD_BUILD_CORE_SECONDS / (os.cpu_count() or 1) / 60
+    minutes = sum(_cold_build_seconds(modules) for modules, _ in groups) / 60
     steps.say(f"Building {', '.join(component.name for component in components)} from source, once per user:")
     steps.say(f"it takes about {max(minutes, 1):.0f} minutes here if little else runs, less if Go has cached parts.")
-    for abandoned in folder.glob("build-*"):
-        shutil.rmtree(abandoned)
-    with tempfile.TemporaryDirectory(prefix="build-", dir=folder) as scratch:
-        for number, (modules, group) in enumerate(groups):
-            _build_group(modules, group, Path(scratch) / str(number), folder, steps)
-    steps.say(f"The programs are in {folder}.")
+    for modules, group in groups:
+        folder = cache_folder(modules)
+        folder.mkdir(parents=True, exist_ok=True)
+        for abandoned in folder.glob("build-*"):
+            shutil.rmtree(abandoned)
+        with tempfile.TemporaryDirectory(prefix="build-", dir=folder) as scratch:
+            _build_group(modules, group, Path(scratch), folder, steps)
+        steps.say(f"{', '.join(component.name for component in group)} is in {folder}.")
+
+
+def _cold_build_seconds(modules: Sequence[Module]) -> float:
+    return sum(COLD_BUILD_CORE_SECONDS.get(module, 0) for module in modules) / (os.cpu_count() or 1)
 
 
 def _build_group(
     modules: Sequence[Module], components: Sequence[Component], scratch: Path, folder: Path, steps: Steps
 ) -> None:
-    scratch.mkdir()
     with steps.step("download the Go modules", "under a minute"):
         go_mods = [_download_go_mod(module, scratch) for module in modules]
         check_go(go_version(), required_go(go_mods))
         (scratch / "go.mod").write_text(render_go_mod(modules, go_mods))
         (scratch / "tools.go").write_text(render_tools_go(components))
         _go(["mod", "tidy"], scratch)
-    with steps.step("compile", f"{COLD_BUILD_CORE_SECONDS // (os.cpu_count() or 1)} s if little else runs") as step:
+    with steps.step("compile", f"{_cold_build_seconds(modules):.0f} s if little else runs") as step:
         packages = [component.package for component in components]
         total = len(_go(["list", "-deps", *packages], scratch).splitlines())
         output = scratch / "bin"

@@ -10,6 +10,7 @@ from localcluster import current, kind, leftovers, local
 from localcluster.errors import ClusterError
 from localcluster.layout import Layout, of_this_clone
 from localcluster.machine import observe_facts
+from localcluster.operatorimage import prepare_base
 from localcluster.processes import Supervisor
 from localcluster.provider import Provider, check_local, choose_provider
 from localcluster.shell import extend_path
@@ -32,6 +33,16 @@ def up() -> Path:
             check_local(facts)
             local.up(layout)
     return layout.kubeconfig
+
+
+def prepare_image() -> None:
+    """Make what the operator's image is built on, where a local cluster can be had."""
+    try:
+        check_local(observe_facts())
+    except ClusterError:
+        return  # whoever needs it says what is missing
+    extend_path()
+    prepare_base(of_this_clone())
 
 
 def down(*, check: bool) -> None:

@@ -1,6 +1,7 @@
-"""Which programs the local cluster is made of, and the Go modules they are built from.
+"""Which programs the local cluster is made of, and Helm, which installs into it; the Go modules they are built from.
 
-To add one, add a line to `COMPONENTS`: only what is missing in the cache is built.
+To add one, add a line to `COMPONENTS`, or to `HELM` what only the tests of the chart need: only what is missing in the
+cache is built.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ KUBERNETES = Module("k8s.io/kubernetes", "v1.34.4")
 ETCD = Module("go.etcd.io/etcd/server/v3", "v3.6.4")
 """The etcd version that Kubernetes 1.34 is built against."""
 
+HELM_3 = Module("helm.sh/helm/v3", "v3.22.0")
+HELM_4 = Module("helm.sh/helm/v4", "v4.3.1")
+
 
 @dataclass(frozen=True)
 class Component:
@@ -39,4 +43,9 @@ COMPONENTS = (
     Component("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
     Component("kubelet", "k8s.io/kubernetes/cmd/kubelet"),
     Component("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
+)
+
+HELM = (
+    Component("helm3", "helm.sh/helm/v3/cmd/helm", (HELM_3,)),
+    Component("helm4", "helm.sh/helm/v4/cmd/helm", (HELM_4,)),
 )

@@ -185,7 +185,7 @@ class ControlPlane:
             f"--endpoint-reconciler-type={'lease' if self._has_nodes else 'none'}",
             f"--service-cluster-ip-range={SERVICE_SUBNET}",
             "--authorization-mode=Node,RBAC",
-            "--enable-admission-plugins=NodeRestriction",
+            "--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement",
             "--allow-privileged=true",
             f"--client-ca-file={self.authority.pair.certificate}",
             f"--tls-cert-file={serving.certificate}",

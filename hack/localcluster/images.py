@@ -14,6 +14,7 @@ import tarfile
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from localcluster.binaries import cache_folder
 from localcluster.layout import Layout
@@ -38,7 +39,7 @@ BUSYBOX = Image("docker.io/library/busybox:1.36", ("sh",))
 
 def load(layout: Layout) -> None:
     """Make and import the images that the container runtime lacks."""
-    present = _ctr(layout, "images", "list", "--quiet").split()
+    present = list_images(layout)
     lacking = [image for image in (PAUSE, BUSYBOX) if image.name not in present]
     if lacking:
         busybox = static_busybox(cache_folder(), layout.logs / "packages.log")
@@ -108,8 +109,24 @@ def _import(layout: Layout, archive: bytes) -> None:
     with tempfile.NamedTemporaryFile(suffix=".tar") as file:
         file.write(archive)
         file.flush()
-        # The first container that needs it unpacks it, with the snapshotter that is configured.
-        _ctr(layout, "images", "import", "--no-unpack", file.name)
+        import_archive(layout, Path(file.name))
+
+
+def import_archive(layout: Layout, archive: Path) -> None:
+    """Give the container runtime the image in a docker-archive."""
+    # The first container that needs it unpacks it, with the snapshotter that is configured.
+    _ctr(layout, "images", "import", "--no-unpack", str(archive))
+
+
+def list_images(layout: Layout) -> list[str]:
+    """Return the full names of the images that the container runtime has."""
+    return _ctr(layout, "images", "list", "--quiet").split()
+
+
+def remove_images(layout: Layout, names: Sequence[str]) -> None:
+    """Take images from the container runtime; containers that run go on."""
+    if names:
+        _ctr(layout, "images", "remove", *names)
 
 
 def _ctr(layout: Layout, *arguments: str) -> str:

@@ -45,6 +45,15 @@ def observe_facts() -> Facts:
 
 def parse_os_release(text: str) -> frozenset[str]:
     """Read ID and ID_LIKE from /etc/os-release."""
-    fields = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
-    names = f"{fields.get('ID', '')} {fields.get('ID_LIKE', '')}".replace('"', "").replace("'", "")
-    return frozenset(names.split())
+    fields = _parse_fields(text)
+    return frozenset(f"{fields.get('ID', '')} {fields.get('ID_LIKE', '')}".split())
+
+
+def parse_codename(text: str) -> str:
+    """Read VERSION_CODENAME from /etc/os-release, as in "bookworm"; empty if there is none."""
+    return _parse_fields(text).get("VERSION_CODENAME", "")
+
+
+def _parse_fields(text: str) -> dict[str, str]:
+    pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line)
+    return {name: value.strip("\"'") for name, value in pairs}
