@@ -8,12 +8,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from generate.chart import build_template
 from generate.crd import build_crd
 from generate.metrics import build_metrics
 from generate.reference import build_reference
 from generate.yamltext import dump
 from mageflow.api import GROUP, KINDS
 
+CHART_CRDS = Path("helm/mageflow/templates/crds")
 ROOT = Path(__file__).parents[2]
 NOTICE = "Written by `make generate` from operator/mageflow/api. Edit there."
 METRICS_NOTICE = "Written by `make generate` from operator/mageflow/controller/metrics.py. Edit there."
@@ -22,7 +24,9 @@ METRICS_NOTICE = "Written by `make generate` from operator/mageflow/controller/m
 def render_files() -> Iterator[tuple[Path, str]]:
     """Yield the path of each generated file, from the root of the repository, and its text."""
     for kind in KINDS:
-        yield Path("crds") / f"{GROUP}_{kind.plural}.yaml", f"# {NOTICE}\n{dump(build_crd(kind))}"
+        crd, name = build_crd(kind), f"{GROUP}_{kind.plural}.yaml"
+        yield Path("crds") / name, f"# {NOTICE}\n{dump(crd)}"
+        yield CHART_CRDS / name, f"{{{{/* {NOTICE} */}}}}\n{build_template(crd)}"
     yield Path("docs/reference.md"), f"<!-- {NOTICE} -->\n{build_reference(KINDS)}"
     yield Path("docs/metrics.md"), f"<!-- {METRICS_NOTICE} -->\n{build_metrics()}"
 

@@ -1,0 +1,92 @@
+"""Helm, in both versions, without a cluster: `make test` builds it, and so does `python -m localcluster build`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from localcluster.binaries import cache_folder
+from localcluster.components import HELM, Component
+
+CHART = Path(__file__).parents[2] / "helm" / "mageflow"
+RELEASE = "mageflow"
+NAMESPACE = "mageflow-system"
+
+Manifest = dict[str, Any]
+
+
+class RefusedError(Exception):
+    """Helm exited with an error; the message is what it wrote."""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What `helm template` wrote."""
+
+    manifests: list[Manifest]
+
+    def find(self, kind: str, name: str = RELEASE) -> Manifest:
+        """Return the one manifest of this kind and name."""
+        found = [one for one in self.manifests if (one["kind"], one["metadata"]["name"]) == (kind, name)]
+        assert len(found) == 1, f"{len(found)} of {kind} {name}"
+        return found[0]
+
+    def all(self, kind: str) -> list[Manifest]:
+        """Return the manifests of a kind, without those of `helm test`."""
+        return [
+            one
+            for one in self.manifests
+            if one["kind"] == kind and "helm.sh/hook" not in (one["metadata"].get("annotations") or {})
+        ]
+
+    @property
+    def pod(self) -> Manifest:
+        """The operator's pod."""
+        pod: Manifest = self.find("Deployment")["spec"]["template"]
+        return pod
+
+    @property
+    def container(self) -> Manifest:
+        """The operator's container."""
+        container: Manifest = self.pod["spec"]["containers"][0]
+        return container
+
+
+class Helm:
+    """One helm."""
+
+    def __init__(self, program: Path) -> None:
+        self._program = program
+
+    def run(self, *arguments: str) -> str:
+        """Run helm and return what it writes; raise RefusedError if it fails."""
+        done = subprocess.run([self._program, *arguments], capture_output=True, text=True, check=False, timeout=60)
+        if done.returncode:
+            raise RefusedError(done.stderr)
+        return done.stdout
+
+    def template(self, values: dict[str, Any] | None = None, *, release: str = RELEASE) -> Rendered:
+        """Render the chart with these values, given as one would on the command line."""
+        settings = [f"--set-json={key}={json.dumps(value)}" for key, value in (values or {}).items()]
+        text = self.run("template", release, str(CHART), f"--namespace={NAMESPACE}", "--kube-version=1.34", *settings)
+        return Rendered([manifest for manifest in yaml.load_all(text, Loader=yaml.CSafeLoader) if manifest])
+
+
+@pytest.fixture(scope="session", params=HELM, ids=lambda component: component.name)
+def helm(request: pytest.FixtureRequest) -> Helm:
+    """Each version of Helm that the chart is for."""
+    component: Component = request.param
+    built = cache_folder(component.modules) / component.name
+    if built.exists():
+        return Helm(built)
+    found = shutil.which("helm")
+    if found is None or f"v{component.name.removeprefix('helm')}." not in Helm(Path(found)).run("version", "--short"):
+        pytest.skip(f"{component.name} isn't there; `make test` builds it")
+    return Helm(Path(found))

@@ -1,0 +1,141 @@
+"""What the chart renders, whatever its values."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+import mageflow
+from mageflow.api import KINDS
+
+from .conftest import CHART, Helm, Manifest, RefusedError, Rendered
+
+ROOT = Path(__file__).parents[2]
+
+MAX_RELEASE = 1024 * 1024
+"""Bytes that a Secret may hold; a release is one.
+
+https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size
+"""
+
+
+@pytest.fixture(scope="module")
+def default(helm: Helm) -> Rendered:
+    return helm.template()
+
+
+def test_helm_finds_nothing_wrong(helm: Helm) -> None:
+    assert "1 chart(s) linted, 0 chart(s) failed" in helm.run("lint", "--strict", str(CHART))
+
+
+def test_the_crds_are_those_of_the_repository(default: Rendered) -> None:
+    crds = {crd["metadata"]["name"]: crd["spec"] for crd in default.all("CustomResourceDefinition")}
+    files = [yaml.safe_load(path.read_text()) for path in (ROOT / "crds").glob("*.yaml")]
+    assert len(crds) == len(KINDS)
+    assert crds == {crd["metadata"]["name"]: crd["spec"] for crd in files}
+
+
+def test_a_release_fits_into_a_secret(helm: Helm) -> None:
+    """Helm keeps the templates and what they rendered to, as JSON, gzipped and encoded twice."""
+    templates = {str(path): path.read_text() for path in CHART.rglob("*") if path.is_file()}
+    templates = {name: base64.b64encode(text.encode()).decode() for name, text in templates.items()}
+    release = {"chart": templates, "manifest": helm.run("template", "x", str(CHART), "--kube-version=1.34")}
+    size = len(base64.b64encode(base64.b64encode(gzip.compress(json.dumps(release).encode()))))
+    assert 100_000 < size < MAX_RELEASE / 2
+
+
+def test_the_versions_agree() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["version"] == chart["appVersion"] == mageflow.__version__
+    assert f"ARG VERSION={mageflow.__version__}\n" in (ROOT / "Dockerfile").read_text()
+
+
+def test_the_crds_that_artifact_hub_shows_are_the_kinds() -> None:
+    annotations = yaml.safe_load((CHART / "Chart.yaml").read_text())["annotations"]
+    shown = {(crd["kind"], crd["version"], crd["name"]) for crd in yaml.safe_load(annotations["artifacthub.io/crds"])}
+    assert shown == {(kind.name, "v1", kind.crd_name) for kind in KINDS}
+
+
+def test_an_older_kubernetes_is_refused(helm: Helm) -> None:
+    with pytest.raises(RefusedError, match=r">=1\.31"):
+        helm.run("template", "x", str(CHART), "--kube-version=1.30")
+
+
+def test_the_pods_meet_the_restricted_standard(helm: Helm, default: Rendered) -> None:
+    """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted."""
+    task = json.loads(_environment(_test_pod(default))["TEMPLATE"])
+    for spec in (default.pod["spec"], _test_pod(default)["spec"], task["spec"]):
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in spec["containers"]:
+            assert container["securityContext"]["allowPrivilegeEscalation"] is False
+            assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+        assert not {"hostNetwork", "hostPID", "hostIPC", "volumes"} & set(spec)
+
+
+def test_no_rule_reaches_secrets_or_grants_more_than_it_names(default: Rendered) -> None:
+    for role in (*default.all("ClusterRole"), *default.all("Role")):
+        for rule in role["rules"]:
+            assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+            assert not {"secrets", "serviceaccounts/token", "roles", "clusterroles"} & set(rule["resources"])
+
+
+def test_a_namespaced_operator_has_the_same_rules_there_and_none_elsewhere(helm: Helm, default: Rendered) -> None:
+    rendered = helm.template({"watchNamespaces": ["team-a"]})
+    there = [role for role in rendered.all("Role") if role["metadata"]["namespace"] == "team-a"]
+    assert [role["rules"] for role in there] == [default.find("ClusterRole")["rules"]]
+    assert rendered.all("ClusterRoleBinding") == []
+
+
+def test_the_status_is_not_for_users_to_write(default: Rendered) -> None:
+    rules = default.find("ClusterRole", "mageflow-edit")["rules"]
+    assert {resource for rule in rules for resource in rule["resources"]} == {kind.plural for kind in KINDS}
+
+
+def test_the_lease_is_the_one_that_may_be_written(default: Rendered) -> None:
+    rules = default.find("Role", "mageflow-lease")["rules"]
+    assert {name for rule in rules for name in rule.get("resourceNames", ())} == {"mageflow"}
+    assert {"--leader-elect", "--lease-name=mageflow"} <= set(default.container["args"])
+
+
+def test_two_releases_share_no_name(helm: Helm) -> None:
+    names = [
+        {
+            (one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"])
+            for one in helm.template({"crds.install": False, "watchNamespaces": [namespace]}, release=release).manifests
+        }
+        for release, namespace in (("one", "a"), ("two", "b"))
+    ]
+    assert not names[0] & names[1]
+
+
+def test_nobody_may_connect_to_it(default: Rendered) -> None:
+    spec = default.find("NetworkPolicy")["spec"]
+    assert spec["policyTypes"] == ["Ingress"]
+    assert "ingress" not in spec
+    assert spec["podSelector"] == default.find("Deployment")["spec"]["selector"]
+
+
+def test_the_pods_of_helm_test_are_not_the_operators(default: Rendered) -> None:
+    selector = default.find("Deployment")["spec"]["selector"]["matchLabels"]
+    assert selector.items() <= default.pod["metadata"]["labels"].items()
+    assert not selector.items() <= _test_pod(default)["metadata"]["labels"].items()
+
+
+def test_helm_test_plays_in_a_namespace_that_is_watched(helm: Helm, default: Rendered) -> None:
+    assert _environment(_test_pod(default))["NAMESPACE"] == "mageflow-system"
+    assert _environment(_test_pod(helm.template({"watchNamespaces": ["team-a", "b"]})))["NAMESPACE"] == "team-a"
+
+
+def _test_pod(rendered: Rendered) -> Manifest:
+    return rendered.find("Pod", "mageflow-test")
+
+
+def _environment(pod: Manifest) -> dict[str, str]:
+    return {entry["name"]: entry["value"] for entry in pod["spec"]["containers"][0]["env"]}
