@@ -42,8 +42,10 @@ from .process import Operator
 from .scripts import (
     BY_HAND,
     OWNER,
+    ImpossibleError,
     Model,
     Moment,
+    RacyError,
     Request,
     Seen,
     build_owner,
@@ -89,7 +91,12 @@ class Script:
         self._news = asyncio.Event()
         model = Model()
         self._start = model.view
-        self._moments = [model.play(step) for step in steps]
+        self._moments: list[Moment] = []
+        self._obstacle = ""
+        try:
+            self._moments.extend(model.play(step) for step in steps)
+        except (ImpossibleError, RacyError) as error:
+            self._obstacle = repr(error)
         self._played = 0
         self.has_failed = False
 
@@ -126,6 +133,7 @@ class Script:
 
     async def check(self) -> None:
         """Compare all for the last time."""
+        self._check(not self._obstacle, f"the model stops at {self._obstacle}", self.seen.traces)
         await self._wait_until_equal(self._moments[-1].view)
         for name in {*self.seen.traces, *(name for moment in self._moments for name in moment.ways)} - {OWNER}:
             ways = [moment.ways.get(name, {()}) for moment in self._moments]
@@ -297,11 +305,13 @@ async def _watch(scripts: Iterable[Script], api: Api) -> AsyncIterator[None]:
     by_namespace = {script.namespace: script for script in scripts}
 
     async def follow(plural: str, path: str, version: str) -> None:
-        async for event in api.watch(path, version):
-            script = by_namespace.get(event["object"]["metadata"].get("namespace", ""))
-            if script is not None:
-                script.take_in(event["type"], plural, event["object"])
-        raise AssertionError(f"the watch of {plural} has ended")
+        while True:  # the API server may end a watch at any time
+            async for event in api.watch(path, version):
+                metadata = event["object"]["metadata"]
+                version = metadata["resourceVersion"]
+                script = by_namespace.get(metadata.get("namespace", ""))
+                if script is not None:
+                    script.take_in(event["type"], plural, event["object"])
 
     tasks = []
     for plural, collection in COLLECTIONS.items():

@@ -226,7 +226,8 @@ class Collector:
         if ORPHAN in finalizers:
             for each, child in dependents:
                 self._server.change(COLLECTOR, each, name_of(child), lambda child: _disown(raw, child))
-            self._server.change(COLLECTOR, plural, name_of(raw), lambda raw: drop_finalizer(raw, ORPHAN))
+            if not dependents:
+                self._server.change(COLLECTOR, plural, name_of(raw), lambda raw: drop_finalizer(raw, ORPHAN))
         elif FOREGROUND in finalizers:
             for each, child in dependents:
                 if not is_terminating(child):
