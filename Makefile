@@ -49,7 +49,7 @@ check: lint verify ## The one command before a commit: linters, types, generated
 
 test: setup ## Everything: fast tests, a real API server, real pods
 	@$(BIN)/python -m localcluster build
-	@$(BIN)/pytest -n 2 --dist loadgroup tests e2e
+	@$(BIN)/pytest -n 3 --dist loadgroup tests e2e
 
 nightly: setup ## The model at length: 50,000 steps and more, each adversary at each point
 	@MAGEFLOW_STEPS=50000 MAGEFLOW_EVERY=1 $(BIN)/pytest tests/model

@@ -1,17 +1,22 @@
-"""Which tests `make test` plays in the same one of its two processes: those that share a cluster."""
+"""Which tests `make test` plays in the same one of its three processes: those that share a cluster."""
 
 from __future__ import annotations
 
 import pytest
 
 GROUPS = {
-    "tests/integration/test_crds.py": "crds",
+    "tests/integration/test_cli.py": "clients",
+    "tests/integration/test_client.py": "clients",
+    "tests/integration/test_crds.py": "clients",
+    "tests/integration/test_leader.py": "clients",
+    "tests/integration/test_metrics.py": "clients",
+    "tests/integration/test_model_is_true.py": "clients",
     "tests/integration/": "integration",
     "e2e/": "e2e",
 }
-"""By the beginning of a test's name, the first that fits. Others go where there is room.
+"""By the beginning of a test's name, the first that fits. Others, which need no cluster, go where there is room.
 
-The tests of the CRDs need an API server and nothing else, so theirs may be another than that of `tests/integration`.
+Each group of `tests/integration` has a control plane of its own; two take about as long as the e2e tests.
 """
 
 
