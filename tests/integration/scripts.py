@@ -75,7 +75,7 @@ class RacyError(Exception):
 
 
 def describe(plural: str, raw: Mapping[str, Any]) -> str:
-    """Return all of an object that is compared, in words."""
+    """Return all of an object that is compared, in words; but for the count of a Job's active pods."""
     metadata, spec, status = raw["metadata"], raw.get("spec") or {}, raw.get("status") or {}
     words = ["there"] if plural == "workflows" else []
     if plural == "pods":
@@ -88,7 +88,6 @@ def describe(plural: str, raw: Mapping[str, Any]) -> str:
         ]
     if plural == "jobs":
         words.append("suspended" if spec.get("suspend") else "not suspended")
-        words.append(f"{status.get('active') or 0} active")
         conditions = status.get("conditions") or ()
         words += sorted(f"{each['type']}={each['status']}: {each['reason']}" for each in conditions)
     if is_terminating(raw):
@@ -105,6 +104,11 @@ class Seen:
     versions: defaultdict[str, list[Raw]] = field(default_factory=lambda: defaultdict(list))
     traces: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """All states that each object was seen in, repeats left out."""
+    view: dict[str, str] = field(default_factory=dict)
+    """The present state of each object that there is, with a Job's count of active pods.
+
+    The traces go without: the real controller may write what a late watch told it, and correct it a second later.
+    """
     _names: dict[str, str] = field(default_factory=dict)
 
     def take_in(self, type_: str, plural: str, raw: Raw) -> None:
@@ -116,6 +120,10 @@ class Seen:
         state = GONE if type_ == "DELETED" else describe(plural, raw)
         if not self.traces[name] or self.traces[name][-1] != state:
             self.traces[name].append(state)
+        active = f", {raw.get('status', {}).get('active') or 0} active" if plural == "jobs" else ""
+        self.view[name] = state + active
+        if type_ == "DELETED":
+            del self.view[name]
 
     def _name(self, plural: str, raw: Raw) -> str:
         if plural == "workflows":
@@ -124,11 +132,6 @@ class Seen:
         if plural == "jobs":
             return f"job {run}"
         return f"pod {run}.{sum(name.startswith(f'pod {run}.') for name in self.versions) + 1}"
-
-    @property
-    def view(self) -> dict[str, str]:
-        """Return the present state of each object that there is."""
-        return {name: trace[-1] for name, trace in self.traces.items() if trace[-1] != GONE}
 
     def last(self, kind: str) -> list[Raw]:
         """Return all versions of the last Job, or pod; raise ImpossibleError if there never was one."""
@@ -147,7 +150,7 @@ class Seen:
         return sum(name.startswith(kind) for name in self.versions)
 
     def fork(self) -> Seen:
-        return Seen(_fork_lists(self.versions), _fork_lists(self.traces), dict(self._names))
+        return Seen(_fork_lists(self.versions), _fork_lists(self.traces), dict(self.view), dict(self._names))
 
 
 # ── requests ──
@@ -265,7 +268,7 @@ class Model:
 
     @property
     def view(self) -> dict[str, str]:
-        return self._seen.view
+        return dict(self._seen.view)
 
     def play(self, step: str) -> Moment:
         """Take a step, and let the controllers do all that they can.

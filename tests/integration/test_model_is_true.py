@@ -12,7 +12,8 @@ equal. Compared are
 - for each Job and pod all states that a watch of the real API server has told, repeats left out, one after the other:
   they are what the model's writes come to, each step's after those of the step before, for one of the orders in which
   its controllers may take their turns. No state is left out and none is added: each write of the model that changes
-  what is compared was a write of its own.
+  what is compared was a write of its own. This goes without the count of active pods, which may be late for a second
+  (after a suspend, 0, 1 and 0 were seen).
 
 In the end a sentinel shows that the controllers have done what was due, and all is compared once more; so what was
 equal only for a moment is found to differ.
@@ -222,7 +223,8 @@ class Script:
         if self._played < len(steps):
             lines.append(f"  not yet: {', '.join(steps[self._played :])}")
         for name in sorted(names):
-            lines += [f"  {name} was seen as", *(f"    {state}" for state in self.seen.traces[name])]
+            lines.append(f"  {name} is {self.seen.view.get(name, 'gone')}; it was seen as")
+            lines += [f"    {state}" for state in self.seen.traces[name]]
             lines.append("  and by the model")
             for moment in self._moments[: self._played]:
                 ways = sorted(moment.ways.get(name, ()))
