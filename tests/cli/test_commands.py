@@ -69,6 +69,8 @@ def test_get_shows_all_three_kinds_in_one_table() -> None:
     assert run("get", "-l", "team=a", "-o", "name").stdout.split() == [
         "chain.mageflow.io/nightly", "swarm.mageflow.io/done"
     ]  # fmt: skip
+    assert json.loads(run("get", "nightly", "-o", "json").stdout)["kind"] == "Chain"
+    assert json.loads(run("get", "chains", "-o", "json").stdout)["kind"] == "List"
     assert run("get", "-n", "other").stderr == "No resources found in other namespace.\n"
     assert run("get", "-A", "-l", "a=b").stderr == "No resources found.\n"
     assert run("get", "-w", "-o", "json", code=2).stderr.startswith("error: -w prints a table")
@@ -166,7 +168,8 @@ def test_suspend_says_what_still_finishes_and_waits_for_it(cluster: FakeCluster)
     assert "after 0.05 s it is still suspending" in late.stderr
     cluster.task("load").succeeds()
     assert run("suspend", "nightly", "--wait").stdout == "chain.mageflow.io/nightly is suspended already\n"
-    assert run("resume", "chain/nightly", "-o", "name").stdout == "chain.mageflow.io/nightly\n"
+    resumed = run("resume", "chain/nightly", "-o", "name")
+    assert (resumed.stdout, resumed.stderr) == ("chain.mageflow.io/nightly\n", "")
 
 
 @pytest.mark.usefixtures("cluster")
@@ -221,9 +224,9 @@ def test_dry_runs_change_nothing() -> None:
     assert shown == (
         'chain.mageflow.io/nightly would be patched with {"spec":{"lifecycle":"interrupted"}} (client dry run)\n'
     )
-    for by in ("client", "server"):
+    for by, generation in (("client", 1), ("server", 2)):  # the server tells what it would be
         document = json.loads(run("cancel", "nightly", f"--dry-run={by}", "-o", "json").stdout)
-        assert document["spec"]["lifecycle"] == "canceled"
+        assert (document["spec"]["lifecycle"], document["metadata"]["generation"]) == ("canceled", generation)
     assert lifecycle_of("chain", "nightly") == "active"
 
 

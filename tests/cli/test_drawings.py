@@ -18,7 +18,7 @@ from mageflow.cli.table import cells, columns, lay_out
 from mageflow.cli.tree import draw_tree
 from mageflow.cli.view import View
 
-from .builders import NOW, done, resource, running, task, view
+from .builders import NOW, ago, done, resource, running, task, view
 
 SVG: Final = "{http://www.w3.org/2000/svg}"
 
@@ -57,6 +57,11 @@ def test_tree_shows_tasks_with_run_retries_and_age() -> None:
         "├── load        Running     run 2      1/2       12s",
         "└── report      Unstarted              0/2",
     ]
+
+
+def test_tree_shows_no_age_of_a_run_that_neither_runs_nor_has_ended() -> None:
+    stopping = view("Chain", "Interrupting", (task("a", "Stopping", run=1, startedAt=ago(9)),), reason="Interrupting")
+    assert lines_of(stopping)[2].split() == ["└──", "a", "Stopping", "run", "1", "0/2"]
 
 
 def test_tree_says_why_when_something_is_unusual() -> None:
@@ -126,6 +131,14 @@ def test_svg_needs_nothing_from_elsewhere() -> None:
     assert "a" * 17 + "…" in drawn
     assert f">{'b' * 18}</text>" in drawn
     assert "<script" not in drawn
+
+
+def test_svg_says_how_far_it_is() -> None:
+    drawn = draw_svg(CHAIN)
+    assert ">1/3 done<" in drawn
+    assert [">Succeeded<" in drawn, ">Running, run 2<" in drawn, ">Unstarted<" in drawn] == [True] * 3
+    swarm = view("Swarm", "Active", (running("a"),), reason="Running", spec={"maxConcurrency": 7})
+    assert ">0/1 done · 7 at once<" in draw_svg(swarm)
 
 
 def test_no_two_boxes_overlap() -> None:
