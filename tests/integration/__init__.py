@@ -10,6 +10,7 @@ So each race is made to happen on purpose: a pod starts, ends or goes at the mom
     audit.py      the API server's audit log: who asked for what
     stage.py      a namespace, and the Workflows that a test plays with
     promises.py   what must hold after every test, whatever it did
+    scripts.py    what is played both here and on the model of tests/model
 
 No test depends on a time: waits are for facts, with generous deadlines, and what is proved is order and counts.
 """

@@ -250,6 +250,8 @@ class Moment:
     view: Mapping[str, str]
     ways: Mapping[str, set[tuple[str, ...]]]
     """For each object, the states that it may go through, by each order in which the controllers may take turns."""
+    is_certain: bool
+    """Whether the same objects have been there in each order: else the last pod may be another on the real side."""
 
 
 class Model:
@@ -291,7 +293,9 @@ class Model:
         for name in {name for model in (self, *twins) for name in model._seen.traces}:
             for model in (self, *twins):
                 ways[name].add(tuple(model._seen.traces[name][before.get(name, 0) :]))
-        return Moment(step, status, self.view, ways)
+        names = self._seen.versions.keys()
+        is_certain = all(twin._seen.versions.keys() == names for twin in twins)
+        return Moment(step, status, self.view, ways, is_certain)
 
     def fork(self) -> Model:
         """Return another that goes on from here on its own."""
@@ -537,6 +541,8 @@ def generate(chance: random.Random) -> list[str]:
         except (ImpossibleError, RacyError):
             continue
         if twin.waits > (1 if len(steps) < latest_wait else model.waits):
+            continue
+        if not moment.is_certain:
             continue
         is_idle = moment.view == model.view and step not in ("run", "stop", "continue")
         if is_idle and chance.random() < 0.8:
