@@ -10,12 +10,19 @@ import pytest
 
 from devkit.audit import AuditLog
 from devkit.cluster import ROOT, Cluster, running_cluster
+from devkit.helm import Helm, find_helm
 from devkit.kubectl import Kubectl
 from devkit.operator import OperatorProcess
+from localcluster.components import HELM
 from localcluster.errors import ClusterError
+
+from .rights import Account, find_refusals, make_account, remove_account
 
 NO_CLUSTER = "there is no cluster: "
 """How the reason begins for which tests were skipped then."""
+
+ACCOUNT = "mageflow-e2e"
+"""The operator's service account, its namespace, and the release that the chart is rendered as for it."""
 
 
 @pytest.fixture(scope="session")
@@ -35,13 +42,33 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def operator(cluster: Cluster) -> Iterator[OperatorProcess]:
-    """The operator; a traceback in its log is a failure, whatever the tests say."""
+def session_log(cluster: Cluster) -> AuditLog | None:
+    """What the API server is asked from now on; only the local cluster has it."""
+    log = cluster.audit_log
+    return None if log is None else AuditLog(log, start=log.stat().st_size)
+
+
+@pytest.fixture(scope="session")
+def account(cluster: Cluster) -> Iterator[Account]:
+    """The chart's own service account: the operator has no other rights in any of these tests."""
+    program = find_helm(HELM[0])
+    if program is None:
+        pytest.skip("there is no helm; `python -m localcluster build` builds it")
+    remove_account(cluster, ACCOUNT)
+    Kubectl(cluster.kubectl, cluster.kubeconfig, "default").run("wait", "--for=delete", f"namespace/{ACCOUNT}")
+    yield make_account(cluster, Helm(program), ACCOUNT)
+    remove_account(cluster, ACCOUNT)
+
+
+@pytest.fixture(scope="session")
+def operator(cluster: Cluster, account: Account, session_log: AuditLog | None) -> Iterator[OperatorProcess]:
+    """The operator; a traceback in its log, or a right that it lacked, is a failure, whatever the tests say."""
     log = cluster.logs / "operator-e2e.log"
     log.unlink(missing_ok=True)
-    with OperatorProcess(cluster.kubeconfig, log) as process:
+    with OperatorProcess(account.kubeconfig, log) as process:
         yield process
     assert "Traceback" not in log.read_text(), process.log_tail(100)
+    assert session_log is None or find_refusals(session_log.requests_by(account.user)) == []
 
 
 @pytest.fixture

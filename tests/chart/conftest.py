@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from localcluster.binaries import cache_folder
+from devkit.helm import CHART, Helm, find_helm
 from localcluster.components import HELM, Component
 
-CHART = Path(__file__).parents[2] / "helm" / "mageflow"
 RELEASE = "mageflow"
 NAMESPACE = "mageflow-system"
 
 Manifest = dict[str, Any]
-
-
-class RefusedError(Exception):
-    """Helm exited with an error; the message is what it wrote."""
 
 
 @dataclass(frozen=True)
@@ -59,18 +51,8 @@ class Rendered:
         return container
 
 
-class Helm:
-    """One helm."""
-
-    def __init__(self, program: Path) -> None:
-        self._program = program
-
-    def run(self, *arguments: str) -> str:
-        """Run helm and return what it writes; raise RefusedError if it fails."""
-        done = subprocess.run([self._program, *arguments], capture_output=True, text=True, check=False, timeout=60)
-        if done.returncode:
-            raise RefusedError(done.stderr)
-        return done.stdout
+class Renderer(Helm):
+    """A helm that renders the chart."""
 
     def template(self, values: dict[str, Any] | None = None, *, release: str = RELEASE) -> Rendered:
         """Render the chart with these values, given as one would on the command line."""
@@ -80,13 +62,10 @@ class Helm:
 
 
 @pytest.fixture(scope="session", params=HELM, ids=lambda component: component.name)
-def helm(request: pytest.FixtureRequest) -> Helm:
+def helm(request: pytest.FixtureRequest) -> Renderer:
     """Each version of Helm that the chart is for."""
     component: Component = request.param
-    built = cache_folder(component.modules) / component.name
-    if built.exists():
-        return Helm(built)
-    found = shutil.which("helm")
-    if found is None or f"v{component.name.removeprefix('helm')}." not in Helm(Path(found)).run("version", "--short"):
+    program = find_helm(component)
+    if program is None:
         pytest.skip(f"{component.name} isn't there; `make test` builds it")
-    return Helm(Path(found))
+    return Renderer(program)

@@ -11,9 +11,10 @@ import pytest
 import yaml
 
 import mageflow
+from devkit.helm import CHART, HelmError
 from mageflow.api import KINDS
 
-from .conftest import CHART, Helm, Manifest, RefusedError, Rendered
+from .conftest import Manifest, Rendered, Renderer
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,11 +26,11 @@ https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size
 
 
 @pytest.fixture(scope="module")
-def default(helm: Helm) -> Rendered:
+def default(helm: Renderer) -> Rendered:
     return helm.template()
 
 
-def test_helm_finds_nothing_wrong(helm: Helm) -> None:
+def test_helm_finds_nothing_wrong(helm: Renderer) -> None:
     assert "1 chart(s) linted, 0 chart(s) failed" in helm.run("lint", "--strict", str(CHART))
 
 
@@ -40,7 +41,7 @@ def test_the_crds_are_those_of_the_repository(default: Rendered) -> None:
     assert crds == {crd["metadata"]["name"]: crd["spec"] for crd in files}
 
 
-def test_a_release_fits_into_a_secret(helm: Helm) -> None:
+def test_a_release_fits_into_a_secret(helm: Renderer) -> None:
     """Helm keeps the templates and what they rendered to, as JSON, gzipped and encoded twice."""
     templates = {str(path): path.read_text() for path in CHART.rglob("*") if path.is_file()}
     templates = {name: base64.b64encode(text.encode()).decode() for name, text in templates.items()}
@@ -61,12 +62,12 @@ def test_the_crds_that_artifact_hub_shows_are_the_kinds() -> None:
     assert shown == {(kind.name, "v1", kind.crd_name) for kind in KINDS}
 
 
-def test_an_older_kubernetes_is_refused(helm: Helm) -> None:
-    with pytest.raises(RefusedError, match=r">=1\.31"):
+def test_an_older_kubernetes_is_refused(helm: Renderer) -> None:
+    with pytest.raises(HelmError, match=r">=1\.31"):
         helm.run("template", "x", str(CHART), "--kube-version=1.30")
 
 
-def test_the_pods_meet_the_restricted_standard(helm: Helm, default: Rendered) -> None:
+def test_the_pods_meet_the_restricted_standard(helm: Renderer, default: Rendered) -> None:
     """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted."""
     task = json.loads(_environment(_test_pod(default))["TEMPLATE"])
     for spec in (default.pod["spec"], _test_pod(default)["spec"], task["spec"]):
@@ -86,7 +87,7 @@ def test_no_rule_reaches_secrets_or_grants_more_than_it_names(default: Rendered)
             assert not {"secrets", "serviceaccounts/token", "roles", "clusterroles"} & set(rule["resources"])
 
 
-def test_a_namespaced_operator_has_the_same_rules_there_and_none_elsewhere(helm: Helm, default: Rendered) -> None:
+def test_a_namespaced_operator_has_the_same_rules_there_and_none_elsewhere(helm: Renderer, default: Rendered) -> None:
     rendered = helm.template({"watchNamespaces": ["team-a"]})
     there = [role for role in rendered.all("Role") if role["metadata"]["namespace"] == "team-a"]
     assert [role["rules"] for role in there] == [default.find("ClusterRole")["rules"]]
@@ -104,7 +105,7 @@ def test_the_lease_is_the_one_that_may_be_written(default: Rendered) -> None:
     assert {"--leader-elect", "--lease-name=mageflow"} <= set(default.container["args"])
 
 
-def test_two_releases_share_no_name(helm: Helm) -> None:
+def test_two_releases_share_no_name(helm: Renderer) -> None:
     names = [
         {
             (one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"])
@@ -128,7 +129,7 @@ def test_the_pods_of_helm_test_are_not_the_operators(default: Rendered) -> None:
     assert not selector.items() <= _test_pod(default)["metadata"]["labels"].items()
 
 
-def test_helm_test_plays_in_a_namespace_that_is_watched(helm: Helm, default: Rendered) -> None:
+def test_helm_test_plays_in_a_namespace_that_is_watched(helm: Renderer, default: Rendered) -> None:
     assert _environment(_test_pod(default))["NAMESPACE"] == "mageflow-system"
     assert _environment(_test_pod(helm.template({"watchNamespaces": ["team-a", "b"]})))["NAMESPACE"] == "team-a"
 

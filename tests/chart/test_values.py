@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from .conftest import CHART, NAMESPACE, Helm, Manifest, RefusedError, Rendered
+from devkit.helm import CHART, HelmError
+
+from .conftest import NAMESPACE, Manifest, Rendered, Renderer
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 PEER = {"to": [{"ipBlock": {"cidr": "10.0.0.1/32"}}], "ports": [{"port": 6443}]}
@@ -172,16 +174,16 @@ def test_each_value_of_the_schema_has_a_case() -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.path)
-def test_what_is_rendered_changes_when_a_value_is_given(helm: Helm, case: Case) -> None:
+def test_what_is_rendered_changes_when_a_value_is_given(helm: Renderer, case: Case) -> None:
     first = {} if case.path.startswith("crds") else WITHOUT_CRDS
     rendered = helm.template({**first, **dict(case.others), case.path.replace("[]", "[0]"): case.value})
     assert case.read(rendered) == case.expected
 
 
 @pytest.mark.parametrize("path", list(objects(SCHEMA)))
-def test_an_unknown_value_is_refused_and_named(helm: Helm, path: str) -> None:
+def test_an_unknown_value_is_refused_and_named(helm: Renderer, path: str) -> None:
     needed = {f"{path}.name": "x"} if path.endswith("]") else {}
-    with pytest.raises(RefusedError, match="colour"):
+    with pytest.raises(HelmError, match="colour"):
         helm.template({**needed, f"{path}.colour".lstrip("."): "red"})
 
 
@@ -204,8 +206,8 @@ def test_an_unknown_value_is_refused_and_named(helm: Helm, path: str) -> None:
         ("fullnameOverride", "Upper Case"),
     ],
 )
-def test_a_value_of_the_wrong_kind_is_refused(helm: Helm, path: str, value: Any) -> None:
-    with pytest.raises(RefusedError, match=path.partition(".")[0]):
+def test_a_value_of_the_wrong_kind_is_refused(helm: Renderer, path: str, value: Any) -> None:
+    with pytest.raises(HelmError, match=path.partition(".")[0]):
         helm.template({path: value})
 
 
