@@ -51,6 +51,10 @@ test: setup ## Everything: fast tests, a real API server, real pods
 	@$(BIN)/python -m localcluster build
 	@$(BIN)/pytest -n 3 --dist loadgroup tests e2e
 
+e2e-install: setup ## Of these, the chart: installed, upgraded, uninstalled and installed again, with the image built here
+	@$(BIN)/python -m localcluster build
+	@$(BIN)/pytest e2e/test_install.py
+
 nightly: setup ## The model at length: 50,000 steps and more, each adversary at each point
 	@MAGEFLOW_STEPS=50000 MAGEFLOW_EVERY=1 $(BIN)/pytest tests/model
 
@@ -60,4 +64,4 @@ demo: setup ## Every transition of every kind, on a real cluster
 krew: setup ## Build kubectl-mageflow for krew, for this machine, and the manifest: make krew URL=https://...
 	@$(BIN)/python integrations/krew/build.py --url "$(URL)"
 
-.PHONY: help setup lock cluster-up cluster-down generate verify lint check test nightly demo krew
+.PHONY: help setup lock cluster-up cluster-down generate verify lint check test e2e-install nightly demo krew
