@@ -20,8 +20,9 @@ Each group of `tests/integration` has a control plane of its own; two take about
 """
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put each test into its group."""
+    """Put each test into its group, before pytest-xdist looks for it."""
     for item in items:
         group = next((group for beginning, group in GROUPS.items() if item.nodeid.startswith(beginning)), None)
         if group is not None:
