@@ -49,7 +49,7 @@ check: lint verify ## The one command before a commit: linters, types, generated
 
 test: setup ## Everything: fast tests, a real API server, real pods
 	@$(BIN)/python -m localcluster build
-	@$(BIN)/pytest -n 3 --dist loadgroup tests e2e
+	@$(BIN)/pytest -n 3 tests e2e
 
 e2e-install: setup ## Of these, the chart: installed, upgraded, uninstalled and installed again, with the image built here
 	@$(BIN)/python -m localcluster build

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from xdist.remote import Producer  # type: ignore[import-untyped]
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 GROUPS = {
     "tests/integration/test_cli.py": "clients",
@@ -20,10 +22,14 @@ Each group of `tests/integration` has a control plane of its own; two take about
 """
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put each test into its group, before pytest-xdist looks for it."""
-    for item in items:
-        group = next((group for beginning, group in GROUPS.items() if item.nodeid.startswith(beginning)), None)
-        if group is not None:
-            item.add_marker(pytest.mark.xdist_group(group))
+class BySharedCluster(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives each process whole groups, and single tests that are in none."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((group for beginning, group in GROUPS.items() if nodeid.startswith(beginning)), nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> BySharedCluster:
+    """Have pytest-xdist use it."""
+    return BySharedCluster(config, log)
