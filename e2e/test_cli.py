@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -105,7 +106,9 @@ def test_a_walk_through_tree_suspend_and_logs_as_a_person_sees_it(
         Terminal(["/bin/bash", "-c", WALK], environment, tmp_path) as walk,
     ):
         walk.wait_for("1 task to finish (extract)")
-        early = followed.read_text()
+        while not (early := followed.read_text()):
+            assert follower.poll() is None, "it has ended without a line"
+            time.sleep(0.1)
         assert walk.finish(seconds=120) == 0
         assert follower.wait(60) == 0
 

@@ -246,7 +246,8 @@ async def test_suspend_is_written_again_when_somebody_writes_between_its_reading
     with pytest.raises(mageflow.TaskAlreadyRunningError, match="still is"):
         await workflow.suspend()
 
-    assert sent == [{"lifecycle": "suspended"}, {"lifecycle": "suspended"}]
+    assert len(sent) > 1, "the first was refused; more may be, as the operator writes as well"
+    assert all(spec == {"lifecycle": "suspended"} for spec in sent)
     assert await lifecycle_of(namespace) == "suspended"
 
 
@@ -377,7 +378,7 @@ async def test_watch_yields_each_current_status_to_the_end(namespace: Namespace,
             seen.append(status)
 
     watching = asyncio.create_task(watch())
-    pod = await Workflow(namespace, "work").wait_for_pod()
+    await workflow.wait("Pending")
     await workflow.interrupt(wait=True)
     await workflow.resume()
     pod = await Workflow(namespace, "work").wait_for_pod(run=2)
