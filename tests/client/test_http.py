@@ -196,7 +196,7 @@ async def test_config_error_tells_where_it_looked_when_there_is_no_kubeconfig(
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     with pytest.raises(mageflow.ConfigError, match=r"neither a kubeconfig .*none.* nor a service account"):
-        await mageflow.get("chain", "x")
+        await mageflow.Client().open()
     with pytest.raises(mageflow.ConfigError, match=r"no kubeconfig .*/other"):
         async with mageflow.Client(kubeconfig=tmp_path / "other"):
             pass

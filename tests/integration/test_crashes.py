@@ -18,6 +18,7 @@ import pytest
 from mageflow.controller.settings import Settings
 
 from .control import Raw
+from .kubelet import is_accepted
 from .process import Operator
 from .stage import NOWHERE, Namespace, Workflow
 from .wire import When, Write
@@ -224,8 +225,14 @@ async def test_everything_converges_when_the_operator_is_asked_to_end_in_the_mid
     await _check_all_converge(prepared)
 
 
+async def _has_accepted_pod(workflow: Workflow) -> bool:
+    return all(is_accepted(pod) for pod in await workflow.live_pods())
+
+
 async def test_work_in_hand_is_finished_when_the_operator_is_asked_to_end(namespace: Namespace) -> None:
     workflow, _ = await _pending(namespace, "work")
+    await workflow.wait_until("the kubelet has its pod", lambda: _has_accepted_pod(workflow))
+    await namespace.wait_until_quiet()  # and the operator has seen it so
     with namespace.hold(Write.WRITE_STATUS) as status:
         await workflow.set_lifecycle("suspended")
         await status.wait()
