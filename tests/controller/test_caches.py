@@ -111,6 +111,14 @@ def test_pod_counts_when_it_is_an_orphan(caches: Caches) -> None:
     assert len(run_of(caches).pods) == 1
 
 
+def test_pod_of_another_namespace_is_ignored_whatever_its_labels_claim(caches: Caches) -> None:
+    """Who may make pods in some namespace decides nothing about the tasks of another."""
+    forged = pod(phase="Succeeded")
+    forged["metadata"]["namespace"] = "another"
+    caches.see_pod(forged)
+    assert seen(caches).runs == {}
+
+
 def test_object_is_ignored_when_it_bears_no_labels_of_ours(caches: Caches) -> None:
     raw = pod()
     del raw["metadata"]["labels"]

@@ -285,7 +285,7 @@ def test_new_job_is_none_of_what_ends_it() -> None:
 @pytest.mark.parametrize(
     ("found", "key"),
     [
-        pytest.param(labels(run=3), RunKey(UID, "main", 3), id="ours"),
+        pytest.param(labels(run=3), RunKey("team", UID, "main", 3), id="ours"),
         pytest.param(None, None, id="no labels"),
         pytest.param({"app": "x"}, None, id="others' labels"),
         pytest.param({"mageflow.io/uid": UID}, None, id="only one of ours"),

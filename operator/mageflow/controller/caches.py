@@ -302,7 +302,7 @@ class Caches:
         return replace(
             resource,
             is_terminating=resource.is_terminating or family.is_doomed,
-            runs=_gather_runs(family),
+            runs=_gather_runs(family, resource.namespace),
             refusals=dict(refusals),
         )
 
@@ -363,14 +363,19 @@ def _keep_success(known: ObservedPod | None, new: ObservedPod) -> ObservedPod:
     return new
 
 
-def _gather_runs(family: _Family) -> dict[str, dict[int, Run]]:
+def _gather_runs(family: _Family, namespace: str) -> dict[str, dict[int, Run]]:
+    """Gather the Jobs and pods of a resource: those of its own namespace, whatever the labels of others claim."""
     runs: dict[str, dict[int, Run]] = {}
     for key, job in family.jobs.values():
+        if key.namespace != namespace:
+            continue
         if job.uid in family.missing_pods:
             why, when = family.missing_pods[job.uid]
             job = replace(job, missing_pod=why, explained_at=when)
         runs.setdefault(key.task, {})[key.run] = Run(job)
     for key, pod in family.pods.values():
+        if key.namespace != namespace:
+            continue
         of_task = runs.setdefault(key.task, {})
         run = of_task.get(key.run, Run())
         of_task[key.run] = replace(run, pods=(*run.pods, pod))

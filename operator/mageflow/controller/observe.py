@@ -23,8 +23,9 @@ USUAL_WAITS = frozenset({"ContainerCreating", "PodInitializing"})
 
 @dataclass(frozen=True, slots=True)
 class RunKey:
-    """Which run a Job or pod belongs to, by its labels."""
+    """Which run a Job or pod belongs to, by its namespace and labels."""
 
+    namespace: str
     owner_uid: str
     task: str
     run: int
@@ -32,9 +33,10 @@ class RunKey:
 
 def run_key(raw: Mapping[str, Any]) -> RunKey | None:
     """Return which run a Job or pod belongs to; None if its labels aren't ours."""
-    labels = raw["metadata"].get("labels") or {}
+    metadata = raw["metadata"]
+    labels = metadata.get("labels") or {}
     try:
-        return RunKey(labels[LABEL_UID], labels[LABEL_TASK], int(labels[LABEL_RUN]))
+        return RunKey(metadata["namespace"], labels[LABEL_UID], labels[LABEL_TASK], int(labels[LABEL_RUN]))
     except (KeyError, ValueError):
         return None
 
