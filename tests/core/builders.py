@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mageflow.api import (
+    LABEL_RUN,
+    MAIN_TASK,
     WORKFLOW,
     Condition,
     ConditionType,
@@ -20,7 +22,7 @@ from mageflow.api import (
 )
 from mageflow.core.conditions import find_condition
 from mageflow.core.decision import Action, CreateJob, Decision, DeleteJob, HoldJob, StopJob
-from mageflow.core.jobs import LABEL_RUN, MAIN_TASK, Owner, Task, job_name
+from mageflow.core.jobs import Owner, Task, job_name
 from mageflow.core.ledger import settle
 from mageflow.core.lifecycle import Wanted
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Refusal, Run, Runs, Waiting

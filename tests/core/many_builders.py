@@ -8,6 +8,8 @@ from typing import Any
 
 from mageflow.api import (
     CHAIN,
+    LABEL_RUN,
+    LABEL_TASK,
     SWARM,
     ChainSpec,
     Kind,
@@ -21,7 +23,7 @@ from mageflow.api import (
     TaskStatus,
 )
 from mageflow.core.decision import Action, CreateJob, Decision, DeleteJob, DeletePod, EvictPod, HoldJob, StopJob
-from mageflow.core.jobs import LABEL_RUN, LABEL_TASK, Owner, Task, job_name
+from mageflow.core.jobs import Owner, Task, job_name
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Refusal, Run, Runs, Spec
 
 from . import builders

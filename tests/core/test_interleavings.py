@@ -7,8 +7,7 @@ from collections.abc import Callable
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from mageflow.api import Lifecycle, Phase
-from mageflow.core.lifecycle import ENDED_PHASES, HELD_PHASES
+from mageflow.api import ENDED_PHASES, HELD_PHASES, Lifecycle, Phase
 from mageflow.core.resource import decide as decide_resource
 
 from .world import Pod, View, World

@@ -10,7 +10,7 @@ from itertools import count, pairwise
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from mageflow.api import CHAIN, SWARM, Kind, Lifecycle, Phase, Status, TaskPhase
+from mageflow.api import CHAIN, ENDED_PHASES, HELD_PHASES, MAIN_TASK, SWARM, Kind, Lifecycle, Phase, Status, TaskPhase
 from mageflow.core.decision import (
     Action,
     CreateJob,
@@ -21,8 +21,6 @@ from mageflow.core.decision import (
     HoldJob,
     StopJob,
 )
-from mageflow.core.jobs import MAIN_TASK
-from mageflow.core.lifecycle import ENDED_PHASES, HELD_PHASES
 from mageflow.core.observed import ObservedResource
 from mageflow.core.resource import decide as decide_resource
 

@@ -15,7 +15,7 @@ from typing import Any
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from mageflow.api import CHAIN, SWARM, Kind, Lifecycle, Phase, Status, TaskPhase, TaskStatus
+from mageflow.api import CHAIN, ENDED_PHASES, HELD_PHASES, SWARM, Kind, Lifecycle, Phase, Status, TaskPhase, TaskStatus
 from mageflow.core.decision import (
     Action,
     CreateJob,
@@ -28,7 +28,6 @@ from mageflow.core.decision import (
     StopJob,
 )
 from mageflow.core.ledger import ENDED
-from mageflow.core.lifecycle import ENDED_PHASES, HELD_PHASES
 from mageflow.core.observed import ObservedPod, ObservedResource, Refusal, Run, Runs
 from mageflow.core.plan import Plan
 from mageflow.core.resource import decide as decide_resource

@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis import assume, event, given
 from hypothesis import strategies as st
 
-from mageflow.api import Lifecycle, Phase, Status, TaskPhase, TaskStatus
+from mageflow.api import ENDED_PHASES, LABEL_RUN, MAIN_TASK, Lifecycle, Phase, Status, TaskPhase, TaskStatus
 from mageflow.core.decision import (
     Action,
     CreateJob,
@@ -24,9 +24,7 @@ from mageflow.core.decision import (
     HoldJob,
     StopJob,
 )
-from mageflow.core.jobs import LABEL_RUN, MAIN_TASK
 from mageflow.core.ledger import ENDED, MAX_DISRUPTIONS
-from mageflow.core.lifecycle import ENDED_PHASES
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Refusal, Run, Runs, Waiting
 from mageflow.core.resource import decide as decide_resource
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
 
-from mageflow.api import Lifecycle, Status
+from mageflow.api import LABEL_RUN, MAIN_TASK, Lifecycle, Status
 from mageflow.core.decision import (
     Action,
     CreateJob,
@@ -21,7 +21,6 @@ from mageflow.core.decision import (
     HoldJob,
     StopJob,
 )
-from mageflow.core.jobs import LABEL_RUN, MAIN_TASK
 from mageflow.core.observed import NO_RUN, ObservedJob, ObservedPod, ObservedResource, Run, Waiting
 from mageflow.core.resource import decide as decide_resource
 

@@ -28,7 +28,7 @@ class Operator:
         self._supervisor = Supervisor(folder / "records", folder, bound_to_parent=True)
         self._kubeconfig = kubeconfig
         self._command = command
-        self._health_port = _free_port()
+        self._health_port = free_port()
 
     @property
     def log(self) -> str:
@@ -94,7 +94,8 @@ class Operator:
         await self.start()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -36,9 +36,9 @@ from tests.model.controllers import Collector, JobController
 from tests.model.nodes import Node
 from tests.model.server import NAMESPACE, TRACKING, Server
 
-from mageflow.api import API_VERSION, WORKFLOW
+from mageflow.api import API_VERSION, LABEL_RUN, WORKFLOW
 from mageflow.controller.client import ApiError
-from mageflow.core.jobs import LABEL_RUN, Owner, Task, build_job
+from mageflow.core.jobs import Owner, Task, build_job
 
 from .control import Raw
 from .history import has_ended, has_started, is_bound, is_terminating

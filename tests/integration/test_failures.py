@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from mageflow.core.jobs import MAIN_TASK, Owner, job_name
+from mageflow.api import MAIN_TASK
+from mageflow.core.jobs import Owner, job_name
 
 from .control import NODE, Raw, condition
 from .history import can_run

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
-from .process import COMMAND, Operator
+from .process import COMMAND, Operator, free_port
 from .stage import Namespace
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -45,7 +45,7 @@ async def exporter(
 ) -> AsyncIterator[Exporter]:
     """An operator of the test's own, which does nothing else."""
     namespace.operator.kill()
-    port = _free_port()
+    port = free_port()
     command = (*COMMAND[:-1], "--namespace", namespace.name, "--metrics-port", str(port))
     operator = Operator(wired[1], tmp_path_factory.mktemp("measured"), command)
     await operator.start()
@@ -114,10 +114,3 @@ async def test_a_port_that_is_taken_is_told(
             await operator.start()
         assert f"/metrics can't be served on port {port}: Address already in use" in operator.log
         assert "Traceback" not in operator.log
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

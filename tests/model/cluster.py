@@ -6,11 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from mageflow.api import API_VERSION, SWARM, WORKFLOW, Kind, Lifecycle, Phase
+from mageflow.api import API_VERSION, ENDED_PHASES, HELD_PHASES, LABEL_UID, SWARM, WORKFLOW, Kind, Lifecycle, Phase
 from mageflow.api.rules import MANY, SINGLE
 from mageflow.controller.client import ApiError, Raw
-from mageflow.core.jobs import LABEL_UID
-from mageflow.core.lifecycle import ENDED_PHASES, HELD_PHASES
 
 from .controllers import Collector, JobController
 from .nodes import SIGTERM_EXIT_CODE, Node

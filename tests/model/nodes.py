@@ -6,8 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from mageflow.api import LABEL_TASK, LABEL_UID
 from mageflow.controller.client import ApiError, Raw
-from mageflow.core.jobs import LABEL_TASK, LABEL_UID
 
 from .server import Server, has_ended, is_terminating, label_of, mark_disrupted, name_of, uid_of
 

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from mageflow.api import KINDS, Lifecycle, Phase, TaskPhase
+from mageflow.api import ENDED_PHASES, HELD_PHASES, KINDS, LABEL_TASK, LABEL_UID, MAIN_TASK, Lifecycle, Phase, TaskPhase
 from mageflow.controller.client import Raw
-from mageflow.core.jobs import LABEL_TASK, LABEL_UID, MAIN_TASK
-from mageflow.core.lifecycle import ENDED_PHASES, HELD_PHASES
 from mageflow.core.reasons import TOO_MANY_DISRUPTIONS
 
 from .controllers import COLLECTOR, JOB_CONTROLLER

@@ -6,8 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from mageflow.api import KINDS, Kind, Lifecycle
-from mageflow.core.lifecycle import ENDED_PHASES, HELD_PHASES
+from mageflow.api import ENDED_PHASES, HELD_PHASES, KINDS, Kind, Lifecycle
 
 from .cluster import Cluster, Shape
 from .promises import ACTIVE, INTERRUPTED, SUSPENDED, has_started, phase_of

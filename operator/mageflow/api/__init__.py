@@ -2,19 +2,38 @@
 
 from mageflow.api.base import INT32_MAX
 from mageflow.api.chain import ChainSpec
-from mageflow.api.enums import ConditionType, Lifecycle, Phase, TaskPhase
+from mageflow.api.enums import ENDED_PHASES, HELD_PHASES, ConditionType, Lifecycle, Phase, TaskPhase
 from mageflow.api.kinds import API_VERSION, CHAIN, GROUP, KINDS, SWARM, VERSION, WORKFLOW, Kind
+from mageflow.api.names import (
+    DEFAULT_CONTAINER_ANNOTATION,
+    LABEL_KIND,
+    LABEL_NAME,
+    LABEL_RUN,
+    LABEL_TASK,
+    LABEL_UID,
+    MAIN_TASK,
+)
 from mageflow.api.status import Condition, Status, TaskStatus
-from mageflow.api.swarm import SwarmSpec
+from mageflow.api.swarm import DEFAULT_CONCURRENCY, SwarmSpec
 from mageflow.api.tasks import NamedTask, SwarmTask
 from mageflow.api.workflow import WorkflowSpec
 
 __all__ = [
     "API_VERSION",
     "CHAIN",
+    "DEFAULT_CONCURRENCY",
+    "DEFAULT_CONTAINER_ANNOTATION",
+    "ENDED_PHASES",
     "GROUP",
+    "HELD_PHASES",
     "INT32_MAX",
     "KINDS",
+    "LABEL_KIND",
+    "LABEL_NAME",
+    "LABEL_RUN",
+    "LABEL_TASK",
+    "LABEL_UID",
+    "MAIN_TASK",
     "SWARM",
     "VERSION",
     "WORKFLOW",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 
 class Lifecycle(StrEnum):
@@ -39,6 +40,13 @@ class Phase(StrEnum):
     """Ended badly. Never changes again."""
     CANCELED = "Canceled"
     """Stopped for good by its user. Never changes again."""
+
+
+ENDED_PHASES: Final = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELED})
+"""Phases that never change again, whatever `lifecycle` becomes."""
+
+HELD_PHASES: Final = frozenset({Phase.SUSPENDED, Phase.INTERRUPTED})
+"""Phases in which no pod runs and none starts."""
 
 
 class TaskPhase(StrEnum):

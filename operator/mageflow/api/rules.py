@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mageflow.api.enums import Lifecycle, Phase
+from mageflow.api.enums import ENDED_PHASES, HELD_PHASES, Lifecycle, Phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ CANCELED_IS_FINAL = Rule(
 )
 """Stands at `spec.lifecycle`."""
 
-_HELD = (Phase.SUSPENDED, Phase.INTERRUPTED)
-_ENDED = (Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELED)
+_HELD = tuple(phase for phase in Phase if phase in HELD_PHASES)
+_ENDED = tuple(phase for phase in Phase if phase in ENDED_PHASES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,13 @@ from typing import Annotated, Any, Final
 from pydantic import Field, WithJsonSchema
 
 from mageflow.api.base import INT32_MAX, AnyJson, Count, SpecModel
+from mageflow.api.names import MAIN_TASK
 from mageflow.api.rules import none_of, validations
 
 PodTemplate = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "format": "PodTemplateSpec"})]
 """A PodTemplateSpec as the user wrote it. Its schema in the CRD is the API server's own."""
 
-RESERVED_NAMES: Final = ("main", "on-success", "on-failure")
+RESERVED_NAMES: Final = (MAIN_TASK, "on-success", "on-failure")
 """What the Jobs of a Workflow's own task and of callbacks carry as the name of their task."""
 
 TaskName = Annotated[

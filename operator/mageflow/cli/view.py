@@ -7,14 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from mageflow.api import GROUP, KINDS, SWARM, WORKFLOW, Kind, Lifecycle, TaskPhase, TaskStatus
+from mageflow.api import (
+    DEFAULT_CONCURRENCY,
+    GROUP,
+    KINDS,
+    MAIN_TASK,
+    SWARM,
+    WORKFLOW,
+    Kind,
+    Lifecycle,
+    TaskPhase,
+    TaskStatus,
+)
 from mageflow.client.status import Status, read_status
-
-MAIN: Final = "main"
-"""Name of a Workflow's one task, in its status."""
-
-DEFAULT_CONCURRENCY: Final = 30
-"""A Swarm's maxConcurrency, where the API server has filled in none."""
 
 ENDED_TASKS: Final = frozenset({TaskPhase.SUCCEEDED, TaskPhase.FAILED})
 OCCUPIED_TASKS: Final = frozenset({TaskPhase.PENDING, TaskPhase.RUNNING, TaskPhase.STOPPING})
@@ -74,7 +79,7 @@ class View:
 
     def name_tasks(self, tasks: Iterable[TaskView]) -> list[str]:
         """Name tasks in a sentence; a Workflow's one goes without a name."""
-        return ["its task" if self.kind is WORKFLOW and task.name == MAIN else task.name for task in tasks]
+        return ["its task" if self.kind is WORKFLOW and task.name == MAIN_TASK else task.name for task in tasks]
 
     def tasks_in(self, *phases: TaskPhase) -> list[TaskView]:
         """Return the tasks that are in one of these phases."""
@@ -105,7 +110,7 @@ def address_of(resource: Mapping[str, Any]) -> str:
 
 def _read_tasks(kind: Kind, spec: Mapping[str, Any], status: Status) -> Iterator[TaskView]:
     records = {record.name: record for record in status.tasks}
-    listed = [{**spec, "name": MAIN}] if kind is WORKFLOW else spec.get("tasks") or ()
+    listed = [{**spec, "name": MAIN_TASK}] if kind is WORKFLOW else spec.get("tasks") or ()
     for task in listed:
         record = records.pop(task["name"], None) or TaskStatus(name=task["name"])
         yield TaskView(record, task.get("retries", 0))

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mageflow.api import TaskPhase
+from mageflow.api import LABEL_RUN, LABEL_TASK, LABEL_UID, MAIN_TASK, TaskPhase
 from mageflow.client.connection import opening_with
-from mageflow.client.fakeoperator import MAIN, Behaviour, State, Step, TaskState, build_status, step, task_names
+from mageflow.client.fakeoperator import Behaviour, State, Step, TaskState, build_status, step, task_names
 from mageflow.client.fakeserver import FakeServer
 from mageflow.client.transport import Raw, Transport
 
@@ -147,11 +147,11 @@ def _build_pod(resource: Raw, task: TaskState) -> Raw:
             "namespace": metadata["namespace"],
             "uid": f"{metadata['uid']}-{task.name}-{task.run}",
             "labels": {
-                "mageflow.io/uid": metadata["uid"],
-                "mageflow.io/task": task.name,
-                "mageflow.io/run": str(task.run),
+                LABEL_UID: metadata["uid"],
+                LABEL_TASK: task.name,
+                LABEL_RUN: str(task.run),
             },
         },
-        "spec": {"containers": [{"name": MAIN}]},
-        "status": {"containerStatuses": [{"name": MAIN, "state": {states.get(task.phase, "terminated"): {}}}]},
+        "spec": {"containers": [{"name": MAIN_TASK}]},
+        "status": {"containerStatuses": [{"name": MAIN_TASK, "state": {states.get(task.phase, "terminated"): {}}}]},
     }

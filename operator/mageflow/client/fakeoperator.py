@@ -14,15 +14,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from mageflow.api import Lifecycle, Phase, TaskPhase
+from mageflow.api import DEFAULT_CONCURRENCY, MAIN_TASK, Lifecycle, Phase, TaskPhase
 from mageflow.client.transport import Raw
-
-MAIN: Final = "main"
-"""Name of a Workflow's one task, in its status and its logs."""
 
 ENDED: Final = (TaskPhase.SUCCEEDED, TaskPhase.FAILED)
 OCCUPIED: Final = (TaskPhase.PENDING, TaskPhase.RUNNING)
-DEFAULT_CONCURRENCY: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +119,7 @@ def build_status(resource: Raw, state: State) -> Raw:
 
 def task_names(resource: Raw) -> list[str]:
     """Return the names of its tasks, in order."""
-    return [MAIN] if resource["kind"] == "Workflow" else [task["name"] for task in resource["spec"]["tasks"]]
+    return [MAIN_TASK] if resource["kind"] == "Workflow" else [task["name"] for task in resource["spec"]["tasks"]]
 
 
 def _whose_turn(resource: Raw, state: State) -> list[str]:

@@ -14,16 +14,12 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
+from mageflow.api import DEFAULT_CONTAINER_ANNOTATION, LABEL_RUN, LABEL_TASK, LABEL_UID
 from mageflow.client.errors import InvalidError, MageflowError, NotFoundError
 from mageflow.client.handle import Handle
 from mageflow.client.status import read_status
 from mageflow.client.transport import Raw
 from mageflow.client.watching import Pauses, follow, is_passing
-
-LABEL_UID: Final = "mageflow.io/uid"
-LABEL_TASK: Final = "mageflow.io/task"
-LABEL_RUN: Final = "mageflow.io/run"
-DEFAULT_CONTAINER_ANNOTATION: Final = "kubectl.kubernetes.io/default-container"
 
 MAX_QUEUED: Final = 1000
 """Lines that may wait for their reader before no more are read."""

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from pydantic import Field, ValidationError
 
-from mageflow.api import Condition, ConditionType, Phase
+from mageflow.api import ENDED_PHASES, Condition, ConditionType
 from mageflow.api import Status as StoredStatus
 from mageflow.client.errors import MageflowError
-
-ENDED_PHASES: Final = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELED})
-"""Phases that never change again, whatever is asked."""
 
 
 class Status(StoredStatus):

@@ -12,14 +12,13 @@ from typing import Any
 
 import kopf
 
-from mageflow.api import GROUP, KINDS, VERSION
+from mageflow.api import GROUP, KINDS, LABEL_UID, VERSION
 from mageflow.controller.caches import Caches
 from mageflow.controller.client import Client, Raw
 from mageflow.controller.health import Health
 from mageflow.controller.queue import WorkQueue
 from mageflow.controller.reconcile import Reconciler
 from mageflow.controller.settings import WATCH_SECONDS
-from mageflow.core.jobs import LABEL_UID
 
 JOBS = ("batch", "v1", "jobs")
 PODS = ("", "v1", "pods")

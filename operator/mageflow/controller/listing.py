@@ -9,12 +9,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from mageflow.api import GROUP, KINDS, VERSION
+from mageflow.api import GROUP, KINDS, LABEL_UID, VERSION
 from mageflow.controller.caches import Caches
 from mageflow.controller.client import Client, Raw
 from mageflow.controller.handlers import JOBS, PODS
 from mageflow.controller.observe import run_key
-from mageflow.core.jobs import LABEL_UID
 
 LIST_SECONDS: Final = 60.0
 """How long one list may take: it is large, and the Lease is renewed meanwhile."""

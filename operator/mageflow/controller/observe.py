@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mageflow.api import Kind, Status
+from mageflow.api import LABEL_RUN, LABEL_TASK, LABEL_UID, Kind, Status
 from mageflow.core import reasons
-from mageflow.core.jobs import ANNOTATION_STOPPED, LABEL_RUN, LABEL_TASK, LABEL_UID, main_container
+from mageflow.core.jobs import ANNOTATION_STOPPED, main_container
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Spec, Waiting
 
 IMAGE_PROBLEMS = frozenset({"ErrImagePull", "ImagePullBackOff"})

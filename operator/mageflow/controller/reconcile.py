@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
-from mageflow.api import TaskPhase
+from mageflow.api import LABEL_UID, TaskPhase
 from mageflow.controller.act import Actor, read_children, read_resource
 from mageflow.controller.caches import Caches
 from mageflow.controller.client import ApiError, Requests
@@ -16,7 +16,6 @@ from mageflow.controller.queue import RetryError
 from mageflow.controller.settings import Settings
 from mageflow.controller.transitions import Transitions
 from mageflow.core.decision import Decision
-from mageflow.core.jobs import LABEL_UID
 from mageflow.core.lifecycle import OCCUPIED
 from mageflow.core.observed import ObservedResource
 from mageflow.core.resource import decide

@@ -15,9 +15,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from mageflow.api import Condition, ConditionType, Phase
+from mageflow.api import ENDED_PHASES, HELD_PHASES, Condition, ConditionType, Phase
 from mageflow.core import reasons
-from mageflow.core.lifecycle import ENDED_PHASES, HELD_PHASES
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,21 +13,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mageflow.api import API_VERSION, CHAIN
+from mageflow.api import (
+    API_VERSION,
+    CHAIN,
+    DEFAULT_CONTAINER_ANNOTATION,
+    LABEL_KIND,
+    LABEL_NAME,
+    LABEL_RUN,
+    LABEL_TASK,
+    LABEL_UID,
+)
 
-LABEL_KIND: Final = "mageflow.io/kind"
-LABEL_NAME: Final = "mageflow.io/name"
-LABEL_UID: Final = "mageflow.io/uid"
-LABEL_TASK: Final = "mageflow.io/task"
-LABEL_RUN: Final = "mageflow.io/run"
-ANNOTATION_STOPPED = "mageflow.io/stopped"
+ANNOTATION_STOPPED: Final = "mageflow.io/stopped"
 """On a Job: the interrupt or cancel that suspended it was ours."""
 
 ANNOTATION_NAME: Final = LABEL_NAME
 """Carries the full name where the label has a hashed one."""
-
-MAIN_TASK: Final = "main"
-"""The task label of a Workflow's own task."""
 
 MAX_LABEL: Final = 63
 """Characters in a label value, and in a Job's name, which becomes one.
@@ -37,8 +38,6 @@ https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax
 
 MAX_INPUT: Final = 128 * 1024 - len("MAGEFLOW_INPUT=") - 1
 """Bytes of `input` as JSON: Linux refuses to start a program with a longer environment variable (MAX_ARG_STRLEN)."""
-
-DEFAULT_CONTAINER_ANNOTATION: Final = "kubectl.kubernetes.io/default-container"
 
 
 @dataclass(frozen=True, slots=True)

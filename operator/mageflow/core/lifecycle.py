@@ -14,12 +14,6 @@ from typing import assert_never
 
 from mageflow.api import Lifecycle, Phase, TaskPhase
 
-ENDED_PHASES = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELED})
-"""Phases that never change again, whatever `lifecycle` becomes."""
-
-HELD_PHASES = frozenset({Phase.SUSPENDED, Phase.INTERRUPTED})
-"""Phases in which no pod runs and none starts."""
-
 OCCUPIED = frozenset({TaskPhase.PENDING, TaskPhase.RUNNING, TaskPhase.STOPPING})
 """States of a task in which a pod of it runs or may yet start."""
 

@@ -7,13 +7,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from mageflow.api import Condition, ConditionType, Lifecycle, Phase, Status, TaskPhase, TaskStatus
+from mageflow.api import (
+    ENDED_PHASES,
+    HELD_PHASES,
+    Condition,
+    ConditionType,
+    Lifecycle,
+    Phase,
+    Status,
+    TaskPhase,
+    TaskStatus,
+)
 from mageflow.core import reasons
 from mageflow.core.conditions import Readiness, build_conditions, find_condition
 from mageflow.core.decision import Event
 from mageflow.core.ending import Outcome
 from mageflow.core.ledger import ENDED, shorten_message
-from mageflow.core.lifecycle import ENDED_PHASES, HELD_PHASES, OCCUPIED, find_phase
+from mageflow.core.lifecycle import OCCUPIED, find_phase
 from mageflow.core.observed import NO_RUN, ObservedResource, Run
 from mageflow.core.output import parse_output
 from mageflow.core.plan import Plan, find_outcome

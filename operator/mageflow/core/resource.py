@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
-from mageflow.api import ChainSpec, SwarmSpec, TaskPhase, TaskStatus, WorkflowSpec
+from mageflow.api import ENDED_PHASES, ChainSpec, SwarmSpec, TaskPhase, TaskStatus, WorkflowSpec
 from mageflow.core import reasons
 from mageflow.core.chain import plan_chain
 from mageflow.core.decision import NOTHING, Action, CreateJob, Decision
 from mageflow.core.ending import Outcome
 from mageflow.core.jobs import Owner, Task, find_problem
 from mageflow.core.ledger import WAITING, settle
-from mageflow.core.lifecycle import ENDED_PHASES, OCCUPIED, Wanted, strongest, wanted_by
+from mageflow.core.lifecycle import OCCUPIED, Wanted, strongest, wanted_by
 from mageflow.core.observed import ObservedResource, Refusal, Runs, Spec
 from mageflow.core.output import parse_output
 from mageflow.core.plan import Ledger, Plan, Window, find_outcome, find_window

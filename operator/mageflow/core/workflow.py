@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mageflow.api import WorkflowSpec
-from mageflow.core.jobs import MAIN_TASK, Task
+from mageflow.api import MAIN_TASK, WorkflowSpec
+from mageflow.core.jobs import Task
 from mageflow.core.plan import Plan
 
 

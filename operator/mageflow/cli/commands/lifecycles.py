@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
@@ -29,35 +30,8 @@ HELP: Final = {
 
 
 def make_command(operation: Operation) -> Command:
-    """Make the command of an operation; one that may lose something has `--yes`."""
-    command = _make_asking(operation) if operation.asks else _make_plain(operation)
-    command.__name__ = operation.verb
-    command.__doc__ = HELP[operation]
-    return command
+    """Make the command of an operation; only one that may lose something has `--yes`."""
 
-
-def _make_plain(operation: Operation) -> Command:
-    def command(
-        words: options.Words = None,
-        namespace: options.Namespace = None,
-        all_namespaces: options.AllNamespaces = False,
-        selector: options.Selector = None,
-        everything: options.Everything = False,
-        waits: options.Wait = False,
-        timeout: options.Timeout = None,
-        dry_run: options.DryRunOption = options.DryRun.NONE,
-        output: options.OutputOption = None,
-        context: options.Context = None,
-        kubeconfig: options.Kubeconfig = None,
-    ) -> None:
-        target = options.Target(namespace, context, kubeconfig)
-        chosen = (tuple(words or ()), selector, all_namespaces, everything)
-        operate(operation, target, Request(*chosen, waits, timeout, dry_run, output), is_agreed=True)
-
-    return command
-
-
-def _make_asking(operation: Operation) -> Command:
     def command(
         words: options.Words = None,
         namespace: options.Namespace = None,
@@ -74,6 +48,13 @@ def _make_asking(operation: Operation) -> Command:
     ) -> None:
         target = options.Target(namespace, context, kubeconfig)
         chosen = (tuple(words or ()), selector, all_namespaces, everything)
-        operate(operation, target, Request(*chosen, waits, timeout, dry_run, output), is_agreed=yes)
+        request = Request(*chosen, waits, timeout, dry_run, output)
+        operate(operation, target, request, is_agreed=yes or not operation.asks)
 
+    command.__name__ = operation.verb
+    command.__doc__ = HELP[operation]
+    if not operation.asks:
+        signature = inspect.signature(command)
+        kept = [parameter for name, parameter in signature.parameters.items() if name != "yes"]
+        command.__signature__ = signature.replace(parameters=kept)  # type: ignore[attr-defined]
     return command

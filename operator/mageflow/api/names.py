@@ -1,0 +1,17 @@
+"""Names that objects in the cluster bear: by them the Jobs and pods of a resource are found."""
+
+from __future__ import annotations
+
+from typing import Final
+
+LABEL_KIND: Final = "mageflow.io/kind"
+LABEL_NAME: Final = "mageflow.io/name"
+LABEL_UID: Final = "mageflow.io/uid"
+LABEL_TASK: Final = "mageflow.io/task"
+LABEL_RUN: Final = "mageflow.io/run"
+
+MAIN_TASK: Final = "main"
+"""The task label of a Workflow's own task, and its name in the status."""
+
+DEFAULT_CONTAINER_ANNOTATION: Final = "kubectl.kubernetes.io/default-container"
+"""Names the container of a pod that counts, if it isn't the first."""
