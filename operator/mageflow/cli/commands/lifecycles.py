@@ -54,7 +54,7 @@ def make_command(operation: Operation) -> Command:
     command.__name__ = operation.verb
     command.__doc__ = HELP[operation]
     if not operation.asks:
-        signature = inspect.signature(command)
+        signature = inspect.signature(command, eval_str=True)
         kept = [parameter for name, parameter in signature.parameters.items() if name != "yes"]
         command.__signature__ = signature.replace(parameters=kept)  # type: ignore[attr-defined]
     return command
