@@ -65,6 +65,14 @@ def test_no_children_are_read_when_the_pod_of_the_run_is_known(caches: Caches) -
     assert not caches.take_doubt(UID)
 
 
+def test_no_children_are_read_at_the_start_when_jobs_are_told_of_before_their_resource() -> None:
+    """Of a resource that has ended its Jobs stay, and their pods may be gone: nothing is left to be found out."""
+    caches = Caches()
+    caches.see_job(job(status={"conditions": [{"type": "Complete", "status": "True"}]}))
+    caches.see_resource(WORKFLOW, resource(status={"tasks": [{"name": "main", "phase": "Succeeded", "run": 1}]}))
+    assert not caches.take_doubt(UID)
+
+
 def test_no_children_are_read_when_the_end_of_the_run_is_recorded(caches: Caches) -> None:
     task = {"name": "main", "phase": "Unstarted", "run": 1}
     caches.see_resource(WORKFLOW, resource(version=101, status={"tasks": [task]}))

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 
-from mageflow.api import Kind
+from mageflow.api import Kind, TaskStatus
 from mageflow.controller.client import Raw
 from mageflow.controller.observe import (
     RunKey,
@@ -67,7 +67,10 @@ class _Family:
     is_in_doubt: bool = False
     """There may be Jobs and pods that the watches don't tell of, or not yet."""
     unseen: set[RunKey] = field(default_factory=set)
-    """Runs that are over by what is told of their Jobs, and whose pods nothing was told of: one may be there."""
+    """Runs that are over by what is told of their Jobs, and whose pods nothing was told of: one may be there.
+
+    Not if the ledger has the run's end; that is looked at when it matters, as Jobs may be told of before their resource.
+    """
 
     def keep_success(self, pod_uid: str) -> bool:
         """Keep a pod that is gone, if it was seen to have succeeded and its Job is still there; tell whether it is."""
@@ -87,14 +90,14 @@ class _Family:
 
     def look_for_pod(self, key: RunKey) -> None:
         """Note that a run is over by its Job: if no pod of it is known, the watch of pods may be the slower one."""
-        if self._is_open(key) and not any(key == pod_key for pod_key, _ in self.pods.values()):
+        if not any(key == pod_key for pod_key, _ in self.pods.values()):
             self.unseen.add(key)
 
-    def _is_open(self, key: RunKey) -> bool:
-        """Tell whether the ledger doesn't have the end of a run."""
-        entries = () if self.resource is None else self.resource.status.tasks
-        entry = next((entry for entry in entries if entry.name == key.task), None)
-        return entry is None or (entry.run == key.run and entry.phase not in CLOSED)
+    def has_open_unseen(self) -> bool:
+        """Tell whether the ledger doesn't have the end of a run that is unseen."""
+        entries = () if self.resource is None or not self.unseen else self.resource.status.tasks
+        ledger = {entry.name: entry for entry in entries}
+        return any(_is_open(ledger.get(key.task), key.run) for key in self.unseen)
 
     @property
     def is_empty(self) -> bool:
@@ -230,11 +233,12 @@ class Caches:
         still runs, or that has succeeded.
         """
         family = self._families.get(owner_uid)
-        if family is None or not (family.is_in_doubt or family.unseen):
+        if family is None:
             return False
+        is_in_doubt = family.is_in_doubt or family.has_open_unseen()
         family.is_in_doubt = False
         family.unseen.clear()
-        return True
+        return is_in_doubt
 
     def note_missing_pod(self, owner_uid: str, job_uid: str, why: str, now: datetime) -> None:
         """Note why a Job has no pod ("" if nothing tells), and when that was asked."""
@@ -349,6 +353,11 @@ class Caches:
     def _drop_if_empty(self, uid: str) -> None:
         if self._families[uid].is_empty:
             del self._families[uid]
+
+
+def _is_open(entry: TaskStatus | None, run: int) -> bool:
+    """Tell whether a ledger entry lacks the end of a run."""
+    return entry is None or (entry.run == run and entry.phase not in CLOSED)
 
 
 def _is_over(job: ObservedJob) -> bool:
