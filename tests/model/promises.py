@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from mageflow.api import ENDED_PHASES, HELD_PHASES, KINDS, LABEL_TASK, LABEL_UID, MAIN_TASK, Lifecycle, Phase, TaskPhase
+from mageflow.api import (
+    CHAIN,
+    ENDED_PHASES,
+    HELD_PHASES,
+    KINDS,
+    LABEL_TASK,
+    LABEL_UID,
+    MAIN_TASK,
+    Lifecycle,
+    Phase,
+    TaskPhase,
+)
 from mageflow.controller.client import Raw
 from mageflow.core.reasons import TOO_MANY_DISRUPTIONS
 
@@ -70,6 +81,15 @@ def tasks_of(resource: Raw) -> set[str]:
     return {task["name"] for task in spec["tasks"]} if "tasks" in spec else {MAIN_TASK}
 
 
+def _limit_of(resource: Raw) -> int:
+    limit: int = resource["spec"].get("maxConcurrency", 1)
+    return limit
+
+
+def _has_job_ended(job: Raw) -> bool:
+    return any(find_condition(job, type_) for type_ in ("Complete", "Failed"))
+
+
 class Promises:
     """Looks at each change, and at everything after each step."""
 
@@ -96,6 +116,9 @@ class Promises:
         the Jobs of a leader that was frozen for longer than its Lease lasted."""
         self.may_leave_orphans = False
         """Something was deleted so that its dependents stay: by the user, or a Job before it had a pod (HoldJob)."""
+        self._allowed: dict[str, int] = {}
+        """How many tasks of a resource may run at once: more than its limit for as long as those go on that had begun
+        when it was lowered."""
         self.succeeded: set[Task] = set()
         """Tasks of which a pod was reported to have succeeded that nobody had deleted."""
         server.listeners.append(self._on_change)
@@ -128,9 +151,29 @@ class Promises:
         assert task not in self.succeeded, "promise 3: a task that succeeded is never run again"
         pods = [pod for pod in self._pods_of(task) if uid_of(pod) not in self._dangling]
         assert not any(can_run(pod) for pod in pods), "promise 3: nothing runs twice"
+        assert self._is_its_turn(task), "a Chain's tasks run in their order"
         before = self._deleted.get(self._created.get(name, ""))
         assert before != OPERATOR, "promise 3: a run's number is used once"
         self._created[name] = uid_of(job)
+
+    def _is_its_turn(self, task: Task) -> bool:
+        """Tell whether those before it have succeeded, as the spec has it that the status speaks of, or had it before.
+
+        A run that was recorded gets its Job, although its task was put behind others meanwhile.
+        """
+        uid, name = task
+        resource = self._find_resource(uid)
+        if resource is None or resource["kind"] != CHAIN.name:
+            return True
+        status = resource.get("status", {})
+        observed = status.get("observedGeneration")
+        done = {entry["name"] for entry in status.get("tasks", ()) if entry["phase"] == TaskPhase.SUCCEEDED}
+        orders = [
+            [each["name"] for each in spec["spec"]["tasks"]]
+            for (owner, generation), spec in self._specs.items()
+            if owner == uid and (observed is None or generation <= observed)
+        ]
+        return any(name in order and done.issuperset(order[: order.index(name)]) for order in orders)
 
     def _on_job_changed(self, by: str, change: Change, old: Raw) -> None:
         job = change.object
@@ -145,6 +188,8 @@ class Promises:
                 assert not [pod for pod in started if can_run(pod) and has_started(pod)], "promise 1"
             if by != OPERATOR and not self._is_recorded(task_of(job)):
                 self.succeeded.discard(task_of(job))  # with its Job goes what nobody has recorded
+        if by == USER:
+            self._withdrawn_by_us.discard(uid_of(job))  # it is theirs now what becomes of its pods
         if by == OPERATOR and job["spec"].get("suspend") and not old["spec"].get("suspend"):
             assert self._may_stop(task_of(job)), "promise 1: a suspend never stops a Job"
 
@@ -217,6 +262,7 @@ class Promises:
         for plural in RESOURCES:
             for resource in self._server.list(plural):
                 self._check_quiet(resource)
+                self._check_limit(resource)
         pods = [pod for pod in self._server.list("pods") if uid_of(pod) not in self._dangling]
         running = [task_of(pod) for pod in pods if self._node.of(pod).runs]
         assert len(running) == len(set(running)), "promise 3: nothing runs twice at once"
@@ -230,6 +276,26 @@ class Promises:
                 continue  # the collector's, in a moment
             assert not can_run(pod), f"promise 2: {phase} means that no pod can run"
             assert not self._node.of(pod).runs, f"promise 2: {phase} means that no container runs"
+
+    def _check_limit(self, resource: Raw) -> None:
+        uid, limit = uid_of(resource), _limit_of(resource)
+        before = max(_limit_of(spec) for (owner, _), spec in self._specs.items() if owner == uid)
+        allowed = max(limit, self._allowed.get(uid, before))
+        if phase_of(resource) is not None:  # the first runs may be made from a view older than the limit (DESIGN 3)
+            allowed = max(limit, min(allowed, self._count_begun(resource)))
+        self._allowed[uid] = allowed
+        pods = self._server.list("pods", {"labelSelector": f"{LABEL_UID}={uid}"})
+        running = {task_of(pod) for pod in pods if self._node.of(pod).runs and uid_of(pod) not in self._dangling}
+        assert len(running) <= allowed, f"at most {allowed} at once"
+
+    def _count_begun(self, resource: Raw) -> int:
+        """Count the tasks that have a pod, or a Job that may yet make one, or are about to get one."""
+        selector = {"labelSelector": f"{LABEL_UID}={uid_of(resource)}"}
+        jobs = [job for job in self._server.list("jobs", selector) if not _has_job_ended(job)]
+        pods = [pod for pod in self._server.list("pods", selector) if can_run(pod)]
+        entries = resource["status"].get("tasks", ())
+        recorded = {entry["name"] for entry in entries if entry["phase"] == TaskPhase.RECORDED}
+        return len(recorded | {task_of(each)[1] for each in (*jobs, *pods)})
 
     # ── what happens to successes that nobody has recorded ──
 

@@ -98,3 +98,24 @@ def test_nothing_spins_when_a_moment_to_look_again_is_within_a_second() -> None:
         cluster.pass_time(10)
         cluster.delete_job(0, "Background")
         cluster.break_watch("jobs")
+
+
+def test_pod_whose_deletion_was_missed_is_not_waited_for_for_ever() -> None:
+    """A pod that only the operator took to be there kept the next task from starting; nothing made it look again."""
+    with cluster_that_comes_to_rest(Shape(CHAIN, retries=2)) as cluster:
+        cluster.work()
+        cluster.sync_jobs()
+        cluster.move_pods(0)
+        for pod in cluster.pods():
+            cluster.node.drain(pod)
+        cluster.reverse_tasks(SUSPENDED)
+        cluster.move_pods(0)
+        cluster.ask(ACTIVE)
+        cluster.sync_jobs()
+        cluster.work()
+        cluster.move_pods(0)
+        cluster.sync_jobs()
+        cluster.kill_operator()
+        cluster.start_operator()
+        assert cluster.process is not None
+        cluster.process.hear_again("pods", 5)

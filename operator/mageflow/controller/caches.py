@@ -69,7 +69,7 @@ class _Family:
     unseen: set[RunKey] = field(default_factory=set)
     """Runs that are over by what is told of their Jobs, and whose pods nothing was told of: one may be there.
 
-    Not if the ledger has the run's end; that is looked at when it matters, as Jobs may be told of before their resource.
+    Not if the ledger has the run's end; that is looked at when it matters: Jobs may be told of before their resource.
     """
 
     def keep_success(self, pod_uid: str) -> bool:
@@ -290,6 +290,11 @@ class Caches:
         """Tell whether all of a resource is known at least as new as our own last write to it."""
         family = self._families.get(uid)
         return family is None or not family.awaited
+
+    def has_live_pods(self, uid: str) -> bool:
+        """Tell whether a pod of a resource runs or may yet start, as far as is known."""
+        family = self._families.get(uid)
+        return family is not None and any(pod.can_run for _, pod in family.pods.values())
 
     def find(self, uid: str) -> ObservedResource | None:
         """Return a resource as it is known, without its Jobs and pods; None if it is gone."""

@@ -114,7 +114,8 @@ class Reconciler:
         states = {task.phase for task in observed.status.tasks}
         if not self._caches.is_current(observed.uid) or TaskPhase.STOPPING in states:
             return self._settings.verify_transition_after
-        return None if OCCUPIED.isdisjoint(states) else self._settings.verify_after
+        is_at_rest = OCCUPIED.isdisjoint(states) and not self._caches.has_live_pods(observed.uid)
+        return None if is_at_rest else self._settings.verify_after
 
     def _silence(self, uid: str) -> float:
         return self._clock.monotonic() - self._heard_at.setdefault(uid, self._clock.monotonic())
