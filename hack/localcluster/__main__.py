@@ -10,7 +10,7 @@ import typer
 
 from localcluster import commands
 from localcluster.binaries import cache_folder, ensure
-from localcluster.components import COMPONENTS, HELM
+from localcluster.components import CHART_TOOLS, COMPONENTS
 from localcluster.errors import ClusterError
 from localcluster.layout import of_this_clone
 from localcluster.operatorimage import load_operator_image
@@ -20,8 +20,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="A real Kuber
 
 @app.command()
 def build() -> None:
-    """Build the local cluster's programs, Helm, and what the operator's image is built on, unless they are cached."""
-    ensure((*COMPONENTS, *HELM))
+    """Build what isn't cached of the local cluster's programs, Helm, promtool and the base of the operator's image."""
+    ensure((*COMPONENTS, *CHART_TOOLS))
     commands.prepare_image()
 
 

@@ -1,7 +1,7 @@
-"""Which programs the local cluster is made of, and Helm, which installs into it; the Go modules they are built from.
+"""Which programs the local cluster is made of, and which test the chart; the Go modules they are built from.
 
-To add one, add a line to `COMPONENTS`, or to `HELM` what only the tests of the chart need: only what is missing in the
-cache is built.
+To add one, add a line to `COMPONENTS`, or to `CHART_TOOLS` what only the tests of the chart need: only what is missing
+in the cache is built.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ class Module:
 
     path: str
     version: str
+    tags: str = ""
+    """Build tags, with commas between them."""
 
 
 KUBERNETES = Module("k8s.io/kubernetes", "v1.34.4")
@@ -25,6 +27,9 @@ ETCD = Module("go.etcd.io/etcd/server/v3", "v3.6.4")
 
 HELM_3 = Module("helm.sh/helm/v3", "v3.22.0")
 HELM_4 = Module("helm.sh/helm/v4", "v4.3.1")
+
+PROMETHEUS = Module("github.com/prometheus/prometheus", "v0.313.5", tags="remove_all_sd")
+"""Prometheus 3.13, without its service discoveries and the clients of all clouds that they take."""
 
 
 @dataclass(frozen=True)
@@ -49,3 +54,7 @@ HELM = (
     Component("helm3", "helm.sh/helm/v3/cmd/helm", (HELM_3,)),
     Component("helm4", "helm.sh/helm/v4/cmd/helm", (HELM_4,)),
 )
+
+PROMTOOL = Component("promtool", "github.com/prometheus/prometheus/cmd/promtool", (PROMETHEUS,))
+
+CHART_TOOLS = (*HELM, PROMTOOL)
