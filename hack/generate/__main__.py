@@ -9,13 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from generate.chart import build_template
+from generate.chartreadme import insert_values
 from generate.crd import build_crd
+from generate.dashboard import build_dashboard
 from generate.metrics import build_metrics
 from generate.reference import build_reference
 from generate.yamltext import dump
 from mageflow.api import GROUP, KINDS
 
-CHART_CRDS = Path("helm/mageflow/templates/crds")
+CHART = Path("helm/mageflow")
+CHART_CRDS = CHART / "templates" / "crds"
 ROOT = Path(__file__).parents[2]
 NOTICE = "Written by `make generate` from operator/mageflow/api. Edit there."
 METRICS_NOTICE = "Written by `make generate` from operator/mageflow/controller/metrics.py. Edit there."
@@ -29,6 +32,8 @@ def render_files() -> Iterator[tuple[Path, str]]:
         yield CHART_CRDS / name, f"{{{{/* {NOTICE} */}}}}\n{build_template(crd)}"
     yield Path("docs/reference.md"), f"<!-- {NOTICE} -->\n{build_reference(KINDS)}"
     yield Path("docs/metrics.md"), f"<!-- {METRICS_NOTICE} -->\n{build_metrics()}"
+    yield CHART / "dashboards" / "mageflow.json", build_dashboard()
+    yield CHART / "README.md", insert_values(ROOT / CHART)
 
 
 def write() -> None:

@@ -1,16 +1,19 @@
-"""Helm, in both versions, without a cluster: `make test` builds it, and so does `python -m localcluster build`."""
+"""Helm, in both versions, and promtool: `make test` builds them, as does `python -m localcluster build`. No cluster."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from devkit.helm import CHART, Helm, find_helm
-from localcluster.components import HELM, Component
+from localcluster.binaries import cache_folder
+from localcluster.components import HELM, PROMTOOL, Component
 
 RELEASE = "mageflow"
 NAMESPACE = "mageflow-system"
@@ -69,3 +72,13 @@ def helm(request: pytest.FixtureRequest) -> Renderer:
     if program is None:
         pytest.skip(f"{component.name} isn't there; `make test` builds it")
     return Renderer(program)
+
+
+@pytest.fixture(scope="session")
+def promtool() -> Path:
+    """Prometheus's own test of rules: the one in the cache, else the one on the PATH."""
+    built = cache_folder(PROMTOOL.modules) / PROMTOOL.name
+    found = built if built.exists() else shutil.which(PROMTOOL.name)
+    if found is None:
+        pytest.skip("promtool isn't there; `make test` builds it")
+    return Path(found)

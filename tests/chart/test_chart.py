@@ -116,10 +116,11 @@ def test_two_releases_share_no_name(helm: Renderer) -> None:
     assert not names[0] & names[1]
 
 
-def test_nobody_may_connect_to_it(default: Rendered) -> None:
+def test_nobody_may_connect_to_it_but_to_read_the_metrics(default: Rendered) -> None:
     spec = default.find("NetworkPolicy")["spec"]
+    metrics = next(port for port in default.container["ports"] if port["name"] == "metrics")
     assert spec["policyTypes"] == ["Ingress"]
-    assert "ingress" not in spec
+    assert spec["ingress"] == [{"ports": [{"protocol": "TCP", "port": metrics["containerPort"]}]}]
     assert spec["podSelector"] == default.find("Deployment")["spec"]["selector"]
 
 

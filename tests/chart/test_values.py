@@ -75,6 +75,33 @@ def annotations_of_account(rendered: Rendered) -> Any:
     return rendered.all("ServiceAccount")[0]["metadata"]["annotations"]
 
 
+def endpoint(key: str) -> Callable[[Rendered], Any]:
+    return lambda rendered: rendered.find("PodMonitor")["spec"]["podMetricsEndpoints"][0][key]
+
+
+def label(kind: str, name: str = "mageflow") -> Callable[[Rendered], Any]:
+    return lambda rendered: rendered.find(kind, name)["metadata"]["labels"]["a"]
+
+
+def ports(rendered: Rendered) -> dict[str, int]:
+    return {port["name"]: port["containerPort"] for port in rendered.container["ports"]}
+
+
+def ingress(rendered: Rendered) -> Any:
+    return rendered.find("NetworkPolicy")["spec"].get("ingress")
+
+
+def first_alert(rendered: Rendered) -> Any:
+    return rendered.find("PrometheusRule")["spec"]["groups"][0]["rules"][0]
+
+
+MONITORED = (("podMonitor.enabled", True),)
+ALERTED = (("prometheusRule.enabled", True), ("prometheusRule.runbookBaseUrl", "https://example.com/docs"))
+SHOWN = (("dashboard.enabled", True),)
+DASHBOARD = "mageflow-dashboard"
+FROM = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+RELABELING = {"targetLabel": "cluster", "replacement": "one"}
+
 WITHOUT_CRDS = {"crds.install": False}
 """Rendering and reading them takes long."""
 
@@ -106,6 +133,44 @@ CASES = (
     Case("rbac.aggregate", False, count("ClusterRole"), 1),
     Case("log.level", "debug", has_argument("--log-level=debug"), True),
     Case("log.format", "json", has_argument("--log-format=json"), True),
+    Case("metrics.enabled", True, has_argument("--metrics-port=8081"), True),
+    Case("metrics.enabled", False, ports, {"health": 8080}),
+    Case("metrics.enabled", False, has_argument("--metrics-port=8081"), False),
+    Case("metrics.enabled", False, ingress, None),
+    Case("metrics.port", 9000, has_argument("--metrics-port=9000"), True),
+    Case("metrics.port", 9000, ports, {"health": 8080, "metrics": 9000}),
+    Case("metrics.port", 9000, ingress, [{"ports": [{"protocol": "TCP", "port": 9000}]}]),
+    Case("podMonitor.enabled", True, count("PodMonitor"), 1),
+    Case("podMonitor.enabled", False, count("PodMonitor"), 0),
+    Case("podMonitor.labels", {"a": "b"}, label("PodMonitor"), "b", MONITORED),
+    Case("podMonitor.interval", "30s", endpoint("interval"), "30s", MONITORED),
+    Case("podMonitor.scrapeTimeout", "5s", endpoint("scrapeTimeout"), "5s", MONITORED),
+    Case("podMonitor.relabelings", [RELABELING], endpoint("relabelings"), [RELABELING], MONITORED),
+    Case("podMonitor.metricRelabelings", [RELABELING], endpoint("metricRelabelings"), [RELABELING], MONITORED),
+    Case("prometheusRule.enabled", True, count("PrometheusRule"), 1, ALERTED[1:]),
+    Case("prometheusRule.enabled", False, count("PrometheusRule"), 0),
+    Case("prometheusRule.labels", {"a": "b"}, label("PrometheusRule"), "b", ALERTED),
+    Case("prometheusRule.alertLabels", {"a": "b"}, lambda it: first_alert(it)["labels"]["a"], "b", ALERTED),
+    Case("prometheusRule.job", "x", lambda it: first_alert(it)["labels"]["job"], "x", ALERTED),
+    Case("prometheusRule.job", "x", lambda it: 'job="x"' in first_alert(it)["expr"], True, ALERTED),
+    Case(
+        "prometheusRule.runbookBaseUrl",
+        "https://example.com/docs/",
+        lambda it: first_alert(it)["annotations"]["runbook_url"],
+        "https://example.com/docs/runbooks.md#mageflowdown",
+        ALERTED[:1],
+    ),
+    Case("dashboard.enabled", True, is_there("ConfigMap", DASHBOARD), True),
+    Case("dashboard.enabled", False, count("ConfigMap"), 0),
+    Case("dashboard.namespace", "x", lambda it: it.find("ConfigMap", DASHBOARD)["metadata"]["namespace"], "x", SHOWN),
+    Case("dashboard.labels", {"a": "b"}, label("ConfigMap", DASHBOARD), "b", SHOWN),
+    Case(
+        "dashboard.annotations",
+        {"a": "b"},
+        lambda it: it.find("ConfigMap", DASHBOARD)["metadata"]["annotations"],
+        {"a": "b"},
+        SHOWN,
+    ),
     Case("extraEnv[].name", "A", lambda it: it.container["env"], [{"name": "A"}]),
     Case(
         "extraEnv[].value",
@@ -136,6 +201,7 @@ CASES = (
     Case("podSecurityContext", {"runAsUser": 7}, pod("securityContext", "runAsUser"), 7),
     Case("securityContext", {"privileged": False}, lambda it: it.container["securityContext"]["privileged"], False),
     Case("networkPolicy.enabled", False, count("NetworkPolicy"), 0),
+    Case("networkPolicy.metricsFrom", [FROM], lambda it: ingress(it)[0]["from"], [FROM]),
     Case("networkPolicy.egress", [PEER], lambda it: it.find("NetworkPolicy")["spec"]["egress"], [PEER]),
     Case("podDisruptionBudget.enabled", True, count("PodDisruptionBudget"), 1),
     Case(
@@ -204,11 +270,29 @@ def test_an_unknown_value_is_refused_and_named(helm: Renderer, path: str) -> Non
         ("extraEnv", [{"value": "x"}]),
         ("podDisruptionBudget.maxUnavailable", "half"),
         ("fullnameOverride", "Upper Case"),
+        ("metrics.port", 8080),
+        ("metrics.port", 0),
+        ("podMonitor.interval", "soon"),
+        ("prometheusRule.runbookBaseUrl", "docs"),
+        ("networkPolicy.metricsFrom", "monitoring"),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_refused(helm: Renderer, path: str, value: Any) -> None:
     with pytest.raises(HelmError, match=path.partition(".")[0]):
         helm.template({path: value})
+
+
+@pytest.mark.parametrize(
+    ("values", "what_is_needed"),
+    [
+        ({"podMonitor.enabled": True, "metrics.enabled": False}, "podMonitor.enabled needs metrics.enabled"),
+        ({**dict(ALERTED), "metrics.enabled": False}, "prometheusRule.enabled needs metrics.enabled"),
+        ({"prometheusRule.enabled": True}, "prometheusRule.runbookBaseUrl: where you have put docs/"),
+    ],
+)
+def test_it_is_said_what_else_is_needed(helm: Renderer, values: dict[str, Any], what_is_needed: str) -> None:
+    with pytest.raises(HelmError, match=what_is_needed):
+        helm.template(values)
 
 
 def test_each_default_is_in_the_schema_and_each_value_of_the_schema_has_a_default() -> None:

@@ -66,3 +66,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   name: {{ include "mageflow.serviceAccountName" . }}
   namespace: {{ .Release.Namespace }}
 {{- end -}}
+
+{{/* The label `job` of the operator in Prometheus: by default the one that the Prometheus operator gives it. */}}
+{{- define "mageflow.job" -}}
+{{- .Values.prometheusRule.job | default (printf "%s/%s" .Release.Namespace (include "mageflow.fullname" .)) -}}
+{{- end -}}
