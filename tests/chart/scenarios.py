@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 A = 'pod="a"'
 B = 'pod="b"'
-UP = "up"
 LEADER = "mageflow_is_leader"
 OLDEST = "mageflow_queue_oldest_seconds"
 ERRORS = "mageflow_reconcile_errors_total"
@@ -62,16 +61,23 @@ def keeps_silent(alert: str, name: str, series: Mapping[tuple[str, str], str], a
 
 
 SCENARIOS = (
-    fires("MageFlowDown", "all replicas stop", {(UP, A): "1x20 0x40", (UP, B): "1x20 0x40"}, "20m"),
+    fires("MageFlowDown", "all replicas stop", {(LEADER, A): "1x20 stale", (LEADER, B): "0x20 stale"}, "20m"),
     fires("MageFlowDown", "nothing was ever scraped", {}, "10m"),
-    fires("MageFlowDown", "the pods are gone", {(UP, A): "1x20 stale", (UP, B): "1x20 stale"}, "20m"),
     fires(
-        "MageFlowDown", "both crash in a loop", {(UP, A): repeat("1x0 0x8", 6), (UP, B): repeat("1x0 0x8", 6)}, "20m"
+        "MageFlowDown",
+        "both crash in a loop",
+        {(LEADER, A): repeat("0 stale _x7", 6), (LEADER, B): repeat("0 stale _x7", 6)},
+        "20m",
     ),
-    keeps_silent("MageFlowDown", "one of two is down", {(UP, A): "1x60", (UP, B): "0x60"}, "25m"),
-    keeps_silent("MageFlowDown", "an upgrade replaces it", {(UP, A): "1x20 stale", (UP, B): "_x20 1x40"}, "15m"),
+    keeps_silent("MageFlowDown", "one of two is down", {(LEADER, A): "1x60"}, "25m"),
     keeps_silent(
-        "MageFlowDown", "both are away for two minutes", {(UP, A): "1x20 0x3 1x40", (UP, B): "1x20 0x3 1x40"}, "14m"
+        "MageFlowDown", "an upgrade replaces it", {(LEADER, A): "1x20 stale", (LEADER, B): "_x20 1x40"}, "15m"
+    ),
+    keeps_silent(
+        "MageFlowDown",
+        "both are away for two minutes",
+        {(LEADER, A): "1x20 stale _x2 1x40", (LEADER, B): "0x20 stale _x2 0x40"},
+        "14m",
     ),
     fires("MageFlowNoLeader", "the Lease can't be renewed", {(LEADER, A): "1x20 0x40", (LEADER, B): "0x60"}, "20m"),
     fires("MageFlowNoLeader", "nobody ever got it", {(LEADER, A): "0x60", (LEADER, B): "0x60"}, "10m"),

@@ -88,7 +88,7 @@ def test_prometheus_finds_nothing_wrong(promtool: Path, rule_file: Path) -> None
 
 def test_they_ask_only_for_what_is_measured(rules: dict[str, Manifest]) -> None:
     for name, rule in rules.items():
-        assert find_unknown(rule["expr"], others={"up"}) == [], name
+        assert find_unknown(rule["expr"]) == [], name
 
 
 def test_they_ask_only_for_the_operator_of_the_release(helm: Renderer) -> None:

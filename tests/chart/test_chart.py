@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,16 @@ def test_nobody_may_connect_to_it_but_to_read_the_metrics(default: Rendered) -> 
     assert spec["policyTypes"] == ["Ingress"]
     assert spec["ingress"] == [{"ports": [{"protocol": "TCP", "port": metrics["containerPort"]}]}]
     assert spec["podSelector"] == default.find("Deployment")["spec"]["selector"]
+
+
+def test_what_install_md_says_of_monitoring_is_taken(helm: Renderer) -> None:
+    text = (ROOT / "docs" / "install.md").read_text().partition("## Monitoring")[2].partition("## Upgrade")[0]
+    values = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+    rendered = helm.template({name: value for part in values for name, value in part.items()})
+    for kind in ("PodMonitor", "PrometheusRule", "ConfigMap"):
+        assert len(rendered.all(kind)) == 1
+    metrics = next(port for port in rendered.container["ports"] if port["name"] == "metrics")
+    assert rendered.pod["metadata"]["annotations"]["prometheus.io/port"] == str(metrics["containerPort"])
 
 
 def test_the_pods_of_helm_test_are_not_the_operators(default: Rendered) -> None:
