@@ -62,7 +62,7 @@ _STACKED = {"custom": {"fillOpacity": 30, "lineWidth": 1, "stacking": {"mode": "
 _LINES = {"custom": {"fillOpacity": 5, "lineWidth": 1}, "min": 0}
 _LOGARITHMIC = {"custom": {"lineWidth": 1, "scaleDistribution": {"type": "log", "log": 10}}}
 _TABLE_LEGEND = {
-    "legend": {"displayMode": "table", "placement": "right", "calcs": ["lastNotNull", "max"]},
+    "legend": {"showLegend": True, "displayMode": "table", "placement": "right", "calcs": ["lastNotNull", "max"]},
     "tooltip": {"mode": "multi", "sort": "desc"},
 }
 
@@ -103,7 +103,11 @@ def _stat(title: str, expr: str, description: str, colours: Iterable[tuple[int |
         size=(4, 4),
         type="stat",
         defaults={"thresholds": {"mode": "absolute", "steps": steps}, "noValue": "-"},
-        options={"colorMode": "value", "graphMode": "area", "reduceOptions": {"calcs": ["lastNotNull"]}},
+        options={
+            "colorMode": "value",
+            "graphMode": "area",
+            "reduceOptions": {"calcs": ["lastNotNull"], "values": False},
+        },
     )
 
 

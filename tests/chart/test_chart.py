@@ -63,6 +63,15 @@ def test_the_crds_that_artifact_hub_shows_are_the_kinds() -> None:
     assert shown == {(kind.name, "v1", kind.crd_name) for kind in KINDS}
 
 
+def test_the_examples_that_artifact_hub_shows_are_one_of_each_kind() -> None:
+    annotations = yaml.safe_load((CHART / "Chart.yaml").read_text())["annotations"]
+    examples = {example["kind"]: example for example in yaml.safe_load(annotations["artifacthub.io/crdsExamples"])}
+    assert set(examples) == {kind.name for kind in KINDS}
+    for kind in KINDS:
+        assert examples[kind.name]["apiVersion"] == "mageflow.io/v1"
+        kind.spec.model_validate(examples[kind.name]["spec"])
+
+
 def test_an_older_kubernetes_is_refused(helm: Renderer) -> None:
     with pytest.raises(HelmError, match=r">=1\.31"):
         helm.run("template", "x", str(CHART), "--kube-version=1.30")

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,13 +15,14 @@ import pytest
 from devkit.helm import CHART
 
 from .conftest import Renderer
-from .promql import SERIES, find_unknown, selectors
+from .promql import SERIES, VALUES, find_unknown, selectors
 
 DASHBOARD = json.loads((CHART / "dashboards" / "mageflow.json").read_text())
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 VARIABLES = {variable["name"]: variable for variable in DASHBOARD["templating"]["list"]}
 
-OF_OTHERS = {"ALERTS", "container_cpu_usage_seconds_total", "container_memory_working_set_bytes"}
+OF_KUBELETS = ("container_cpu_usage_seconds_total", "container_memory_working_set_bytes")
+OF_OTHERS = {"ALERTS", *OF_KUBELETS}
 """Series that Prometheus and the kubelets make."""
 
 
@@ -46,6 +51,38 @@ def test_a_legend_names_labels_that_are_left(panel: dict[str, Any]) -> None:
         }
         if "{{job}}" not in target["legendFormat"]:
             assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) <= kept
+
+
+def test_every_panel_shows_something(promtool: Path, tmp_path: Path) -> None:
+    """When there is one of all that is measured, and of what the kubelets measure."""
+    scraped = 'job="x", namespace="y", pod="z"'
+    series = [f"{name}{{{', '.join([scraped, *labels])}}}" for name, labels in everything()]
+    series += [f'{name}{{namespace="y", pod="z", container="operator"}}' for name in OF_KUBELETS]
+    queries = [expression for panel in PANELS for expression in expressions(panel)]
+    test = {
+        "interval": "30s",
+        "input_series": [{"series": one, "values": "1+1x60"} for one in series],
+        "promql_expr_test": [
+            {
+                "expr": f"count({query}) > bool 0",
+                "eval_time": "20m",
+                "exp_samples": [{"labels": "{}", "value": 1}],
+            }
+            for query in queries
+        ],
+    }
+    path = tmp_path / "test.yaml"
+    path.write_text(json.dumps({"evaluation_interval": "30s", "tests": [test]}))
+    done = subprocess.run([promtool, "test", "rules", path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+def everything() -> Iterator[tuple[str, list[str]]]:
+    """Yield each series that the operator may serve, with its labels."""
+    for name, labels in SERIES.items():
+        values = {**VALUES, "le": ("0.1", "1", "+Inf")}
+        for combination in product(*(values[label] for label in sorted(labels))):
+            yield name, [f'{label}="{value}"' for label, value in zip(sorted(labels), combination, strict=True)]
 
 
 def test_all_that_is_measured_has_a_panel() -> None:

@@ -1,0 +1,100 @@
+"""docs/runbooks.md: what is to be typed at three in the morning is right."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from mageflow.api import KINDS, Phase
+from mageflow.cli.app import app
+from mageflow.core import reasons
+
+from .conftest import NAMESPACE, Renderer
+from .promql import SERIES, find_unknown
+from .test_values import SCHEMA, leaves
+
+DOCS = Path(__file__).parents[2] / "docs"
+TEXT = (DOCS / "runbooks.md").read_text()
+SHELL = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+QUERIES = re.findall(r"^```promql\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+COMMANDS = [line for block in SHELL for line in block.replace("\\\n", "").splitlines()]
+COMMANDS += re.findall(r"`((?:kubectl|helm) [^`]+)`", TEXT)
+
+
+def anchors(page: str) -> set[str]:
+    """Return what the headings of a page can be linked to by."""
+    headings = re.findall(r"^#+ (.*)$", page, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("block", SHELL)
+def test_a_shell_can_read_it(block: str) -> None:
+    subprocess.run(["bash", "-n", "-c", block], check=True)
+
+
+@pytest.mark.parametrize("query", [line for block in QUERIES for line in block.splitlines()])
+def test_a_query_asks_only_for_what_is_measured(query: str) -> None:
+    assert find_unknown(query.replace("$job", "x")) == []
+
+
+def test_every_metric_that_is_named_is_measured() -> None:
+    named = set(re.findall(r"`(mageflow_\w+)", TEXT))
+    assert named
+    assert named <= set(SERIES)
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("kubectl mageflow ")])
+def test_kubectl_mageflow_takes_it(line: str) -> None:
+    _, _, verb, *arguments = shlex.split(line)
+    if arguments:  # else it is only spoken of
+        command = get_command(app).commands[verb]  # type: ignore[attr-defined]
+        command.make_context(verb, arguments)
+
+
+def test_what_it_looks_at_is_what_the_chart_makes(helm: Renderer) -> None:
+    rendered = helm.template({"crds.install": False})
+    named = set(
+        re.findall(
+            r"(?:deployment/|deployment |lease/|lease |Role `|upgrade |rollback |status )(mageflow\S*?)[\s`]", TEXT
+        )
+    )
+    assert named == {"mageflow", "mageflow-lease"}
+    assert rendered.find("Deployment", "mageflow")
+    assert rendered.find("Role", "mageflow-lease")
+    assert "--lease-name=mageflow" in rendered.container["args"]
+    assert "--leader-elect" in rendered.container["args"]
+    for key, value in {tuple(pair.split("=")) for pair in re.findall(r"-l (app[^\s,]+)", TEXT)}:
+        assert rendered.pod["metadata"]["labels"][key] == value
+    assert set(re.findall(r"system:serviceaccount:(\S+?):(\S+?)[\s`]", TEXT)) == {(NAMESPACE, "mageflow")}
+    assert rendered.find("ServiceAccount", "mageflow")["metadata"]["namespace"] == NAMESPACE
+
+
+def test_every_value_that_is_named_is_one() -> None:
+    values = set(leaves(SCHEMA))
+    named = set(re.findall(r"--set (\S+?)=", TEXT))
+    named |= {
+        name for name in re.findall(r"`([A-Za-z]+\.[A-Za-z.]+)`", TEXT) if name.split(".")[0] in SCHEMA["properties"]
+    }
+    assert len(named) > 5
+    for name in named:
+        assert any(name == value or name.startswith(f"{value}.") for value in values), name
+
+
+def test_phases_and_reasons_are_those_of_the_operator() -> None:
+    phases = set(re.findall(r"status\.phase=(\w+)", TEXT))
+    assert phases <= set(Phase)
+    for reason in ("NodeUnreachable", "Forbidden"):
+        assert f"`{reason}`" in TEXT
+        assert reason in vars(reasons).values()
+    assert {kind for kind in re.findall(r"mageflow\.io/kind=(\w+)", TEXT) if kind != "KIND"} <= {k.name for k in KINDS}
+
+
+def test_links_lead_somewhere() -> None:
+    for page, anchor in re.findall(r"\]\(([\w.]*)(?:#([\w-]+))?\)", TEXT):
+        target = (DOCS / page).read_text() if page else TEXT
+        assert not anchor or anchor in anchors(target)
