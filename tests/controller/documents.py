@@ -23,6 +23,11 @@ def resource(version: int = 100, uid: str = UID, generation: int = 1, **document
     return {"metadata": metadata, "spec": {"template": {"spec": {"containers": []}}}, **document}
 
 
+def namespace(version: int = 1, lifecycle: str | None = None) -> Raw:
+    labels = {} if lifecycle is None else {"mageflow.io/lifecycle": lifecycle}
+    return {"metadata": {"name": "team", "resourceVersion": str(version), "labels": labels}}
+
+
 def labels(uid: str = UID, task: str = "main", run: object = 1) -> dict[str, str]:
     return {"mageflow.io/uid": uid, "mageflow.io/task": task, "mageflow.io/run": str(run)}
 

@@ -10,7 +10,7 @@ from mageflow.api import WORKFLOW
 from mageflow.controller.caches import REMEMBERED_DELETIONS, Caches
 from mageflow.core.observed import ObservedResource, Refusal, Run
 
-from .documents import UID, deleted, job, pod, resource
+from .documents import UID, deleted, job, namespace, pod, resource
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 FORBIDDEN = Refusal("Forbidden", "exceeded quota", False, NOON)
@@ -18,8 +18,10 @@ FORBIDDEN = Refusal("Forbidden", "exceeded quota", False, NOON)
 
 @pytest.fixture
 def caches() -> Caches:
-    """Caches that know one Workflow."""
+    """Caches that know one Workflow, and its namespace."""
     caches = Caches()
+    caches.see_namespace(namespace())
+    caches.take_news_of("team")
     caches.see_resource(WORKFLOW, resource())
     return caches
 
@@ -359,3 +361,42 @@ def test_snapshot_stays_as_it_was_when_more_is_seen(caches: Caches) -> None:
     caches.note_refusal(UID, "main", 1, FORBIDDEN)
     assert before.runs_of("main")[1].pods == ()
     assert before.refusals == {}
+
+
+# ── what a namespace asks of all that is in it ──
+
+
+def test_a_resource_knows_what_its_namespace_asks(caches: Caches) -> None:
+    assert seen(caches).namespace_lifecycle is None
+    caches.see_namespace(namespace(2, "suspended"))
+    assert seen(caches).namespace_lifecycle == "suspended"
+    caches.see_namespace(namespace(1))
+    assert seen(caches).namespace_lifecycle == "suspended", "what is older is no news"
+
+
+def test_all_that_is_in_a_namespace_is_wanted_once_when_that_asks_something_else(caches: Caches) -> None:
+    caches.see_resource(WORKFLOW, resource(uid="another"))
+    caches.see_namespace(namespace(2, "suspended"))
+    assert sorted(caches.take_news_of("team")) == sorted([UID, "another"])
+    assert caches.take_news_of("team") == []
+    caches.see_namespace(namespace(3, "suspended"))
+    assert caches.take_news_of("team") == [], "another label has changed"
+    caches.see_namespace(namespace(4))
+    assert len(caches.take_news_of("team")) == 2
+
+
+def test_nothing_is_decided_before_the_namespace_is_known() -> None:
+    """A resource that is created in a namespace that holds may be told of first: nothing of it is to start."""
+    caches = Caches()
+    caches.see_resource(WORKFLOW, resource())
+    assert not caches.is_current(UID)
+    caches.see_namespace(namespace(1, "suspended"))
+    assert caches.is_current(UID)
+    assert caches.take_news_of("team") == [UID]
+
+
+def test_a_namespace_is_unknown_when_it_is_deleted(caches: Caches) -> None:
+    caches.see_namespace(namespace(2, "suspended"))
+    caches.forget_namespace(namespace(3))
+    assert caches.take_news_of("team") == []
+    assert not caches.is_current(UID)

@@ -6,8 +6,17 @@ from itertools import permutations
 
 import pytest
 
-from mageflow.api import Lifecycle, Phase, TaskPhase
-from mageflow.core.lifecycle import OCCUPIED, Wanted, find_phase, strongest, wanted_by
+from mageflow.api import Lifecycle, LifecycleSource, Phase, TaskPhase
+from mageflow.core.lifecycle import (
+    OCCUPIED,
+    EffectiveLifecycle,
+    Wanted,
+    find_effective,
+    find_label_problem,
+    find_phase,
+    strongest,
+    wanted_by,
+)
 
 ACTIVE, SUSPENDED, INTERRUPTED, CANCELED = Lifecycle
 
@@ -22,6 +31,46 @@ def test_canceled_wins_when_all_apply(order: tuple[Lifecycle, ...]) -> None:
 )
 def test_stronger_wins_when_two_apply(weaker: Lifecycle, stronger: Lifecycle) -> None:
     assert strongest(weaker, stronger) is strongest(stronger, weaker) is stronger
+
+
+BY_SPEC, BY_NAMESPACE = LifecycleSource
+NO_HOLDS = (None, "", "active")
+TYPOS = ("suspend", "Suspended", "paused", "canceled")
+
+
+@pytest.mark.parametrize("own", Lifecycle)
+@pytest.mark.parametrize("label", NO_HOLDS)
+def test_its_own_lifecycle_is_in_force_when_the_namespace_holds_nothing(own: Lifecycle, label: str | None) -> None:
+    assert find_effective(own, label) == EffectiveLifecycle(own, BY_SPEC)
+    assert find_label_problem(label) is None
+
+
+@pytest.mark.parametrize(
+    ("own", "label", "lifecycle", "source"),
+    [
+        (ACTIVE, "suspended", SUSPENDED, BY_NAMESPACE),
+        (ACTIVE, "interrupted", INTERRUPTED, BY_NAMESPACE),
+        (SUSPENDED, "suspended", SUSPENDED, BY_SPEC),
+        (SUSPENDED, "interrupted", INTERRUPTED, BY_NAMESPACE),
+        (INTERRUPTED, "suspended", INTERRUPTED, BY_SPEC),
+        (INTERRUPTED, "interrupted", INTERRUPTED, BY_SPEC),
+        (CANCELED, "suspended", CANCELED, BY_SPEC),
+        (CANCELED, "interrupted", CANCELED, BY_SPEC),
+    ],
+)
+def test_the_stronger_is_in_force_when_the_namespace_holds(
+    own: Lifecycle, label: str, lifecycle: Lifecycle, source: LifecycleSource
+) -> None:
+    assert find_effective(own, label) == EffectiveLifecycle(lifecycle, source)
+    assert find_label_problem(label) is None
+
+
+@pytest.mark.parametrize("label", TYPOS)
+def test_a_label_holds_as_suspended_does_when_it_is_no_lifecycle(label: str) -> None:
+    """Whoever sets one wants something stopped; an `interupted` set after `suspended` must not resume all."""
+    assert find_effective(ACTIVE, label) == EffectiveLifecycle(SUSPENDED, BY_NAMESPACE)
+    assert find_effective(INTERRUPTED, label) == EffectiveLifecycle(INTERRUPTED, BY_SPEC)
+    assert label in (find_label_problem(label) or "")
 
 
 def test_each_lifecycle_asks_something_of_the_tasks() -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import pytest
 
-from mageflow.api import ConditionType, Lifecycle, Phase, Status, TaskPhase
+from mageflow.api import ENDED_PHASES, ConditionType, Lifecycle, Phase, Status, TaskPhase
 from mageflow.core.conditions import Readiness, build_conditions
 from mageflow.core.observed import NO_RUNS, Run, Runs
 
@@ -33,6 +33,7 @@ from .builders import (
     suspended_job,
     task_in,
     terminating,
+    with_status,
     workflow,
 )
 
@@ -166,6 +167,55 @@ def test_counts_and_lifecycle_are_told_when_not_ended(cell: Cell) -> None:
     assert (new.total, new.done, new.failed, new.running, new.pending) == (1, 0, 0, is_running, not is_running)
     assert (new.progress, new.lifecycle) == ("0/1", cell.lifecycle)
     assert (new.suspended_at is None) == (cell.lifecycle is ACTIVE)
+
+
+# ── a hold of the whole namespace ──
+
+
+@pytest.mark.parametrize("label", ["suspended", "interrupted"])
+@pytest.mark.parametrize("phase", SCENES)
+def test_a_namespace_holds_just_as_a_spec_does(phase: Phase | None, label: str) -> None:
+    old, runs = SCENES[phase]
+    by_spec, own = decide(workflow(Lifecycle(label), old, runs))
+    by_namespace, new = decide(replace(workflow(ACTIVE, old, runs), namespace_lifecycle=label))
+
+    assert (by_namespace.first, by_namespace.actions) == (by_spec.first, by_spec.actions)
+    assert [told(new, type_) for type_ in FACTS] == [told(own, type_) for type_ in FACTS]
+    ignored = {"conditions", "lifecycle_source", "observed_namespace_lifecycle"}
+    assert new.model_dump(exclude=ignored) == own.model_dump(exclude=ignored)
+    if phase not in ENDED_PHASES:
+        assert (new.lifecycle_source, new.observed_namespace_lifecycle) == ("namespace", label)
+        assert (own.lifecycle_source, own.observed_namespace_lifecycle) == ("spec", None)
+
+
+FACTS = (ConditionType.READY, ConditionType.SUSPENDED)
+
+
+def test_it_says_what_ends_the_hold_when_its_namespace_holds() -> None:
+    _, new = decide(replace(workflow(), namespace_lifecycle="suspended"))
+    assert condition_in(new, ConditionType.READY).message == (
+        "nothing runs, and nothing starts until the namespace's label mageflow.io/lifecycle is taken off"
+    )
+
+
+def test_its_own_hold_stays_when_that_of_its_namespace_ends() -> None:
+    held = replace(workflow(SUSPENDED), namespace_lifecycle="interrupted")
+    _, both = decide(held)
+    _, own = decide(with_status(replace(held, namespace_lifecycle=None), both))
+    assert (both.phase, own.phase) == (Phase.INTERRUPTED, Phase.SUSPENDED)
+    assert (own.lifecycle_source, own.observed_namespace_lifecycle) == ("spec", None)
+
+
+@pytest.mark.parametrize("phase", [phase for phase in SCENES if phase not in ENDED_PHASES])
+def test_it_says_so_and_starts_nothing_when_the_namespaces_label_is_no_lifecycle(phase: Phase | None) -> None:
+    old, runs = SCENES[phase]
+    decision, new = decide(replace(workflow(ACTIVE, old, runs), namespace_lifecycle="suspend"))
+
+    assert told(new, ConditionType.READY) == "False/InvalidNamespaceLifecycle"
+    assert told(new, ConditionType.STALLED) == "True/InvalidNamespaceLifecycle"
+    assert "'suspend'" in condition_in(new, ConditionType.READY).message
+    assert not decision.first
+    assert new.lifecycle is SUSPENDED
 
 
 # ── the transitions of DESIGN section 1 ──

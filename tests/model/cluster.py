@@ -6,14 +6,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from mageflow.api import API_VERSION, ENDED_PHASES, HELD_PHASES, LABEL_UID, SWARM, WORKFLOW, Kind, Lifecycle, Phase
+from mageflow.api import (
+    API_VERSION,
+    ENDED_PHASES,
+    HELD_PHASES,
+    LABEL_LIFECYCLE,
+    LABEL_UID,
+    SWARM,
+    WORKFLOW,
+    Kind,
+    Lifecycle,
+    Phase,
+)
 from mageflow.api.rules import MANY, SINGLE
 from mageflow.controller.client import ApiError, Raw
+from mageflow.core.lifecycle import find_effective
 
 from .controllers import Collector, JobController
 from .nodes import SIGTERM_EXIT_CODE, Node
 from .process import FROZEN, Flight, ModelClock, ModelLoop, Process
-from .promises import ACTIVE, CANCELED, INTERRUPTED, SUSPENDED, USER, Promises, phase_of
+from .promises import ACTIVE, CANCELED, INTERRUPTED, SUSPENDED, USER, Promises, label_of_namespace, phase_of
 from .server import NAMESPACE, Server, has_ended, is_terminating, name_of, uid_of
 
 NAME: Final = "report"
@@ -58,6 +70,7 @@ class Cluster:
         self.process: Process | None = None
         self.frozen: Process | None = None
         self._edits = 0
+        self.server.create(USER, "namespaces", {"metadata": {"name": NAMESPACE, "labels": {}}})
         self.create()
         self.start_operator()
 
@@ -106,6 +119,17 @@ class Cluster:
         """Patch the lifecycle; canceled is final."""
         if self.resource is not None and self.resource["spec"].get("lifecycle") != CANCELED:
             self.patch(lifecycle=lifecycle.value)
+
+    def label_namespace(self, lifecycle: str | None) -> None:
+        """Set the namespace's label, or take it off."""
+        labels = {} if lifecycle is None else {LABEL_LIFECYCLE: lifecycle}
+        self.server.change(USER, "namespaces", NAMESPACE, lambda raw: raw["metadata"].update(labels=labels))
+
+    @property
+    def effective_lifecycle(self) -> Lifecycle:
+        """What is asked of the resource, by its own spec and its namespace's label."""
+        own = ACTIVE if self.resource is None else Lifecycle(self.resource["spec"].get("lifecycle", ACTIVE))
+        return find_effective(own, label_of_namespace(self.server)).lifecycle
 
     def edit_task(self, number: int, lifecycle: Lifecycle | None = None) -> None:
         """Edit a task, in the write that sets the lifecycle or while held, if the rules of the CRD let one."""
@@ -314,7 +338,7 @@ class Cluster:
         raise AssertionError("it never comes to rest")
 
     def is_to_be_stopped(self, pod: Raw) -> bool:
-        lifecycle = None if self.resource is None else self.resource["spec"].get("lifecycle")
+        lifecycle = None if self.resource is None else self.effective_lifecycle
         runs = self.node.of(pod).runs and not self.node.is_unreported(pod)
         return lifecycle in (INTERRUPTED, CANCELED) and runs and not is_terminating(pod)
 
@@ -329,9 +353,10 @@ class Cluster:
             has_left = bool(self.server.list("jobs") or self.pods())
             assert not has_left or self.promises.may_leave_orphans, "what is deleted leaves nothing"
             return
-        lifecycle = Lifecycle(resource["spec"].get("lifecycle", ACTIVE))
-        phase = phase_of(resource)
+        lifecycle, phase = self.effective_lifecycle, phase_of(resource)
         assert phase in REST[lifecycle], f"promise 5: {phase} isn't where {lifecycle} comes to rest"
+        if phase not in ENDED_PHASES:
+            assert resource["status"].get("observedNamespaceLifecycle") == label_of_namespace(self.server)
         assert resource["status"]["observedGeneration"] == resource["metadata"]["generation"]
         for uid, name in self.promises.succeeded:
             if uid == resource["metadata"]["uid"]:

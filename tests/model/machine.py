@@ -14,6 +14,7 @@ from .promises import CANCELED
 NUMBERS = st.integers(0, 7)
 LIFECYCLES = st.sampled_from([each for each in Lifecycle if each is not CANCELED])
 HOLDS = st.sampled_from([None, Lifecycle.SUSPENDED, Lifecycle.INTERRUPTED])
+LABELS = st.sampled_from([None, None, "suspended", "interrupted", "suspend"])
 EXIT_CODES = st.sampled_from([0, 0, 1])
 PLURALS = st.sampled_from(WATCHED)
 POLICIES = st.sampled_from(["Background", "Foreground", "Orphan"])
@@ -74,6 +75,10 @@ class ClusterMachine(RuleBasedStateMachine):
     @rule(lifecycle=LIFECYCLES)
     def the_user_asks_for(self, lifecycle: Lifecycle) -> None:
         self.cluster.ask(lifecycle)
+
+    @rule(label=LABELS)
+    def the_user_labels_the_namespace(self, label: str | None) -> None:
+        self.cluster.label_namespace(label)
 
     @rule(number=st.integers(0, 9))
     def the_user_may_cancel(self, number: int) -> None:

@@ -22,12 +22,12 @@ from mageflow.controller.queue import WorkQueue
 from mageflow.controller.reconcile import Reconciler
 from mageflow.controller.settings import Settings
 
-from .server import Change, Server
+from .server import NAMESPACE, Change, Server
 
 OPERATOR: Final = "operator"
 FROZEN: Final = "frozen leader"
 """Who makes the requests of an operator that goes on after another took over."""
-WATCHED: Final = (*(kind.plural for kind in KINDS), "jobs", "pods")
+WATCHED: Final = ("namespaces", *(kind.plural for kind in KINDS), "jobs", "pods")
 RESOURCES: Final[dict[str, Kind]] = {kind.plural: kind for kind in KINDS}
 WORKERS: Final = 4
 NOON: Final = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
@@ -191,6 +191,11 @@ class Process:
                 uid = self.caches.forget_job(change.object) if is_gone else self.caches.see_job(change.object)
             case "pods":
                 uid = self.caches.forget_pod(change.object) if is_gone else self.caches.see_pod(change.object)
+            case "namespaces":
+                self.caches.see_namespace(change.object)
+                if not is_silent:
+                    self._run_in_loop(lambda: self._add(*self.caches.take_news_of(NAMESPACE)))
+                return
             case plural if is_gone:
                 uid = self.caches.forget_resource(change.object)
             case plural:
@@ -198,9 +203,10 @@ class Process:
         if uid is not None and not is_silent:
             self._run_in_loop(lambda: self._add(uid))
 
-    def _add(self, uid: str) -> None:
-        self.reconciler.hear(uid)
-        self.queue.add(uid)
+    def _add(self, *uids: str) -> None:
+        for uid in uids:
+            self.reconciler.hear(uid)
+            self.queue.add(uid)
 
     def _run_in_loop(self, act: Callable[[], None]) -> None:
         """Call something that needs a running loop."""

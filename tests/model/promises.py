@@ -12,6 +12,7 @@ from mageflow.api import (
     ENDED_PHASES,
     HELD_PHASES,
     KINDS,
+    LABEL_LIFECYCLE,
     LABEL_TASK,
     LABEL_UID,
     MAIN_TASK,
@@ -20,12 +21,14 @@ from mageflow.api import (
     TaskPhase,
 )
 from mageflow.controller.client import Raw
+from mageflow.core.lifecycle import find_effective
 from mageflow.core.reasons import TOO_MANY_DISRUPTIONS
 
 from .controllers import COLLECTOR, JOB_CONTROLLER
 from .nodes import Container, Node
 from .process import FROZEN, OPERATOR
 from .server import (
+    NAMESPACE,
     Change,
     Server,
     find_condition,
@@ -81,6 +84,12 @@ def tasks_of(resource: Raw) -> set[str]:
     return {task["name"] for task in spec["tasks"]} if "tasks" in spec else {MAIN_TASK}
 
 
+def label_of_namespace(server: Server) -> str | None:
+    """Return what the namespace asks of all that is in it."""
+    label: str | None = server.get("namespaces", NAMESPACE)["metadata"]["labels"].get(LABEL_LIFECYCLE)
+    return label
+
+
 def _limit_of(resource: Raw) -> int:
     limit: int = resource["spec"].get("maxConcurrency", 1)
     return limit
@@ -119,6 +128,10 @@ class Promises:
         self._allowed: dict[str, int] = {}
         """How many tasks of a resource may run at once: more than its limit for as long as those go on that had begun
         when it was lowered."""
+        self._labels: list[str | None] = []
+        """What the namespace has asked, one after the other."""
+        self._labels_told: dict[str, int] = {}
+        """Which of these a resource's status speaks of, by uid."""
         self.succeeded: set[Task] = set()
         """Tasks of which a pod was reported to have succeeded that nobody had deleted."""
         server.listeners.append(self._on_change)
@@ -129,6 +142,8 @@ class Promises:
         match change.plural, change.type:
             case "events", _:
                 pass
+            case "namespaces", _:
+                self._labels.append(change.object["metadata"]["labels"].get(LABEL_LIFECYCLE))
             case "jobs", "ADDED":
                 self._on_job_created(by, change.object)
             case "jobs", _:
@@ -227,12 +242,18 @@ class Promises:
         assert resource["metadata"] | version == old["metadata"] | version, "promise 4: only the status is written"
         phase, before = phase_of(resource), phase_of(old)
         assert before not in ENDED_PHASES or phase is before, "an ended phase never changes"
-        observed = resource["status"]["observedGeneration"]
-        lifecycle = self._lifecycle(uid_of(resource), observed)
+        lifecycle = self._lifecycle(resource)
         assert phase in PHASES[lifecycle] or before in ENDED_PHASES, f"promise 7: {phase} is not what {lifecycle} asks"
         if resource["status"].get("interruptions"):
             assert find_condition(resource, "Consistent") is None, "an interrupted resource may be inconsistent"
+        self._check_label(resource)
         self._check_ends(resource)
+
+    def _check_label(self, resource: Raw) -> None:
+        """What its namespace asks is told in the order in which it was asked."""
+        label, since = resource["status"].get("observedNamespaceLifecycle"), self._labels_told.get(uid_of(resource), 0)
+        assert label in self._labels[since:], f"the namespace doesn't ask {label} any more"
+        self._labels_told[uid_of(resource)] = self._labels.index(label, since)
 
     def _check_ends(self, resource: Raw) -> None:
         """What is said of tasks is so: what failed did so by itself, what succeeded wasn't stopped."""
@@ -321,8 +342,11 @@ class Promises:
         resources = (raw for plural in RESOURCES for raw in self._server.list(plural))
         return next((raw for raw in resources if uid_of(raw) == uid), None)
 
-    def _lifecycle(self, uid: str, generation: int) -> Lifecycle:
-        return Lifecycle(self._specs[uid, generation]["spec"].get("lifecycle", ACTIVE))
+    def _lifecycle(self, resource: Raw) -> Lifecycle:
+        """Return what was asked of a resource, as its status knows it."""
+        status = resource["status"]
+        own = self._specs[uid_of(resource), status["observedGeneration"]]["spec"].get("lifecycle", ACTIVE)
+        return find_effective(Lifecycle(own), status.get("observedNamespaceLifecycle")).lifecycle
 
     def _may_stop(self, task: Task) -> bool:
         """The status, written ahead, says why a task that runs is stopped."""
@@ -334,7 +358,7 @@ class Promises:
         if observed is None:
             return False
         is_removed = name not in tasks_of(self._specs[uid, observed])
-        is_interrupted = self._lifecycle(uid, observed) in (INTERRUPTED, CANCELED)
+        is_interrupted = self._lifecycle(resource) in (INTERRUPTED, CANCELED)
         return is_interrupted or is_removed or phase_of(resource) in ENDED_PHASES
 
     def _fewest_retries(self, uid: str, name: str) -> int:

@@ -287,6 +287,28 @@ def test_the_user_patches_at_each_point(story: Story, wish: Lifecycle) -> None:
 
 
 @each_story
+@pytest.mark.parametrize("label", ["suspended", "interrupted", "suspend"])
+def test_the_namespace_is_labelled_at_each_point_and_released(story: Story, label: str) -> None:
+    def strike(cluster: Cluster) -> None:
+        cluster.label_namespace(label)
+        cluster.settle()
+        cluster.check_rest()
+        cluster.label_namespace(None)
+
+    strike_at_each_point(story, strike)
+
+
+@each_story
+def test_another_operator_takes_over_a_namespace_that_was_labelled_at_each_point(story: Story) -> None:
+    def strike(cluster: Cluster) -> None:
+        cluster.kill_operator()
+        cluster.label_namespace("suspended")
+        cluster.start_operator()
+
+    strike_at_each_point(story, strike)
+
+
+@each_story
 def test_the_user_changes_his_mind_at_each_point(story: Story) -> None:
     def strike(cluster: Cluster) -> None:
         for wish in (SUSPENDED, ACTIVE, INTERRUPTED, SUSPENDED, CANCELED):

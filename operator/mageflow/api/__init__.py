@@ -2,11 +2,12 @@
 
 from mageflow.api.base import INT32_MAX
 from mageflow.api.chain import ChainSpec
-from mageflow.api.enums import ENDED_PHASES, HELD_PHASES, ConditionType, Lifecycle, Phase, TaskPhase
+from mageflow.api.enums import ENDED_PHASES, HELD_PHASES, ConditionType, Lifecycle, LifecycleSource, Phase, TaskPhase
 from mageflow.api.kinds import API_VERSION, CHAIN, GROUP, KINDS, SWARM, VERSION, WORKFLOW, Kind
 from mageflow.api.names import (
     DEFAULT_CONTAINER_ANNOTATION,
     LABEL_KIND,
+    LABEL_LIFECYCLE,
     LABEL_NAME,
     LABEL_RUN,
     LABEL_TASK,
@@ -29,6 +30,7 @@ __all__ = [
     "INT32_MAX",
     "KINDS",
     "LABEL_KIND",
+    "LABEL_LIFECYCLE",
     "LABEL_NAME",
     "LABEL_RUN",
     "LABEL_TASK",
@@ -42,6 +44,7 @@ __all__ = [
     "ConditionType",
     "Kind",
     "Lifecycle",
+    "LifecycleSource",
     "NamedTask",
     "Phase",
     "Status",

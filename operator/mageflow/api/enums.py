@@ -19,6 +19,15 @@ class Lifecycle(StrEnum):
     """It stops for good. Final."""
 
 
+class LifecycleSource(StrEnum):
+    """Where the lifecycle in force comes from: `status.lifecycleSource`."""
+
+    SPEC = "spec"
+    """From the resource's own `spec.lifecycle`, if nothing stronger holds."""
+    NAMESPACE = "namespace"
+    """From the label `mageflow.io/lifecycle` of its namespace."""
+
+
 class Phase(StrEnum):
     """What is seen of a resource: `status.phase`."""
 

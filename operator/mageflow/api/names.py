@@ -1,4 +1,4 @@
-"""Names that objects in the cluster bear: by them the Jobs and pods of a resource are found."""
+"""Names that objects in the cluster bear: by them the Jobs and pods of a resource are found, and a namespace held."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ LABEL_NAME: Final = "mageflow.io/name"
 LABEL_UID: Final = "mageflow.io/uid"
 LABEL_TASK: Final = "mageflow.io/task"
 LABEL_RUN: Final = "mageflow.io/run"
+
+LABEL_LIFECYCLE: Final = "mageflow.io/lifecycle"
+"""Of a Namespace: what holds for all that is in it, `suspended` or `interrupted`."""
 
 MAIN_TASK: Final = "main"
 """The task label of a Workflow's own task, and its name in the status."""

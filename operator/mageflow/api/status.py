@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, WithJsonSchema
 
 from mageflow.api.base import AnyJson, Count, StatusModel, Time
-from mageflow.api.enums import ConditionType, Lifecycle, Phase, TaskPhase
+from mageflow.api.enums import ConditionType, Lifecycle, LifecycleSource, Phase, TaskPhase
 from mageflow.api.lists import list_map
 
 
@@ -79,7 +79,11 @@ class Status(StatusModel):
     phase: Phase | None = None
     """What is seen of it."""
     lifecycle: Lifecycle | None = None
-    """The lifecycle in force."""
+    """The lifecycle in force: the strongest of the resource's own and its namespace's."""
+    lifecycle_source: LifecycleSource | None = None
+    """Where the lifecycle in force comes from."""
+    observed_namespace_lifecycle: str | None = None
+    """The namespace's label `mageflow.io/lifecycle` as this status knows it. It doesn't move `metadata.generation`."""
     observed_generation: Annotated[int, Field(ge=0)] | None = None
     """The `metadata.generation` that this status speaks of."""
     started_at: Time | None = None

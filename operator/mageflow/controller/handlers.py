@@ -6,7 +6,7 @@ when the queue gets its first key. `on.event` handlers write nothing to the obje
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from mageflow.controller.settings import WATCH_SECONDS
 
 JOBS = ("batch", "v1", "jobs")
 PODS = ("", "v1", "pods")
+NAMESPACES = ("", "v1", "namespaces")
 
 LIST_BACKOFFS = (0.1, 0.2, 0.5, *[1.0] * 10, *[5.0] * 30)
 """Seconds between the tries of a list or watch; kopf's own grow to minutes, and a cluster is soon well again."""
@@ -39,11 +40,14 @@ class Handlers:
         self._queue = queue
         self._health = health
 
-    def register(self) -> kopf.OperatorRegistry:
-        """Build the registry of everything that kopf calls."""
+    def register(self, *, clusterwide: bool) -> kopf.OperatorRegistry:
+        """Build the registry of everything that kopf calls; Namespaces can be watched by none but all together."""
         registry = kopf.OperatorRegistry()
         kopf.on.login(registry=registry)(self.log_in)
         kopf.on.probe(registry=registry, id="health")(self.probe)
+        if clusterwide:
+            kopf.index(*NAMESPACES, registry=registry)(self.index_namespace)
+            kopf.on.event(*NAMESPACES, registry=registry)(self.on_namespace_event)
         for kind in KINDS:
             kopf.index(GROUP, VERSION, kind.plural, registry=registry, param=kind)(self.index_resource)
         kopf.index(*JOBS, registry=registry)(self.index_job)
@@ -66,6 +70,10 @@ class Handlers:
         """Take in a Workflow, Chain or Swarm, of kind `param`, before any event is handled."""
         self._caches.see_resource(param, dict(body))
 
+    async def index_namespace(self, body: kopf.Body, **_: Any) -> None:
+        """Take in a Namespace before any event is handled."""
+        self._caches.see_namespace(dict(body))
+
     async def index_job(self, body: kopf.Body, **_: Any) -> None:
         """Take in a Job before any event is handled."""
         self._caches.see_job(dict(body))
@@ -86,12 +94,29 @@ class Handlers:
         """Work on the resource that the pod belongs to."""
         self._pass_on(event, self._caches.see_pod, self._caches.forget_pod)
 
+    async def on_namespace_event(self, event: kopf.RawEvent, **_: Any) -> None:
+        """Work on all that is in the Namespace, if its label says something new."""
+        raw: Any = event["object"]
+        if event["type"] == "DELETED":
+            self._caches.forget_namespace(raw)
+        else:
+            self.see_namespace(raw)
+
+    def see_namespace(self, raw: Raw) -> None:
+        """Work on all that is in a Namespace that was read or watched, if its label says something new."""
+        self._caches.see_namespace(raw)
+        self._wake(self._caches.take_news_of(raw["metadata"]["name"]))
+
     def _pass_on(
         self, event: kopf.RawEvent, see: Callable[[Raw], str | None], forget: Callable[[Raw], str | None]
     ) -> None:
         raw: Any = event["object"]
         uid = forget(raw) if event["type"] == "DELETED" else see(raw)
         if uid is not None:
+            self._wake([uid])
+
+    def _wake(self, uids: Iterable[str]) -> None:
+        for uid in uids:
             self._reconciler.hear(uid)
             self._queue.add(uid)
 

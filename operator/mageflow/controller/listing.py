@@ -12,7 +12,8 @@ from typing import Final
 from mageflow.api import GROUP, KINDS, LABEL_UID, VERSION
 from mageflow.controller.caches import Caches
 from mageflow.controller.client import Client, Raw
-from mageflow.controller.handlers import JOBS, PODS
+from mageflow.controller.handlers import JOBS, NAMESPACES, PODS
+from mageflow.controller.namespaces import read_namespace
 from mageflow.controller.observe import run_key
 
 LIST_SECONDS: Final = 60.0
@@ -27,10 +28,12 @@ def paths_of(group: str, version: str, plural: str, namespaces: Sequence[str]) -
 
 
 async def read_everything(client: Client, caches: Caches, namespaces: Sequence[str]) -> None:
-    """List all resources, their Jobs and their pods into the caches; what is known and isn't there is gone.
+    """List all resources, their Jobs, pods and namespaces into the caches; what is known and isn't there is gone.
 
     Raises ApiError.
     """
+    for raw in await _read_namespaces(client, namespaces):
+        caches.see_namespace(raw)
     known = {uid: caches.children_of(uid) for uid in caches.uids()}
     present = set()
     for kind in KINDS:
@@ -44,6 +47,13 @@ async def read_everything(client: Client, caches: Caches, namespaces: Sequence[s
             caches.forget_resource({"metadata": {"uid": uid, "resourceVersion": resource.resource_version}})
     for uid in known.keys() | jobs.keys() | pods.keys():
         caches.replace_children(uid, known.get(uid, ()), jobs[uid], pods[uid])
+
+
+async def _read_namespaces(client: Client, namespaces: Sequence[str]) -> list[Raw]:
+    if not namespaces:
+        return await _list(client, NAMESPACES, ())
+    found = [await read_namespace(client, namespace) for namespace in namespaces]
+    return [raw for raw in found if raw is not None]
 
 
 async def _list(

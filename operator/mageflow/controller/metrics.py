@@ -14,7 +14,7 @@ REGISTRY: Final = CollectorRegistry()
 
 TRANSITION_SECONDS: Final = Histogram(
     "mageflow_transition_seconds",
-    "Time from when a spec was seen until what it asks was in force, by the lifecycle that it asks.",
+    "Time from when a spec, or a namespace's label, was seen until what it asks was in force, by lifecycle.",
     ("kind", "lifecycle"),
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200),
     registry=REGISTRY,

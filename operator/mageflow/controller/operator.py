@@ -15,10 +15,11 @@ from mageflow.controller.caches import Caches
 from mageflow.controller.client import ApiError, Client, load_configuration
 from mageflow.controller.clock import Clock
 from mageflow.controller.exporter import expose, serving
-from mageflow.controller.handlers import JOBS, PODS, Handlers, build_settings
+from mageflow.controller.handlers import JOBS, NAMESPACES, PODS, Handlers, build_settings
 from mageflow.controller.health import Health
 from mageflow.controller.lease import Election, FencedClient
 from mageflow.controller.listing import paths_of, read_everything
+from mageflow.controller.namespaces import follow_namespaces, path_of
 from mageflow.controller.queue import WorkQueue
 from mageflow.controller.reconcile import Reconciler
 from mageflow.controller.settings import Settings
@@ -71,9 +72,10 @@ async def _watch_and_work(settings: Settings, client: Client, election: Election
         await asyncio.sleep(0)  # the workers are there before kopf, which at its end cancels what came after it
         if election is not None:
             election.stand(take_over)
+        following = group.create_task(follow_namespaces(client, settings.namespaces, handlers.see_namespace))
         try:
             await kopf.operator(
-                registry=handlers.register(),
+                registry=handlers.register(clusterwide=not settings.namespaces),
                 settings=build_settings(),
                 standalone=True,
                 clusterwide=not settings.namespaces,
@@ -81,6 +83,7 @@ async def _watch_and_work(settings: Settings, client: Client, election: Election
                 liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz",
             )
         finally:
+            following.cancel()
             queue.close()
 
 
@@ -104,3 +107,7 @@ def _watch_paths(settings: Settings) -> Iterator[str]:
     ours = ((GROUP, VERSION, kind.plural) for kind in KINDS)
     for collection in (*ours, JOBS, PODS):
         yield from paths_of(*collection, settings.namespaces)
+    if settings.namespaces:
+        yield from map(path_of, settings.namespaces)
+    else:
+        yield from paths_of(*NAMESPACES, ())

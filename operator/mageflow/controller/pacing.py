@@ -1,8 +1,8 @@
 """How soon a resource with many tasks is decided upon again: its status is large, and each task moves it.
 
 What happened within half a second, or three times what the last write took, is told in one write; on an API server so
-busy that a write takes seconds, within two seconds: tasks that could start wait as well. A change of the spec doesn't
-wait (DESIGN section 5).
+busy that a write takes seconds, within two seconds: tasks that could start wait as well. A change of the spec, or of
+what its namespace asks, doesn't wait (DESIGN section 5).
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ class Pace:
 
     def seconds_to_wait(self, observed: ObservedResource) -> float:
         """Return for how long a resource is to be left alone; 0 if it may be decided upon now."""
-        if observed.status.observed_generation != observed.generation:
+        status = observed.status
+        if status.observed_generation != observed.generation:
+            return 0.0
+        if status.observed_namespace_lifecycle != observed.namespace_lifecycle:
             return 0.0
         return max(0.0, self._next.get(observed.uid, 0.0) - self._clock.monotonic())
 

@@ -17,6 +17,9 @@ WATCH_SECONDS: Final = 240
 WATCH_SLACK_SECONDS: Final = 120.0
 """How much longer a watch may take before it counts as stuck: a missed bookmark, a busy API server."""
 
+NAMESPACE_SECONDS: Final = 2.0
+"""How often a Namespace is read that can't be watched."""
+
 REQUEST_SECONDS: Final = 10.0
 """How long one request other than a watch may take."""
 

@@ -9,16 +9,35 @@ once none can      (Succeeded, Failed)             Suspended                    
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
-from typing import assert_never
+from typing import Final, assert_never
 
-from mageflow.api import Lifecycle, Phase, TaskPhase
+from mageflow.api import LABEL_LIFECYCLE, Lifecycle, LifecycleSource, Phase, TaskPhase
 
 OCCUPIED = frozenset({TaskPhase.PENDING, TaskPhase.RUNNING, TaskPhase.STOPPING})
 """States of a task in which a pod of it runs or may yet start."""
 
 STRENGTH = (Lifecycle.ACTIVE, Lifecycle.SUSPENDED, Lifecycle.INTERRUPTED, Lifecycle.CANCELED)
 """The weakest first."""
+
+
+NAMESPACE_LIFECYCLES: Final = {
+    None: Lifecycle.ACTIVE,
+    "": Lifecycle.ACTIVE,
+    "active": Lifecycle.ACTIVE,
+    "suspended": Lifecycle.SUSPENDED,
+    "interrupted": Lifecycle.INTERRUPTED,
+}
+"""What a namespace's label asks of all that is in it. None can be canceled by it: that is final."""
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveLifecycle:
+    """The lifecycle in force, and where it comes from."""
+
+    lifecycle: Lifecycle
+    source: LifecycleSource
 
 
 class Wanted(Enum):
@@ -35,6 +54,26 @@ class Wanted(Enum):
 def strongest(*lifecycles: Lifecycle) -> Lifecycle:
     """Return the lifecycle that holds where several apply (DESIGN promise 7)."""
     return max(lifecycles, key=STRENGTH.index)
+
+
+def find_effective(own: Lifecycle, namespace_label: str | None) -> EffectiveLifecycle:
+    """Find what is in force: the stronger of a resource's own lifecycle and what its namespace's label asks.
+
+    A label that can't be understood holds as `suspended` does: who set it wants something stopped, and by that nothing
+    is lost (docs/adr/0012).
+    """
+    lifecycle = strongest(own, NAMESPACE_LIFECYCLES.get(namespace_label, Lifecycle.SUSPENDED))
+    return EffectiveLifecycle(lifecycle, LifecycleSource.SPEC if lifecycle is own else LifecycleSource.NAMESPACE)
+
+
+def find_label_problem(namespace_label: str | None) -> str | None:
+    """Say what is wrong with a namespace's label; None if nothing is."""
+    if namespace_label in NAMESPACE_LIFECYCLES:
+        return None
+    return (
+        f"the namespace's label {LABEL_LIFECYCLE} is {namespace_label!r}, which is taken for suspended: "
+        "it may be suspended or interrupted, or left out"
+    )
 
 
 def wanted_by(lifecycle: Lifecycle) -> Wanted:

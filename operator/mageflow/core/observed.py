@@ -168,6 +168,8 @@ class ObservedResource:
     """None if it can't be read; `problem` tells why."""
     status: Status
     problem: str | None = None
+    namespace_lifecycle: str | None = None
+    """The namespace's label `mageflow.io/lifecycle`; None if it has none."""
     runs: Mapping[str, Runs] = field(default_factory=dict)
     """By task name."""
     refusals: Mapping[str, Refusal] = field(default_factory=dict)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
-from mageflow.api import Lifecycle, Phase, TaskPhase, TaskStatus
+from mageflow.api import LABEL_LIFECYCLE, Lifecycle, LifecycleSource, Phase, TaskPhase, TaskStatus
 from mageflow.core import reasons
 from mageflow.core.conditions import Readiness
+from mageflow.core.lifecycle import EffectiveLifecycle
 from mageflow.core.observed import Refusal, Run, Waiting
 
 NODE_PATIENCE: Final = timedelta(seconds=60)
@@ -32,7 +33,7 @@ class Progress:
 
 
 def find_readiness(
-    phase: Phase, lifecycle: Lifecycle, is_single: bool, tasks: Sequence[Progress], now: datetime
+    phase: Phase, effective: EffectiveLifecycle, is_single: bool, tasks: Sequence[Progress], now: datetime
 ) -> Readiness:
     """Tell whether what the spec asks is in force. `is_single`: there is one task, which goes without a name."""
     match phase:
@@ -43,16 +44,22 @@ def find_readiness(
         case Phase.CANCELED:
             return Readiness(True, reasons.CANCELED, "canceled; nothing runs")
         case Phase.SUSPENDED | Phase.INTERRUPTED:
-            return Readiness(True, phase.value, "nothing runs, and nothing starts until resumed")
+            return Readiness(True, phase.value, f"nothing runs, and nothing starts {_UNTIL[effective.source]}")
         case Phase.SUSPENDING | Phase.INTERRUPTING:
             return _find_stuck(tasks, now) or Readiness(False, phase.value, _describe_stopping(tasks))
         case Phase.ACTIVE | Phase.PENDING:
-            if lifecycle is Lifecycle.SUSPENDED:
+            if effective.lifecycle is Lifecycle.SUSPENDED:
                 what = f"run {tasks[0].record.run} had started: it finishes, and nothing starts after it"
                 return Readiness(False, reasons.TASK_ALREADY_RUNNING, what)
             return _find_progress(is_single, tasks)
         case _:
             assert_never(phase)
+
+
+_UNTIL: Final = {
+    LifecycleSource.SPEC: "until resumed",
+    LifecycleSource.NAMESPACE: f"until the namespace's label {LABEL_LIFECYCLE} is taken off",
+}
 
 
 def _find_progress(is_single: bool, tasks: Sequence[Progress]) -> Readiness:

@@ -41,6 +41,9 @@ RESUMED: Final = "Resumed"
 TASK_ALREADY_RUNNING: Final = "TaskAlreadyRunning"
 """Suspended is asked for, but the task had started: it finishes, and no further run starts."""
 
+INVALID_NAMESPACE_LIFECYCLE: Final = "InvalidNamespaceLifecycle"
+"""The namespace's label says something that is no lifecycle; it is taken for suspended."""
+
 NODE_UNREACHABLE: Final = "NodeUnreachable"
 """A deleted pod is still there after its grace period: the node doesn't answer, so it may run on."""
 

@@ -23,7 +23,7 @@ from mageflow.core.conditions import Readiness, build_conditions, find_condition
 from mageflow.core.decision import Event
 from mageflow.core.ending import Outcome
 from mageflow.core.ledger import ENDED, shorten_message
-from mageflow.core.lifecycle import OCCUPIED, find_phase
+from mageflow.core.lifecycle import OCCUPIED, EffectiveLifecycle, find_label_problem, find_phase
 from mageflow.core.observed import NO_RUN, ObservedResource, Run
 from mageflow.core.output import parse_output
 from mageflow.core.plan import Plan, find_outcome
@@ -37,8 +37,7 @@ class Report:
 
     observed: ObservedResource
     plan: Plan
-    lifecycle: Lifecycle
-    """The one in force."""
+    effective: EffectiveLifecycle
     steps: tuple[Step, ...]
     """Of the tasks in the spec, in their order; a Swarm's that have no run and no turn are left out."""
     removals: tuple[Step, ...]
@@ -46,6 +45,11 @@ class Report:
     ended: Mapping[str, Outcome]
     """How the runs ended that have ended since the last status, by task name."""
     now: datetime
+
+    @property
+    def lifecycle(self) -> Lifecycle:
+        """The one in force."""
+        return self.effective.lifecycle
 
     @property
     def runs(self) -> Iterator[Run]:
@@ -75,6 +79,8 @@ def build_status(report: Report) -> Status:
     return Status(
         phase=phase,
         lifecycle=report.lifecycle,
+        lifecycle_source=report.effective.source,
+        observed_namespace_lifecycle=observed.namespace_lifecycle,
         observed_generation=observed.generation,
         started_at=started_at,
         finished_at=now if phase in ENDED_PHASES else None,
@@ -163,6 +169,9 @@ def _entries(report: Report) -> Iterator[TaskStatus]:
 
 def _find_readiness(report: Report, phase: Phase) -> Readiness:
     if phase not in ENDED_PHASES:
+        problem = find_label_problem(report.observed.namespace_lifecycle)
+        if problem is not None:
+            return Readiness(False, reasons.INVALID_NAMESPACE_LIFECYCLE, problem, is_stalled=True)
         changed = _find_changed(report)
         if changed is not None:
             return changed
@@ -170,7 +179,7 @@ def _find_readiness(report: Report, phase: Phase) -> Readiness:
         Progress(step.record, step.state, run_of(report.observed, step), step.refusal)
         for step in (*report.steps, *(step for step in report.removals if step.state in OCCUPIED))
     ]
-    readiness = find_readiness(phase, report.lifecycle, report.plan.is_single, progress, report.now)
+    readiness = find_readiness(phase, report.effective, report.plan.is_single, progress, report.now)
     ready = find_condition(report.observed.status.conditions, ConditionType.READY)
     if readiness.reason == reasons.UNSCHEDULABLE and ready is not None and ready.reason == readiness.reason:
         # Its wording changes with every look of the scheduler; the first is kept.

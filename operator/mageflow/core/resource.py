@@ -21,7 +21,7 @@ from mageflow.core.decision import NOTHING, Action, CreateJob, Decision
 from mageflow.core.ending import Outcome
 from mageflow.core.jobs import Owner, Task, find_problem
 from mageflow.core.ledger import WAITING, settle
-from mageflow.core.lifecycle import OCCUPIED, Wanted, strongest, wanted_by
+from mageflow.core.lifecycle import OCCUPIED, Wanted, find_effective, wanted_by
 from mageflow.core.observed import ObservedResource, Refusal, Runs, Spec
 from mageflow.core.output import parse_output
 from mageflow.core.plan import Ledger, Plan, Window, find_outcome, find_window
@@ -49,8 +49,8 @@ def decide(observed: ObservedResource, now: datetime) -> Decision:
     if observed.spec is None:
         return Decision(status=report_problem(observed, now))
     plan = make_plan(observed.spec)
-    lifecycle = strongest(observed.spec.lifecycle)
-    wanted = wanted_by(lifecycle)
+    effective = find_effective(observed.spec.lifecycle, observed.namespace_lifecycle)
+    wanted = wanted_by(effective.lifecycle)
     removed = _find_removed(observed, plan)
     settled = _settle(observed, plan, (*plan.tasks, *removed), now)
     steps = _take_steps(observed, plan, settled.ledger, wanted, now)
@@ -58,7 +58,7 @@ def decide(observed: ObservedResource, now: datetime) -> Decision:
     if old.phase is None:
         steps, first = _create_first(steps)
     removals = _end_removed(observed, removed, settled.ledger, wanted, now)
-    report = Report(observed, plan, lifecycle, steps, removals, settled.ended, now)
+    report = Report(observed, plan, effective, steps, removals, settled.ended, now)
     status = build_status(report)
     return Decision(
         status=status,
