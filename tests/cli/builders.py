@@ -27,6 +27,7 @@ def resource(
     generation: int = 1,
     observed: int = 1,
     spec: dict[str, Any] | None = None,
+    by_namespace: str | None = None,
     **status: Any,
 ) -> dict[str, Any]:
     """Return a resource whose tasks are entries of its status; its spec lists them all."""
@@ -44,6 +45,12 @@ def resource(
         "running": sum(task.get("phase") == "Running" for task in tasks),
         "progress": f"{done}/{len(tasks)}",
     }
+    if by_namespace is not None:
+        status |= {
+            "lifecycle": by_namespace,
+            "lifecycleSource": "namespace",
+            "observedNamespaceLifecycle": by_namespace,
+        }
     kept = [task for task in tasks if task.get("phase", "Unstarted") != "Unstarted" or len(task) > 2]
     return {
         "apiVersion": "mageflow.io/v1",

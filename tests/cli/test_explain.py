@@ -123,6 +123,26 @@ CASES = {
         "load starts; report follows",
         "load, report never start; final",
     ),
+    "a Chain whose namespace is suspended": Case(
+        resource(
+            "Chain",
+            "Suspended",
+            (done(), task("load")),
+            suspendedAt=ago(240),
+            reason="Suspended",
+            message="nothing runs",
+            by_namespace="suspended",
+        ),
+        [
+            "Suspended for 4m: its namespace's label mageflow.io/lifecycle is suspended; nothing runs. "
+            "1 of 2 tasks are done.",
+            "load waits for its turn.",
+        ],
+        "load starts only once resumed",
+        "load starts only once resumed",
+        "nothing: its namespace holds it; kubectl label namespace team-a mageflow.io/lifecycle-",
+        "load never starts; final",
+    ),
     "a Chain that was interrupted while it ran": Case(
         resource(
             "Chain",

@@ -29,6 +29,8 @@ RUNS_ON = view("Workflow", "Active", (running("main"),), lifecycle="suspended", 
 CANCELING = view("Chain", "Interrupting", (task("load", "Stopping"),), lifecycle="canceled", reason="Interrupting")
 CANCELED = view("Chain", "Canceled", lifecycle="canceled", reason="Canceled")
 FAILED = view("Chain", "Failed", reason="Failed")
+HELD = view("Chain", "Suspended", (task("load"),), reason="Suspended", by_namespace="suspended")
+HELD_TOO_LATE = view("Workflow", "Active", (running("main"),), reason="TaskAlreadyRunning", by_namespace="suspended")
 UNANSWERED = view("Chain", "Active", (running(),), lifecycle="suspended", generation=2, reason="Running")
 
 
@@ -65,6 +67,14 @@ def test_words_for_what_came_of_it() -> None:
     assert describe_already(SUSPENDING, SUSPEND) == "is suspended already, and still Suspending"
     assert describe_already(SUSPENDED, SUSPEND) == "is suspended already"
     assert describe_already(RUNS, RESUME) == "is active already (Active)"
+
+
+def test_it_is_told_that_a_namespace_holds_what_is_resumed() -> None:
+    why = "its namespace asks for suspended, by its label mageflow.io/lifecycle"
+    assert judge(HELD, RESUME) is Verdict.ALREADY
+    assert describe_already(HELD, RESUME) == f"is active already (Suspended: {why})"
+    assert describe_result(HELD, RESUME) == f"resumed (Suspended: {why})"
+    assert find_end(HELD_TOO_LATE, RESUME) is HELD_TOO_LATE, "nothing more comes of it"
 
 
 def test_a_pod_that_has_not_started_stops_rather_than_finishes() -> None:

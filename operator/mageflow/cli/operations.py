@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from mageflow.api import Lifecycle, Phase, TaskPhase
+from mageflow.api import LABEL_LIFECYCLE, Lifecycle, Phase, TaskPhase
 from mageflow.cli.view import OCCUPIED_TASKS, TaskView, View
 from mageflow.client.wishes import TASK_ALREADY_RUNNING
 
@@ -62,7 +62,7 @@ def judge(view: View, operation: Operation) -> Verdict:
 def describe_already(view: View, operation: Operation) -> str:
     """Say that it is so already."""
     if operation is RESUME:
-        return f"is active already ({view.phase})"
+        return f"is active already ({view.phase}{_held(view)})"
     return f"is {operation.done} already" + ("" if view.status.is_in_force else f", and still {view.phase}")
 
 
@@ -79,10 +79,17 @@ def describe_result(view: View, operation: Operation) -> str:
     if status.has_ended:
         return operation.done if status.phase is Phase.CANCELED and operation is CANCEL else f"has ended: {view.phase}"
     if operation is RESUME:
-        return f"{operation.done} ({view.phase})"
+        return f"{operation.done} ({view.phase}{_held(view)})"
     if status.is_in_force:
         return operation.done
     return f"{operation.doing}: {describe_unfinished(view, operation)}"
+
+
+def _held(view: View) -> str:
+    """Say that it is its namespace that holds it all the same."""
+    if not view.is_held_by_namespace:
+        return ""
+    return f": its namespace asks for {view.status.lifecycle}, by its label {LABEL_LIFECYCLE}"
 
 
 def describe_unfinished(view: View, operation: Operation) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import assert_never
 
-from mageflow.api import WORKFLOW, Lifecycle, TaskPhase
+from mageflow.api import LABEL_LIFECYCLE, WORKFLOW, Lifecycle, TaskPhase
 from mageflow.cli.losses import describe_run
 from mageflow.cli.operations import CANCEL, OPERATIONS, RESUME, SUSPEND, Operation, Verdict, judge, list_names
 from mageflow.cli.view import ENDED_TASKS, TaskView, View
@@ -22,6 +22,8 @@ def _foresee(view: View, operation: Operation, now: datetime) -> str:
     match verdict:
         case Verdict.ENDED:
             return f"nothing: it {'has ended' if view.status.has_ended else 'is being canceled'}, which is final"
+        case Verdict.ALREADY if operation is RESUME and view.is_held_by_namespace:
+            return f"nothing: its namespace holds it; kubectl label namespace {view.namespace} {LABEL_LIFECYCLE}-"
         case Verdict.ALREADY:
             return f"nothing: it is {'active' if operation is RESUME else operation.done} already"
         case Verdict.GO if operation is RESUME:

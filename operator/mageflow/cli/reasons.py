@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final, assert_never
 
-from mageflow.api import WORKFLOW, Condition, ConditionType, Phase, TaskPhase
+from mageflow.api import LABEL_LIFECYCLE, WORKFLOW, Condition, ConditionType, Phase, TaskPhase
 from mageflow.cli.ages import format_age
 from mageflow.cli.losses import describe_run
 from mageflow.cli.operations import list_names
@@ -41,21 +41,28 @@ def _explain_phase(view: View, phase: Phase, now: datetime) -> Iterator[str]:
         case Phase.PENDING:
             yield f"Pending: no container of any task has started yet{_because(ready)}."
         case Phase.ACTIVE if status.reason == TASK_ALREADY_RUNNING:
-            yield f"Active although spec.lifecycle is {view.lifecycle}: {_message(ready)}."
+            yield f"Active although {_asked(view)}: {_message(ready)}."
         case Phase.ACTIVE:
             yield f"Active: {done}{_because(ready)}."
         case Phase.SUSPENDING:
-            yield f"Suspending: spec.lifecycle is suspended{held}; nothing new starts, {_message(ready)}."
+            yield f"Suspending: {_asked(view)}{held}; nothing new starts, {_message(ready)}."
         case Phase.SUSPENDED | Phase.INTERRUPTED:
-            yield f"{phase}{held}: spec.lifecycle is {view.lifecycle}; {_message(ready)}. {done}."
+            yield f"{phase}{held}: {_asked(view)}; {_message(ready)}. {done}."
         case Phase.INTERRUPTING:
-            yield f"Interrupting: spec.lifecycle is {view.lifecycle}{held}; {_message(ready)}."
+            yield f"Interrupting: {_asked(view)}{held}; {_message(ready)}."
         case Phase.SUCCEEDED | Phase.FAILED:
             yield f"{phase}{_ago(view, now)}: {_message(ready)}."
         case Phase.CANCELED:
             yield f"Canceled{_ago(view, now)}: {done}, the others never run."
         case _:
             assert_never(phase)
+
+
+def _asked(view: View) -> str:
+    """Say what is asked for, and where."""
+    if view.is_held_by_namespace:
+        return f"its namespace's label {LABEL_LIFECYCLE} is {view.status.observed_namespace_lifecycle}"
+    return f"spec.lifecycle is {view.lifecycle}"
 
 
 def _explain_tasks(view: View, now: datetime) -> Iterator[str]:

@@ -16,6 +16,7 @@ from mageflow.api import (
     WORKFLOW,
     Kind,
     Lifecycle,
+    LifecycleSource,
     TaskPhase,
     TaskStatus,
 )
@@ -76,6 +77,11 @@ class View:
     def phase(self) -> str:
         """The word for the state that it is in; `Unknown` before the operator has said anything."""
         return "Unknown" if self.status.phase is None else self.status.phase.value
+
+    @property
+    def is_held_by_namespace(self) -> bool:
+        """Not its own spec holds it, but the label of its namespace, as far as its status knows."""
+        return self.status.lifecycle_source is LifecycleSource.NAMESPACE and not self.status.has_ended
 
     def name_tasks(self, tasks: Iterable[TaskView]) -> list[str]:
         """Name tasks in a sentence; a Workflow's one goes without a name."""

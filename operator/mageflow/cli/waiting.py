@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from typing import TypeAlias
 
-from mageflow.cli.operations import Operation, describe_unfinished
+from mageflow.cli.operations import RESUME, Operation, describe_unfinished
 from mageflow.cli.progress import Progress
 from mageflow.cli.view import View, read_view
 from mageflow.cli.watching import watch
@@ -66,7 +66,7 @@ def _look(left: dict[str, View], snapshot: Mapping[str, Raw], uid: str, operatio
 
 def find_end(view: View, operation: Operation) -> Ending | None:
     """Tell whether the waiting for a resource is over: what it was asked for is in force, or never will be."""
-    if view.status.is_in_force:
+    if view.status.is_in_force or (operation is RESUME and view.status.is_current and view.is_held_by_namespace):
         return view
     if view.lifecycle is not operation.lifecycle:
         return OvertakenError(f"somebody else has set its lifecycle to {view.lifecycle} since")
