@@ -26,7 +26,7 @@ VALUES: Mapping[str, Collection[str]] = {
     "reason": {"Changed", "ApiError", "Internal"},
     "verb": {"GET", "POST", "PUT", "PATCH", "DELETE"},
     "code": {"0", *(str(code) for code in (200, 201, 401, 403, 404, 409, 422, 429, 500, 503, 504))},
-    "resource": {"jobs", "pods", *(kind.plural for kind in KINDS)},
+    "resource": {"jobs", "pods", "namespaces", *(kind.plural for kind in KINDS)},
 }
 """What each label may say."""
 

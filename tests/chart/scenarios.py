@@ -127,6 +127,7 @@ SCENARIOS = (
         "one request in ten fails",
         {(REQUESTS, 'verb="PUT", code="500"'): "0+10x60", (REQUESTS, 'verb="PUT", code="200"'): "0+90x60"},
         "20m",
+        {"verb": "PUT"},
         value="10%",
     ),
     fires(
@@ -134,6 +135,19 @@ SCENARIOS = (
         "there is no answer",
         {(REQUESTS, 'verb="GET", code="0"'): "_x10 1+5x60"},
         "25m",
+        {"verb": "GET"},
+        value="100%",
+    ),
+    fires(
+        "MageFlowApiErrors",
+        "a webhook fails for the Job of one resource, among hundreds of requests for the Lease",
+        {
+            (REQUESTS, 'verb="POST", code="500"'): steps(2, 30),
+            (REQUESTS, 'verb="GET", code="200"'): "0+60x60",
+            (REQUESTS, 'verb="PUT", code="200"'): "0+30x60",
+        },
+        "25m",
+        {"verb": "POST"},
         value="100%",
     ),
     keeps_silent(

@@ -98,9 +98,16 @@ def test_no_rule_reaches_secrets_or_grants_more_than_it_names(default: Rendered)
 
 
 def test_a_namespaced_operator_has_the_same_rules_there_and_none_elsewhere(helm: Renderer, default: Rendered) -> None:
+    """But for the Namespaces themselves: a Role can't grant to list or watch them (ADR 12)."""
     rendered = helm.template({"watchNamespaces": ["team-a"]})
-    there = [role for role in rendered.all("Role") if role["metadata"]["namespace"] == "team-a"]
-    assert [role["rules"] for role in there] == [default.find("ClusterRole")["rules"]]
+    [there] = [role["rules"] for role in rendered.all("Role") if role["metadata"]["namespace"] == "team-a"]
+    everywhere = default.find("ClusterRole")["rules"]
+    assert [rule for rule in there if rule not in everywhere] == [
+        {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["team-a"], "verbs": ["get"]}
+    ]
+    assert [rule for rule in everywhere if rule not in there] == [
+        {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["list", "watch"]}
+    ]
     assert rendered.all("ClusterRoleBinding") == []
 
 
