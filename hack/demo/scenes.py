@@ -113,6 +113,29 @@ def create_suspended(play: Play) -> None:
     play.expect(name, "Succeeded", pods="ended")
 
 
+def hold_the_namespace(play: Play) -> None:
+    """Suspend and interrupt all that is in a namespace, and let it go on."""
+    chain, workflow = "chain/pipeline", "workflow/waits-for-node"
+    for name in (chain, workflow):
+        play.run("delete", name, "--ignore-not-found")
+    play.apply("chain.yaml")
+    play.expect(chain, "Active", pods="running")
+    play.label_namespace("suspended")
+    play.apply("waits-for-node.yaml")
+    play.expect(workflow, "Suspended", pods="none", reason="Suspended")
+    play.expect(chain, "Suspended", pods="none", reason="Suspended")
+    play.label_namespace("interrupted")
+    for name in (chain, workflow):
+        status = play.expect(name, "Interrupted", pods="none", reason="Interrupted")
+        play.check("it is the namespace that holds it", status["lifecycleSource"] == "namespace", status)
+    play.label_namespace(None)
+    play.expect(workflow, "Pending", pods="pending")
+    play.wait_for_pod(chain, "running")
+    status = play.expect(chain, "Active", pods="running")
+    play.check("what ran had finished, nothing was interrupted", status["done"] == 1, status["progress"])
+    play.check("it is consistent", condition(status, "Consistent").get("status") == "True", status)
+
+
 def _task(status: Raw) -> Raw:
     task: Raw = status["tasks"][0]
     return task
@@ -171,4 +194,5 @@ SCENES: Final = (
         lambda play: cancel_while_active(play, "swarm.yaml", "swarm/render"),
     ),
     Scene("Workflow: created suspended, then resumed", create_suspended),
+    Scene("A whole namespace, by its label: suspended, interrupted, released", hold_the_namespace),
 )

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from devkit.cluster import ROOT
 from devkit.kubectl import Kubectl, KubectlError, Raw, Unmet, condition, parse
+from mageflow.api import LABEL_LIFECYCLE
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,11 @@ class Play:
             f"""kubectl patch {" ".join(parse(name))} --type merge -p '{{"spec":{{"lifecycle":"{lifecycle}"}}}}'"""
         )
         self._stage.show(self.kubectl.set_lifecycle(name, lifecycle))
+
+    def label_namespace(self, lifecycle: str | None) -> None:
+        """Set the namespace's label as the README does, or take it off."""
+        label = f"{LABEL_LIFECYCLE}-" if lifecycle is None else f"{LABEL_LIFECYCLE}={lifecycle}"
+        self.run("label", "namespace", self.kubectl.namespace, label, "--overwrite")
 
     def refused_patch(self, name: str, lifecycle: str) -> str:
         """Set the lifecycle where that is refused; return what kubectl says, "" if it was taken after all."""
