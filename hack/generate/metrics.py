@@ -15,7 +15,7 @@ _HEADER = """# Metrics
 `mageflow-operator --metrics-port 8081` serves them at `/metrics`, in the format of Prometheus; so does each replica of
 the chart, which has a PodMonitor, alerts and a dashboard for them as well ([install.md](install.md#monitoring),
 [runbooks.md](runbooks.md)). Times are in seconds. No label has a resource's name, so the number of series doesn't grow
-with the number of resources. Each replica tells of all resources, whether it leads or not: take the maximum, not the sum.
+with the number of resources. Each replica tells of all resources, whether it leads or not: take the maximum, no sum.
 
 | name | type | labels | meaning |
 |---|---|---|---|"""
