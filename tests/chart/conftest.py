@@ -67,7 +67,16 @@ class Renderer(Helm):
 @pytest.fixture(scope="session", params=HELM, ids=lambda component: component.name)
 def helm(request: pytest.FixtureRequest) -> Renderer:
     """Each version of Helm that the chart is for."""
-    component: Component = request.param
+    return _open(request.param)
+
+
+@pytest.fixture(scope="session")
+def helm_4() -> Renderer:
+    """One version, where what is rendered matters and not by whom."""
+    return _open(HELM[-1])
+
+
+def _open(component: Component) -> Renderer:
     program = find_helm(component)
     if program is None:
         pytest.skip(f"{component.name} isn't there; `make test` builds it")

@@ -25,7 +25,11 @@ VALUES = {
 
 
 @pytest.fixture(scope="module")
-def rules(helm: Renderer) -> dict[str, Manifest]:
+def rules(helm_4: Renderer) -> dict[str, Manifest]:
+    return render(helm_4)
+
+
+def render(helm: Renderer) -> dict[str, Manifest]:
     groups = helm.template(VALUES).find("PrometheusRule")["spec"]["groups"]
     return {rule["alert"]: rule for group in groups for rule in group["rules"]}
 
@@ -75,6 +79,10 @@ def test_it_fires_when_it_should_and_only_then(
     path = tmp_path / "test.yaml"
     path.write_text(json.dumps({"rule_files": [str(rule_file)], "evaluation_interval": "30s", "tests": [test]}))
     run(promtool, "test", "rules", path)
+
+
+def test_each_helm_renders_the_same(helm: Renderer, rules: dict[str, Manifest]) -> None:
+    assert render(helm) == rules
 
 
 def test_each_alert_is_seen_to_fire_and_to_keep_silent(rules: dict[str, Manifest]) -> None:
