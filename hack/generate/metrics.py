@@ -16,6 +16,7 @@ _HEADER = """# Metrics
 the chart, which has a PodMonitor, alerts and a dashboard for them as well ([install.md](install.md#monitoring),
 [runbooks.md](runbooks.md)). Times are in seconds. No label has a resource's name, so the number of series doesn't grow
 with the number of resources. Each replica tells of all resources, whether it leads or not: take the maximum, no sum.
+With them come the usual `process_…` of the Prometheus client: CPU, memory, open files, when it was started.
 
 | name | type | labels | meaning |
 |---|---|---|---|"""

@@ -157,8 +157,12 @@ class Election:
         if self._sight is not None and not self._may_be_taken(self._sight):
             return
         await self._take()
-        if self._taking_over is None or (self._taking_over.done() and not _is_done(self._taking_over)):
+        error = _error_of(self._taking_over)
+        if error is not None:
+            logger.warning("%s is held, but what there is can't be read yet: %s", self._name, error)
+        elif self._taking_over is None:
             logger.info("%s is held by %s", self._name, self._identity)
+        if error is not None or self._taking_over is None:
             self._taking_over = asyncio.create_task(self._take_over())
 
     def _may_be_taken(self, sight: Sight) -> bool:
@@ -224,13 +228,16 @@ class Election:
 
 
 def _is_done(task: asyncio.Task[None] | None) -> bool:
-    """Tell whether a task has ended well. One that failed is told, and tried again with the next renewal."""
-    if task is None or not task.done():
-        return False
-    error = task.exception()
+    """Tell whether a task has ended well."""
+    return task is not None and task.done() and _error_of(task) is None
+
+
+def _error_of(task: asyncio.Task[None] | None) -> ApiError | None:
+    """Return why a task has failed: it is tried again with the next renewal. Raises what isn't an ApiError."""
+    error = None if task is None or not task.done() else task.exception()
     if error is not None and not isinstance(error, ApiError):
         raise error
-    return error is None
+    return error
 
 
 class FencedClient:

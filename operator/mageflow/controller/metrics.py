@@ -8,9 +8,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from mageflow.api import KINDS
+from mageflow.core.ending import Ending
 
 REGISTRY: Final = CollectorRegistry()
+
+ProcessCollector(registry=REGISTRY)
 
 TRANSITION_SECONDS: Final = Histogram(
     "mageflow_transition_seconds",
@@ -32,6 +37,7 @@ RECONCILE_SECONDS: Final = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
     registry=REGISTRY,
 )
+RECONCILE_ERROR_REASONS: Final = ("Changed", "ApiError", "Internal")
 RECONCILE_ERRORS: Final = Counter(
     "mageflow_reconcile_errors",
     "Reconciles that are tried again: something had Changed, an ApiError, or an Internal error, which is a bug.",
@@ -67,3 +73,10 @@ IS_LEADER: Final = Gauge("mageflow_is_leader", "1 if this operator acts, 0 if an
 RESOURCES_NAME: Final = "mageflow_resources"
 RESOURCES_HELP: Final = "Resources by kind and phase; the phase of one that the operator has yet to see to is empty."
 RESOURCES_LABELS: Final = ("kind", "phase")
+
+# A counter that isn't there until it counts hides its first increment from `increase()`.
+for _kind in KINDS:
+    for _ending in Ending:
+        RUNS.labels(_kind.name, _ending.value)
+for _reason in RECONCILE_ERROR_REASONS:
+    RECONCILE_ERRORS.labels(_reason)
