@@ -1,0 +1,2 @@
+obj.spec.lifecycle = "interrupted"
+return obj

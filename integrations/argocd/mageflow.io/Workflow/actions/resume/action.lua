@@ -1,0 +1,2 @@
+obj.spec.lifecycle = "active"
+return obj

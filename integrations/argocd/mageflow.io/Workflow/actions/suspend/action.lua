@@ -1,0 +1,2 @@
+obj.spec.lifecycle = "suspended"
+return obj
