@@ -10,6 +10,7 @@ import pytest
 
 from devkit.audit import AuditLog
 from devkit.cluster import ROOT, Cluster, running_cluster
+from devkit.gitops.watched import WatchedKubectl
 from devkit.helm import Helm, find_helm
 from devkit.kubectl import Kubectl
 from devkit.operator import OperatorProcess
@@ -72,11 +73,11 @@ def operator(cluster: Cluster, account: Account, session_log: AuditLog | None) -
 
 
 @pytest.fixture
-def kubectl(request: pytest.FixtureRequest, cluster: Cluster, operator: OperatorProcess) -> Iterator[Kubectl]:
-    """kubectl in a namespace of the test's own."""
+def kubectl(request: pytest.FixtureRequest, cluster: Cluster, operator: OperatorProcess) -> Iterator[WatchedKubectl]:
+    """kubectl in a namespace of the test's own; what Argo CD and Flux make of what it reads is checked."""
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
     name = f"{words[:40].rstrip('-')}-{zlib.crc32(words.encode()):08x}"
-    kubectl = Kubectl(cluster.kubectl, cluster.kubeconfig, name)
+    kubectl = WatchedKubectl(cluster.kubectl, cluster.kubeconfig, name)
     kubectl.run("create", "namespace", name)
     yield kubectl
     kubectl.run("delete", "namespace", name, "--wait=false")
