@@ -7,16 +7,20 @@ The tests build on each other, in the order in which they stand.
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from devkit.audit import AuditLog
 from devkit.cluster import Cluster
 from devkit.helm import CHART, Helm, HelmError, find_helm
-from devkit.kubectl import Kubectl, KubectlError, Raw
+from devkit.kubectl import Kubectl, KubectlError, Raw, condition
 from devkit.operator import OperatorProcess
 from localcluster import commands
 from localcluster.components import HELM, Component
@@ -30,6 +34,8 @@ RELEASE: Final = "mageflow"
 
 SYSTEM: Final = "mageflow-system"
 """The namespace of the release."""
+
+METRICS_PORT: Final = 8081
 
 
 class Installation:
@@ -71,6 +77,37 @@ class Installation:
         """Return the operator's pods."""
         return self.kubectl.find_all("pods", f"app.kubernetes.io/name={RELEASE}")
 
+    def metrics_of(self, pod: str) -> dict[str, float]:
+        """Return what a pod tells Prometheus, asked by way of the API server: samples without labels, by name."""
+        path = f"/api/v1/namespaces/{SYSTEM}/pods/{pod}:{METRICS_PORT}/proxy/metrics"
+        families = text_string_to_metric_families(self.kubectl.run("get", "--raw", path))
+        return {sample.name: sample.value for family in families for sample in family.samples if not sample.labels}
+
+    def kill(self, pod: str) -> None:
+        """Send SIGKILL to a pod's operator, on the node, which is this machine; the kubelet starts it again."""
+        uid = next(one["metadata"]["uid"] for one in self.pods() if one["metadata"]["name"] == pod)
+        pids = [int(folder.name) for folder in Path("/proc").glob("[0-9]*") if _is_operator_of(folder, uid)]
+        assert pids, f"no process of pod {pod} is found"
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+
+    def evict(self, pod: str) -> bool:
+        """Evict a pod as a node drain does; tell whether the disruption budget lets it go."""
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": SYSTEM}}
+        path = f"/api/v1/namespaces/{SYSTEM}/pods/{pod}/eviction"
+        try:
+            self.kubectl.run("create", "--raw", path, "--filename=-", stdin=json.dumps(eviction))
+        except KubectlError as error:
+            if "disruption budget" in str(error):
+                return False
+            raise
+        return True
+
+    def ready_pods(self) -> list[str]:
+        """Return the names of the pods that are ready and not going."""
+        pods = (one for one in self.pods() if "deletionTimestamp" not in one["metadata"])
+        return [one["metadata"]["name"] for one in pods if condition(one["status"], "Ready").get("status") == "True"]
+
     def leader(self) -> str:
         """Return the name of the pod that holds the Lease; empty if none does."""
         lease = self.kubectl.find("lease", RELEASE) or {"spec": {}}
@@ -93,6 +130,15 @@ class Installation:
             self.helm.run(verb, RELEASE, str(CHART), *values, *options, "--wait", "--timeout=90s")
         except HelmError as error:
             raise AssertionError(f"{error}\n{self.describe()}") from error
+
+
+def _is_operator_of(process: Path, pod_uid: str) -> bool:
+    """Tell whether a process, by its folder in /proc, is the operator of a pod."""
+    try:
+        is_of_pod = pod_uid in (process / "cgroup").read_text()
+        return is_of_pod and b"mageflow" in (process / "cmdline").read_bytes()
+    except OSError:  # it has ended
+        return False
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +226,10 @@ def wait_until(what: str, is_met: Callable[[], object], *, seconds: float = 60) 
         time.sleep(0.1)
 
 
+def label_namespace(kubectl: Kubectl, label: str) -> None:
+    kubectl.run("label", "namespace", kubectl.namespace, label)
+
+
 def assert_each_task_ran_once(kubectl: Kubectl, status: Raw) -> None:
     assert [(task["run"], task.get("failures", 0)) for task in status["tasks"]] == [(1, 0)] * len(status["tasks"])
     assert status.get("interruptions", 0) == 0
@@ -218,12 +268,21 @@ def test_it_suspends_and_resumes_when_patched_as_the_readme_says(installed: Inst
     assert_each_task_ran_once(kubectl, kubectl.wait_for_phase("chain/x", "Succeeded"))
 
 
+def test_each_replica_serves_metrics_and_one_of_them_leads(installed: Installation) -> None:
+    wait_until("somebody leads", installed.leader)
+    leads = {pod: installed.metrics_of(pod)["mageflow_is_leader"] for pod in installed.ready_pods()}
+
+    assert sorted(leads.values()) == [0, 1]
+    assert leads[installed.leader()] == 1
+    assert all(installed.metrics_of(pod)["process_resident_memory_bytes"] > 0 for pod in leads)
+
+
 def test_another_acts_when_the_leader_is_killed(installed: Installation, kubectl: Kubectl) -> None:
     wait_until("somebody leads", installed.leader)
     killed = installed.leader()
     start_chain(kubectl, 20)
 
-    installed.kubectl.run("delete", "pod", killed, "--force", "--grace-period=0")
+    installed.kill(killed)
     began = time.monotonic()
     kubectl.set_lifecycle("chain/x", "interrupted")
     status = kubectl.wait_for_phase("chain/x", "Interrupted", seconds=30)
@@ -237,11 +296,25 @@ def test_nothing_restarts_when_it_is_upgraded_while_a_chain_runs(installed: Inst
     before = {pod["metadata"]["uid"] for pod in installed.pods()}
     start_chain(kubectl, 4, 4, 1)
 
-    installed.upgrade("--set=log.level=debug")
+    installed.upgrade("--set=log.level=debug", "--set=podDisruptionBudget.enabled=true")
     status = kubectl.wait_for_phase("chain/x", "Succeeded")
 
     wait_until("the old pods are gone", lambda: not before & {pod["metadata"]["uid"] for pod in installed.pods()})
     assert_each_task_ran_once(kubectl, status)
+
+
+def test_a_drain_waits_for_the_other_replica_and_nothing_restarts(installed: Installation, kubectl: Kubectl) -> None:
+    """The budget came with the upgrade before."""
+    wait_until("both replicas are ready", lambda: len(installed.ready_pods()) == 2)
+    first, second = installed.ready_pods()
+    start_chain(kubectl, 3, 1)
+
+    wait_until("the budget lets one go", lambda: installed.evict(first))
+    assert not installed.evict(second)
+    wait_until("both replicas are ready", lambda: len(installed.ready_pods()) == 2)
+    wait_until("the budget lets the other go", lambda: installed.evict(second))
+
+    assert_each_task_ran_once(kubectl, kubectl.wait_for_phase("chain/x", "Succeeded"))
 
 
 def test_running_jobs_go_on_and_are_adopted_when_it_is_uninstalled_and_installed_again(
@@ -282,7 +355,10 @@ def test_only_its_namespace_is_worked_on_when_helm_4_installs_it_for_one(
     try:
         elsewhere = Kubectl(cluster.kubectl, cluster.kubeconfig, "default")
         elsewhere.run("apply", "--filename=-", stdin=chain_of(1))
-        start_chain(kubectl, 1, 1)
+        start_chain(kubectl, 3, 1)
+        label_namespace(kubectl, "mageflow.io/lifecycle=suspended")  # read, as a Role doesn't let one watch it
+        assert kubectl.wait_for_phase("chain/x", "Suspended")["progress"] == "1/2"
+        label_namespace(kubectl, "mageflow.io/lifecycle-")
         kubectl.wait_for_phase("chain/x", "Succeeded")
 
         assert elsewhere.status_of("chain/x") == {}

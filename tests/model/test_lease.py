@@ -170,7 +170,7 @@ def test_leader_goes_on_when_only_the_answer_to_a_renewal_is_lost(place: Place) 
     assert first.takeovers == 1, "it has led all the time"
 
 
-def test_take_over_is_tried_again_when_it_fails(place: Place) -> None:
+def test_take_over_is_told_and_tried_again_when_it_fails(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     first = place.add("a")
     assert place.leaders == [first]
     first.kill()
@@ -179,6 +179,7 @@ def test_take_over_is_tried_again_when_it_fails(place: Place) -> None:
     place.pass_time(10)
     assert place.leaders == []
     assert second.takeovers > 1
+    assert "can't be read yet" in caplog.text
     second.fails_to_take_over = False
     place.pass_time(2)
     assert place.leaders == [second]
