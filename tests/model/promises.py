@@ -247,6 +247,7 @@ class Promises:
         if resource["status"].get("interruptions"):
             assert find_condition(resource, "Consistent") is None, "an interrupted resource may be inconsistent"
         self._check_label(resource)
+        self._check_counts(resource)
         self._check_ends(resource)
 
     def _check_label(self, resource: Raw) -> None:
@@ -254,6 +255,15 @@ class Promises:
         label, since = resource["status"].get("observedNamespaceLifecycle"), self._labels_told.get(uid_of(resource), 0)
         assert label in self._labels[since:], f"the namespace doesn't ask {label} any more"
         self._labels_told[uid_of(resource)] = self._labels.index(label, since)
+
+    def _check_counts(self, resource: Raw) -> None:
+        """The counts are those of the tasks in the spec that the status speaks of."""
+        status = resource["status"]
+        names = tasks_of(self._specs[uid_of(resource), status["observedGeneration"]])
+        phases = [entry["phase"] for entry in status.get("tasks", ()) if entry["name"] in names]
+        if phase_of(resource) not in ENDED_PHASES:  # then nothing but observedGeneration follows the spec any more
+            assert status["total"] == len(names)
+            assert (status["done"], status["failed"]) == (phases.count("Succeeded"), phases.count("Failed"))
 
     def _check_ends(self, resource: Raw) -> None:
         """What is said of tasks is so: what failed did so by itself, what succeeded wasn't stopped."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -176,6 +177,7 @@ def test_take_over_is_told_and_tried_again_when_it_fails(place: Place, caplog: p
     first.kill()
     second = place.add("b")
     second.fails_to_take_over = True
+    logging.disable(logging.NOTSET)
     place.pass_time(10)
     assert place.leaders == []
     assert second.takeovers > 1
