@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +12,7 @@ from devkit.gitops.argocd import ArgoCD
 from devkit.gitops.flux import Flux
 from devkit.gitops.states import Row, find_row
 from devkit.kubectl import Kubectl, Raw
-from mageflow.api import API_VERSION
+from mageflow.api import API_VERSION, Kind
 
 ARGOCD: Final = ArgoCD(ROOT / "integrations" / "argocd" / "argocd-cm.yaml")
 FLUX: Final = Flux(ROOT / "integrations" / "flux" / "tasks.yaml")
@@ -35,7 +36,18 @@ class WatchedKubectl(Kubectl):
         """Return one object, None if there is no such object."""
         document = super().find(kind, name)
         if document is not None and document["apiVersion"] == API_VERSION:
-            row = find_row(document)
-            assert assess(document) == row, document
-            self.seen.setdefault((document["kind"], row.state), document)
+            self.see(document)
         return document
+
+    def see(self, document: Raw) -> None:
+        """Check a resource."""
+        row = find_row(document)
+        assert assess(document) == row, document
+        self.seen.setdefault((document["kind"], row.state), document)
+
+    def see_changes(self, kind: Kind, since: str) -> None:
+        """Check each version that there was of the resources of a kind, since a resourceVersion."""
+        path = f"/apis/{API_VERSION}/namespaces/{self.namespace}/{kind.plural}"
+        text = self.run("get", "--raw", f"{path}?watch=true&resourceVersion={since}&timeoutSeconds=1")
+        for line in text.splitlines():
+            self.see(json.loads(line)["object"])
