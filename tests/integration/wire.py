@@ -116,6 +116,18 @@ class Wire:
         self._session = session
         self._holds: list[Hold] = []
         self._flows: dict[str, asyncio.Event] = {}
+        self._refuses = False
+        self.refused: list[str] = []
+        """The paths of the requests that were refused."""
+
+    @contextmanager
+    def refuse(self) -> Iterator[None]:
+        """Answer each request with 401, until the block ends."""
+        self._refuses = True
+        try:
+            yield
+        finally:
+            self._refuses = False
 
     @contextmanager
     def hold(
@@ -142,6 +154,9 @@ class Wire:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Pass on one request and its answer."""
+        if self._refuses:
+            self.refused.append(request.path)
+            return web.json_response({"kind": "Status", "status": "Failure", "code": 401}, status=401)
         body = await request.read()
         ask = _classify(request, body)
         if not await self._pass(ask, When.BEFORE):

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 from kubernetes.aio.config.incluster_config import SERVICE_HOST_ENV_NAME, SERVICE_TOKEN_FILENAME
 from kubernetes.aio.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION
@@ -78,13 +79,13 @@ class Client:
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
-        configuration.client_session_kwargs = {"middlewares": (self._authenticate, self._note_watches)}
+        configuration.client_session_kwargs = {"middlewares": (self._authenticate, self._note_watches, _check_open)}
         configuration.connection_pool_maxsize = 0  # watches hold theirs for ever; no limit
         try:
             self._api = ApiClient(configuration)
-            self._lent = ApiClient(configuration)
         except OSError as error:  # TLS errors are OSErrors
             raise CredentialsError(f"the certificates for {configuration.host} can't be used: {error}") from error
+        self._lent: list[aiohttp.ClientSession] = []
         self.watched_at: dict[str, float] = {}
         """When each watch was last established, by path, on the monotonic clock."""
 
@@ -93,7 +94,8 @@ class Client:
 
     async def __aexit__(self, *_: object) -> None:
         await self._api.close()
-        await self._lent.close()
+        for session in self._lent:
+            await session.close()
 
     @property
     def server(self) -> str:
@@ -102,10 +104,13 @@ class Client:
         return host
 
     async def lend_session(self) -> aiohttp.ClientSession:
-        """Return a session for kopf, which closes it when it ends: our own must outlive the last reconcile."""
-        await self._lent.rest_client.request("GET", f"{self.server}/version")
-        session = self._lent.rest_client.pool_manager
-        assert session is not None, "the first request opens it"  # noqa: S101
+        """Return a new session for kopf, which closes it when it is refused (401), and at its end.
+
+        Our own must outlive the last reconcile. And kopf takes none again that was refused.
+        """
+        self._lent = [session for session in self._lent if not session.closed]
+        session = _Sessions(self._configuration).open()
+        self._lent.append(session)
         return session
 
     async def request(
@@ -166,6 +171,28 @@ class Client:
             self.watched_at[request.url.path] = time.monotonic()
             metrics.WATCH_STARTS.labels(request.url.name).inc()
         return response
+
+
+class _Sessions(RESTClientObject):
+    """Opens sessions as the library's own are: TLS, proxies, limits, middlewares."""
+
+    def open(self) -> aiohttp.ClientSession:
+        """Open one."""
+        session: aiohttp.ClientSession = self._create_pool_manager()
+        return session
+
+
+async def _check_open(
+    request: aiohttp.ClientRequest,
+    handler: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]],
+) -> aiohttp.ClientResponse:
+    """Refuse a request in a session that was closed meanwhile, as aiohttp does if it was closed before.
+
+    It makes a request anew whose connection broke off, and fails on an assertion if that was by closing the session.
+    """
+    if request.session.closed:
+        raise RuntimeError("Session is closed")
+    return await handler(request)
 
 
 async def load_configuration() -> Configuration:

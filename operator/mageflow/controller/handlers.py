@@ -6,6 +6,8 @@ when the queue gets its first key. `on.event` handlers write nothing to the obje
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -28,6 +30,10 @@ LIST_BACKOFFS = (0.1, 0.2, 0.5, *[1.0] * 10, *[5.0] * 30)
 """Seconds between the tries of a list or watch; kopf's own grow to minutes, and a cluster is soon well again."""
 
 
+LOGIN_SECONDS = 1.0
+"""The least time between two logins: as long as credentials are refused, each watch asks for others."""
+
+
 class Handlers:
     """The functions that kopf calls, one line each."""
 
@@ -39,6 +45,7 @@ class Handlers:
         self._reconciler = reconciler
         self._queue = queue
         self._health = health
+        self._logs_in_after = 0.0
 
     def register(self, *, clusterwide: bool) -> kopf.OperatorRegistry:
         """Build the registry of everything that kopf calls; Namespaces can be watched by none but all together."""
@@ -59,7 +66,9 @@ class Handlers:
         return registry
 
     async def log_in(self, **_: Any) -> kopf.AiohttpSession:
-        """Lend kopf a session with our credentials."""
+        """Lend kopf a session with our credentials: another one if it was refused, but not too often."""
+        await asyncio.sleep(max(0.0, self._logs_in_after - time.monotonic()))
+        self._logs_in_after = time.monotonic() + LOGIN_SECONDS
         return kopf.AiohttpSession(server=self._client.server, aiohttp_session=await self._client.lend_session())
 
     async def probe(self, **_: Any) -> str:
