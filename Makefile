@@ -32,7 +32,7 @@ cluster-up: setup ## Start a cluster: $$KUBECONFIG with CLUSTER=current, kind if
 cluster-down: setup ## Stop it and leave nothing behind
 	@$(BIN)/python -m localcluster down
 
-generate: setup ## Write what is generated anew: crds/, the chart's CRDs, dashboard and README, docs/reference.md, docs/metrics.md
+generate: setup ## Write what is generated anew: CRDs, the chart's dashboard and README, Argo CD's ConfigMap, two pages of docs/
 	@$(BIN)/python -m generate
 
 verify: setup ## Fail if what is generated differs from what is committed

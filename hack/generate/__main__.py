@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from generate.argocd import build_config_map
 from generate.chart import build_template
 from generate.chartreadme import insert_values
 from generate.crd import build_crd
@@ -17,6 +18,7 @@ from generate.reference import build_reference
 from generate.yamltext import dump
 from mageflow.api import GROUP, KINDS
 
+ARGOCD = Path("integrations/argocd")
 CHART = Path("helm/mageflow")
 CHART_CRDS = CHART / "templates" / "crds"
 ROOT = Path(__file__).parents[2]
@@ -32,6 +34,7 @@ def render_files() -> Iterator[tuple[Path, str]]:
         yield CHART_CRDS / name, f"{{{{/* {NOTICE} */}}}}\n{build_template(crd)}"
     yield Path("docs/reference.md"), f"<!-- {NOTICE} -->\n{build_reference(KINDS)}"
     yield Path("docs/metrics.md"), f"<!-- {METRICS_NOTICE} -->\n{build_metrics()}"
+    yield ARGOCD / "argocd-cm.yaml", build_config_map(ROOT / ARGOCD)
     yield CHART / "dashboards" / "mageflow.json", build_dashboard()
     yield CHART / "README.md", insert_values(ROOT / CHART)
 

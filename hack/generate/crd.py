@@ -9,6 +9,12 @@ from mageflow.api import GROUP, VERSION, Kind, Status
 from mageflow.api.kinds import CATEGORY
 from mageflow.api.rules import validations
 
+UNSEEN_STATUS = {"observedGeneration": 0}
+"""What a resource has before the operator has seen it: by it kstatus tells that something is yet to come.
+
+https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md
+"""
+
 SELECTABLE_FIELDS = (".spec.lifecycle", ".status.phase")
 """For `kubectl get --field-selector`."""
 
@@ -59,7 +65,7 @@ def _build_version(kind: Kind) -> dict[str, Any]:
                     "kind": {"description": f"Always {kind.name}.", "type": "string"},
                     "metadata": {"type": "object"},
                     "spec": build_schema(kind.spec),
-                    "status": build_schema(Status),
+                    "status": {**build_schema(Status), "default": UNSEEN_STATUS},
                 },
                 **(validations(*kind.rules) if kind.rules else {}),
             }

@@ -25,7 +25,7 @@ class Row:
 
 TABLE: Final = (
     Row("deleting", "Progressing", "Terminating", "InProgress"),
-    Row("unseen", "Progressing", "Current", "Unknown"),
+    Row("unseen", "Progressing", "InProgress", "InProgress"),
     Row("outdated", "Progressing", "InProgress", "InProgress"),
     Row("stalled", "Degraded", "Failed", "Failed"),
     Row("refused", "Degraded", "InProgress", "InProgress"),

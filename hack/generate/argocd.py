@@ -1,4 +1,4 @@
-"""Write argocd-cm.yaml, which Argo CD reads, from the Lua files: `python integrations/argocd/build.py`."""
+"""integrations/argocd/argocd-cm.yaml: the Lua files beside it, as Argo CD reads them."""
 
 from __future__ import annotations
 
@@ -7,37 +7,37 @@ from pathlib import Path
 
 import yaml
 
-HERE = Path(__file__).parent
-GROUP = "mageflow.io"
-TARGET = HERE / "argocd-cm.yaml"
-NOTICE = """\
-# Written by integrations/argocd/build.py from the Lua files beside it. Edit there. To be merged into your ConfigMap; an
-# `apply` may drop what else it has:
+from mageflow.api import GROUP
+
+_NOTICE = """\
+# Written by `make generate` from the Lua files beside it. Edit there. To be merged into your ConfigMap; an `apply` may
+# drop what else it has:
 #   kubectl patch configmap argocd-cm --namespace argocd --type merge --patch-file integrations/argocd/argocd-cm.yaml
 """
-ACTIONS = ("suspend", "interrupt", "resume")
+_ACTIONS = ("suspend", "interrupt", "resume")
 
 
 class _Text(str):
     """Written as a block, line by line."""
 
 
-def build() -> str:
-    """Return the whole file."""
-    config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "argocd-cm"}, "data": dict(_entries())}
-    return NOTICE + _dump(config_map)
+def build_config_map(scripts: Path) -> str:
+    """Return the whole file; `scripts` is the folder that has the group's, as Argo CD's `resource_customizations`."""
+    data = dict(_entries(scripts))
+    config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "argocd-cm"}, "data": data}
+    return _NOTICE + _dump(config_map)
 
 
-def _entries() -> Iterator[tuple[str, str]]:
+def _entries(scripts: Path) -> Iterator[tuple[str, str]]:
     """Yield the keys that Argo CD looks for: none of them may have a wildcard for the kind."""
-    for folder in sorted((HERE / GROUP).iterdir()):
+    for folder in sorted((scripts / GROUP).iterdir()):
         name = f"{GROUP}_{folder.name}"
         yield f"resource.customizations.health.{name}", _Text((folder / "health.lua").read_text())
         yield f"resource.customizations.actions.{name}", _Text(_dump(_actions(folder / "actions")))
 
 
 def _actions(folder: Path) -> dict[str, object]:
-    definitions = [{"name": name, "action.lua": _Text((folder / name / "action.lua").read_text())} for name in ACTIONS]
+    definitions = [{"name": name, "action.lua": _Text((folder / name / "action.lua").read_text())} for name in _ACTIONS]
     return {"discovery.lua": _Text((folder / "discovery.lua").read_text()), "definitions": definitions}
 
 
@@ -56,7 +56,3 @@ _Dumper.add_representer(_Text, _represent_text)
 def _dump(document: object) -> str:
     text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=120)
     return text
-
-
-if __name__ == "__main__":
-    TARGET.write_text(build())
