@@ -16,6 +16,11 @@ def _answered_by(status: Status) -> _Asked:
     return status.observed_generation, status.observed_namespace_lifecycle
 
 
+def _in_force(status: Status) -> _Asked | None:
+    ready = find_condition(status.conditions, ConditionType.READY)
+    return _answered_by(status) if ready is not None and ready.status == "True" else None
+
+
 class Transitions:
     """Remembers when that was seen, of each resource, which isn't in force yet."""
 
@@ -24,18 +29,19 @@ class Transitions:
         self._seen: dict[str, tuple[_Asked, float]] = {}
 
     def note_spec(self, resource: ObservedResource) -> None:
-        """Note that a resource was seen."""
+        """Note that a resource was seen. If what it asks is in force, another operator has seen to it."""
         known, _ = self._seen.get(resource.uid, (None, 0.0))
         asked = (resource.generation, resource.namespace_lifecycle)
-        if known != asked and _answered_by(resource.status) != asked:
+        if asked == _in_force(resource.status):
+            self.forget(resource.uid)
+        elif asked != known and asked != _answered_by(resource.status):
             self._seen[resource.uid] = (asked, self._clock.monotonic())
 
     def note_status(self, resource: ObservedResource, status: Status) -> None:
         """Note what was written of it."""
         asked, since = self._seen.get(resource.uid, (None, 0.0))
-        ready = find_condition(status.conditions, ConditionType.READY)
-        if asked == _answered_by(status) and ready is not None and ready.status == "True":
-            del self._seen[resource.uid]
+        if asked is not None and asked == _in_force(status):
+            self.forget(resource.uid)
             lifecycle = status.lifecycle or Lifecycle.ACTIVE
             TRANSITION_SECONDS.labels(resource.kind.name, lifecycle).observe(self._clock.monotonic() - since)
 
