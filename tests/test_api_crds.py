@@ -79,10 +79,10 @@ def test_lifecycle_explains_each_of_its_values() -> None:
     ],
     ids=["Workflow", "Chain", "Swarm"],
 )
-def test_only_the_spec_has_defaults(kind: Kind, expected: dict[str, object]) -> None:
+def test_nothing_else_has_defaults(kind: Kind, expected: dict[str, object]) -> None:
     fields = fields_of(schema_of(kind))
     defaults = {path: field["default"] for path, field in fields.items() if "default" in field}
-    assert defaults == {".spec.lifecycle": "active", **expected}
+    assert defaults == {".spec.lifecycle": "active", ".status": {"observedGeneration": 0}, **expected}
 
 
 def test_enums_list_every_member() -> None:

@@ -126,7 +126,10 @@ class Kubelet:
         await self._api.patch(f"{_path(pod)}/status", {"status": {"conditions": [disrupted]}}, STRATEGIC)
 
     async def give_up(self, pod: Raw, exit_code: int = 137) -> None:
-        """End a deleted pod whose containers ignored SIGTERM."""
+        """End a deleted pod whose containers ignored SIGTERM, once it is deleted: before, that would be a failure."""
+        async with asyncio.timeout(60):
+            while (present := await self._api.find(_path(pod))) is not None and not is_terminating(present):
+                await asyncio.sleep(0.02)
         async with self._turns[pod["metadata"]["uid"]]:
             await self._finish(pod, exit_code)
 
