@@ -46,6 +46,7 @@ class Kubelet:
         self._accepted: set[str] = set()
         self._unreported: set[str] = set()
         self._ending: set[str] = set()
+        self._deleted: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._tasks: set[asyncio.Task[None]] = set()
         pods.listen(self._on_pod)
@@ -128,8 +129,7 @@ class Kubelet:
     async def give_up(self, pod: Raw, exit_code: int = 137) -> None:
         """End a deleted pod whose containers ignored SIGTERM, once it is deleted: before, that would be a failure."""
         async with asyncio.timeout(60):
-            while (present := await self._api.find(_path(pod))) is not None and not is_terminating(present):
-                await asyncio.sleep(0.02)
+            await self._deleted[pod["metadata"]["uid"]].wait()
         async with self._turns[pod["metadata"]["uid"]]:
             await self._finish(pod, exit_code)
 
@@ -156,6 +156,7 @@ class Kubelet:
         if pod["spec"].get("nodeName") != NODE:
             return
         if is_terminating(pod):
+            self._deleted[uid].set()
             if uid not in self._ending and not has_ended(pod):
                 self._ending.add(uid)
                 self._spawn(pod, self._manners.get(pod["metadata"]["namespace"], OnSigterm.HEED))
