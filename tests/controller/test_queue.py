@@ -274,3 +274,44 @@ def test_key_is_worked_on_when_it_is_wanted_at_once_twice_on_uvloop() -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(work())
     assert worker.worked == ["key"]
+
+
+async def test_nothing_is_stuck_when_the_queue_is_empty() -> None:
+    assert WorkQueue(Worker(), 1).stuck_seconds() == 0.0
+
+
+async def test_queue_is_stuck_when_no_worker_takes_what_waits() -> None:
+    queue = WorkQueue(Worker(), 1)
+    queue.add("a")
+    await asyncio.sleep(0.002)
+    assert queue.stuck_seconds() > 0.001
+
+
+async def test_queue_is_stuck_when_one_is_worked_on_for_ever() -> None:
+    worker = Worker()
+    async with open_queue(worker, workers=1) as queue:
+        worker.gate.clear()
+        queue.add("a")
+        await until(lambda: worker.at_once == {"a"})
+        await asyncio.sleep(0.002)
+        assert queue.stuck_seconds() > 0.001
+        worker.gate.set()
+        await until(lambda: queue.stuck_seconds() == 0.0)
+
+
+async def test_queue_is_not_stuck_when_it_is_long_and_gets_shorter() -> None:
+    """The last of many thousands waits for minutes: the kubelet would end an operator that works."""
+    finished: list[tuple[float, float]] = []
+
+    async def work(_: str) -> None:
+        await asyncio.sleep(0.002)
+        finished.append((queue.stuck_seconds(), queue.oldest_seconds()))
+
+    queue = WorkQueue(work, 1)
+    for number in range(100):
+        queue.add(str(number))
+    running = asyncio.create_task(queue.run())
+    await until(lambda: len(finished) == 100)
+    queue.close()
+    await running
+    assert any(stuck < oldest / 2 for stuck, oldest in finished[50:])

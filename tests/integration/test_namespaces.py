@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from .control import Api, condition
+from localcluster.controlplane import ControlPlane
+
+from .control import Api, condition, create_namespace
 from .many import create_many
 from .process import COMMAND, Operator
-from .stage import NOWHERE, Namespace, Workflow
+from .stage import NOWHERE, Namespace, Workflow, wait_until
 
 LABEL = "mageflow.io/lifecycle"
 
@@ -142,3 +144,77 @@ async def test_a_namespace_is_waited_for_when_it_is_not_there_yet(
     await wait_until_held(workflow, "Interrupted", "interrupted")
     operator.kill()
     assert "Traceback" not in operator.log, operator.log[-6000:]
+
+
+# ── rights in some namespaces, and no others ──
+
+TENANT = "some-namespaces-only"
+ROLES = "/apis/rbac.authorization.k8s.io/v1/namespaces"
+
+
+async def grant(api: Api, namespace: str) -> None:
+    """Let the operator do all in a namespace."""
+    rules = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": TENANT}
+    subjects = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": TENANT}]
+    await api.create(f"{ROLES}/{namespace}/roles", {"metadata": {"name": TENANT}, "rules": rules})
+    binding = {"metadata": {"name": TENANT}, "roleRef": role, "subjects": subjects}
+    await api.create(f"{ROLES}/{namespace}/rolebindings", binding)
+
+
+async def revoke(api: Api, namespace: str) -> None:
+    """Take the rights away, as the deletion of the namespace does."""
+    for plural in ("rolebindings", "roles"):
+        await api.delete(f"{ROLES}/{namespace}/{plural}/{TENANT}")
+
+
+async def test_others_are_worked_on_when_the_rights_in_one_namespace_are_gone(
+    namespace: Namespace, api: Api, control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    """A tenant who deleted his namespace, and the Roles in it, stopped the operator for all others."""
+    namespace.operator.kill()
+    other = replace(namespace, name=f"{namespace.name[:50]}-other")
+    await create_namespace(api, other.name)
+    for name in (namespace.name, other.name):
+        await grant(api, name)
+    command = (*COMMAND[:-1], "--namespace", namespace.name, "--namespace", other.name)
+    operator = Operator(control_plane.kubeconfig_for(TENANT, groups=()), tmp_path, command)
+    try:
+        await operator.start()
+        for place in (namespace, other):
+            await (await place.create(template=NOWHERE)).wait_for("Pending")
+
+        await revoke(api, other.name)
+        await wait_until("the operator says so", lambda: _says(operator, f"{other.name} may not be read"))
+        operator.kill()
+        await operator.start()
+        await (await namespace.create("second", template=NOWHERE)).wait_for("Pending")
+        left_alone = await other.create("second", template=NOWHERE)
+
+        await grant(api, other.name)
+        await wait_until("it ends", lambda: _has_ended(operator))
+        assert f"namespace {other.name} may be read now: start anew to watch it" in operator.log
+        await operator.start()
+        await left_alone.wait_for("Pending")
+    finally:
+        operator.kill()
+    assert "Traceback" not in operator.log, operator.log[-6000:]
+
+
+async def _says(operator: Operator, what: str) -> bool:
+    return what in operator.log
+
+
+async def _has_ended(operator: Operator) -> bool:
+    return not operator.is_running
+
+
+async def test_it_says_so_when_it_has_no_rights_at_all(
+    namespace: Namespace, control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    operator = Operator(
+        control_plane.kubeconfig_for("nobody", groups=()), tmp_path, (*COMMAND[:-1], "--namespace", namespace.name)
+    )
+    with pytest.raises(AssertionError, match="there is no right to get any of the namespaces"):
+        await operator.start()
+    assert "Traceback" not in operator.log

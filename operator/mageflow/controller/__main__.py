@@ -18,7 +18,7 @@ import uvloop
 from mageflow import __version__
 from mageflow.controller.client import ApiError, CredentialsError
 from mageflow.controller.exporter import PortError
-from mageflow.controller.operator import MissingResourceError, run_operator
+from mageflow.controller.operator import MissingResourceError, NamespaceError, run_operator
 from mageflow.controller.settings import LeaseName, Settings
 
 RECURSION_LIMIT: Final = 40_000
@@ -84,7 +84,7 @@ def start(
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run_operator(settings))
-    except (CredentialsError, MissingResourceError, ApiError, PortError) as error:
+    except (CredentialsError, MissingResourceError, ApiError, PortError, NamespaceError) as error:
         typer.echo(f"mageflow-operator: {error}", err=True)
         raise typer.Exit(1) from error
 

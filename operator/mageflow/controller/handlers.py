@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import chain, repeat
 from typing import Any
 
 import kopf
@@ -26,8 +27,17 @@ JOBS = ("batch", "v1", "jobs")
 PODS = ("", "v1", "pods")
 NAMESPACES = ("", "v1", "namespaces")
 
-LIST_BACKOFFS = (0.1, 0.2, 0.5, *[1.0] * 10, *[5.0] * 30)
-"""Seconds between the tries of a list or watch; kopf's own grow to minutes, and a cluster is soon well again."""
+
+class ListBackoffs:
+    """Seconds between the tries of a list or watch, without an end; /healthz tells when it takes too long.
+
+    kopf's own grow to minutes, and a cluster is soon well again. After the last of them it would end the operator, also
+    if a single namespace was deleted.
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        """Begin anew."""
+        return chain((0.1, 0.2, 0.5), repeat(1.0, 10), repeat(5.0))
 
 
 LOGIN_SECONDS = 1.0
@@ -139,7 +149,7 @@ def build_settings() -> kopf.OperatorSettings:
     settings.watching.server_timeout = WATCH_SECONDS
     settings.watching.reconnect_backoff = 0.1
     settings.networking.request_timeout = 60.0
-    settings.networking.error_backoffs = LIST_BACKOFFS
+    settings.networking.error_backoffs = ListBackoffs()
     settings.watching.label_selectors["jobs"] = LABEL_UID
     settings.watching.label_selectors["pods"] = LABEL_UID
     return settings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Iterable
 
 import kopf
 
@@ -15,7 +15,9 @@ from mageflow.controller.settings import WATCH_SECONDS, WATCH_SLACK_SECONDS
 class Health:
     """Answers /healthz."""
 
-    def __init__(self, client: Client, queue: WorkQueue, watches: Collection[str], stuck_after: float) -> None:
+    def __init__(
+        self, client: Client, queue: WorkQueue, watches: Callable[[], Iterable[str]], stuck_after: float
+    ) -> None:
         self._client = client
         self._queue = queue
         self._watches = watches
@@ -31,10 +33,10 @@ class Health:
 
     def find_problem(self, now: float) -> str | None:
         """Return what is stuck, None if nothing is. `now` is on the monotonic clock."""
-        age = self._queue.oldest_seconds()
+        age = self._queue.stuck_seconds()
         if age > self._stuck_after:
-            return f"the oldest entry of the work queue has waited for {age:.0f} s"
-        for path in self._watches:
+            return f"nothing has come of the work queue for {age:.0f} s"
+        for path in self._watches():
             made_at = self._client.watched_at.get(path)
             if made_at is None and now - self._started_at > WATCH_SLACK_SECONDS:
                 return f"the watch on {path} was not made yet, {now - self._started_at:.0f} s after the start"

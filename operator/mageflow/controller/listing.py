@@ -13,7 +13,7 @@ from mageflow.api import GROUP, KINDS, LABEL_UID, VERSION
 from mageflow.controller.caches import Caches
 from mageflow.controller.client import Client, Raw
 from mageflow.controller.handlers import JOBS, NAMESPACES, PODS
-from mageflow.controller.namespaces import read_namespace
+from mageflow.controller.namespaces import NamespaceReader
 from mageflow.controller.observe import run_key
 
 LIST_SECONDS: Final = 60.0
@@ -27,13 +27,14 @@ def paths_of(group: str, version: str, plural: str, namespaces: Sequence[str]) -
         yield f"{prefix}/{plural}" if namespace is None else f"{prefix}/namespaces/{namespace}/{plural}"
 
 
-async def read_everything(client: Client, caches: Caches, namespaces: Sequence[str]) -> None:
+async def read_everything(client: Client, caches: Caches, reader: NamespaceReader | None) -> None:
     """List all resources, their Jobs, pods and namespaces into the caches; what is known and isn't there is gone.
 
-    Raises ApiError.
+    `reader` knows the namespaces that are worked on; None: all of them are. Raises ApiError.
     """
-    for raw in await _read_namespaces(client, namespaces):
+    for raw in await _list(client, NAMESPACES, ()) if reader is None else await reader.read_all():
         caches.see_namespace(raw)
+    namespaces = () if reader is None else reader.readable()
     known = {uid: caches.children_of(uid) for uid in caches.uids()}
     present = set()
     for kind in KINDS:
@@ -47,13 +48,6 @@ async def read_everything(client: Client, caches: Caches, namespaces: Sequence[s
             caches.forget_resource({"metadata": {"uid": uid, "resourceVersion": resource.resource_version}})
     for uid in known.keys() | jobs.keys() | pods.keys():
         caches.replace_children(uid, known.get(uid, ()), jobs[uid], pods[uid])
-
-
-async def _read_namespaces(client: Client, namespaces: Sequence[str]) -> list[Raw]:
-    if not namespaces:
-        return await _list(client, NAMESPACES, ())
-    found = [await read_namespace(client, namespace) for namespace in namespaces]
-    return [raw for raw in found if raw is not None]
 
 
 async def _list(

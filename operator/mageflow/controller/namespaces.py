@@ -2,6 +2,8 @@
 
 A Role may let one `get` its own Namespace, but neither list nor watch it: those requests are made of the whole cluster.
 https://kubernetes.io/docs/reference/access-authn-authz/rbac/#role-and-clusterrole
+
+With a Namespace go the Roles in it. So one that may not be read any more is left alone, and the others are worked on.
 """
 
 from __future__ import annotations
@@ -23,36 +25,60 @@ def path_of(namespace: str) -> str:
     return f"/api/v1/namespaces/{namespace}"
 
 
-async def read_namespace(client: Client, namespace: str) -> Raw | None:
-    """Return a Namespace, None if there is none. Raises ApiError."""
-    try:
-        return await client.request("GET", path_of(namespace))
-    except ApiError as error:
-        if error.status == HTTPStatus.NOT_FOUND:
-            return None
-        raise
+class NamespaceReader:
+    """Knows which of some Namespaces may be read, and what was read."""
 
+    def __init__(self, client: Client, namespaces: Sequence[str]) -> None:
+        self._client = client
+        self._namespaces = namespaces
+        self._problems: dict[str, str] = {}
+        """Why one can't be read, as it was logged."""
+        self.forbidden: set[str] = set()
+        """Those that may not be read now: they are gone, with the Roles in them, or the Roles are."""
 
-async def follow_namespaces(client: Client, namespaces: Sequence[str], see: Callable[[Raw], None]) -> None:
-    """Read each Namespace again and again, and pass on what was read, until cancelled.
+    async def read_all(self) -> list[Raw]:
+        """Read each that may be read and is there. Raises ApiError if one can't be read for another reason."""
+        found = [await self._read(namespace) for namespace in self._namespaces]
+        return [raw for raw in found if raw is not None]
 
-    One that can't be read counts for /healthz as a watch that can't be made.
-    """
-    await asyncio.gather(*(_follow(client, namespace, see) for namespace in namespaces))
+    def readable(self) -> tuple[str, ...]:
+        """Return the names of those that may be read, as far as is known."""
+        return tuple(namespace for namespace in self._namespaces if namespace not in self.forbidden)
 
+    async def follow(self, see: Callable[[Raw], None]) -> None:
+        """Read each again and again, and pass on what was read, until cancelled."""
+        await asyncio.gather(*(self._follow(namespace, see) for namespace in self._namespaces))
 
-async def _follow(client: Client, namespace: str, see: Callable[[Raw], None]) -> None:
-    problem = None
-    while True:
+    async def _follow(self, namespace: str, see: Callable[[Raw], None]) -> None:
+        while True:
+            try:
+                raw = await self._read(namespace)
+            except ApiError as error:
+                self._tell(namespace, f"can't be read: {error}")
+            else:
+                if raw is not None:
+                    see(raw)
+            await asyncio.sleep(NAMESPACE_SECONDS)
+
+    async def _read(self, namespace: str) -> Raw | None:
+        """Return a Namespace; None if there is none, or it may not be read. Raises ApiError."""
+        path, raw = path_of(namespace), None
         try:
-            raw = await read_namespace(client, namespace)
+            raw = await self._client.request("GET", path)
         except ApiError as error:
-            if str(error) != problem:
-                logger.warning("namespace %s can't be read, and nothing new starts in it: %s", namespace, error)
-            problem = str(error)
-        else:
-            problem = None
-            client.watched_at[path_of(namespace)] = time.monotonic()
-            if raw is not None:
-                see(raw)
-        await asyncio.sleep(NAMESPACE_SECONDS)
+            if error.status == HTTPStatus.FORBIDDEN:
+                self.forbidden.add(namespace)
+                self._tell(namespace, f"may not be read, and is left alone: {error}")
+                return None
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+        self.forbidden.discard(namespace)
+        self._problems.pop(namespace, None)
+        self._client.watched_at[path] = time.monotonic()  # for /healthz it is a watch that was made
+        return raw
+
+    def _tell(self, namespace: str, problem: str) -> None:
+        """Log a problem, once for as long as it is the same."""
+        if self._problems.get(namespace) != problem:
+            logger.warning("namespace %s %s", namespace, problem)
+        self._problems[namespace] = problem

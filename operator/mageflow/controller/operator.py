@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from http import HTTPStatus
 
 import kopf
@@ -12,14 +13,14 @@ import kopf
 from mageflow import __version__
 from mageflow.api import GROUP, KINDS, VERSION
 from mageflow.controller.caches import Caches
-from mageflow.controller.client import ApiError, Client, load_configuration
+from mageflow.controller.client import ApiError, Client, Raw, load_configuration
 from mageflow.controller.clock import Clock
 from mageflow.controller.exporter import expose, serving
 from mageflow.controller.handlers import JOBS, NAMESPACES, PODS, Handlers, build_settings
 from mageflow.controller.health import Health
 from mageflow.controller.lease import Election, FencedClient
 from mageflow.controller.listing import paths_of, read_everything
-from mageflow.controller.namespaces import follow_namespaces, path_of
+from mageflow.controller.namespaces import NamespaceReader, path_of
 from mageflow.controller.queue import WorkQueue
 from mageflow.controller.reconcile import Reconciler
 from mageflow.controller.settings import Settings
@@ -31,60 +32,93 @@ class MissingResourceError(Exception):
     """The custom resources aren't installed in the cluster."""
 
 
+class NamespaceError(Exception):
+    """The namespaces to watch may not be read, or one may be read again and is to be watched from a new start on."""
+
+
 async def run_operator(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; then finish the reconciles in hand, and give the Lease back.
 
     Raises CredentialsError without a cluster, ApiError if it doesn't answer, MissingResourceError without the CRDs,
-    PortError if /metrics can't be served.
+    PortError if /metrics can't be served, NamespaceError if it is to be started anew for another namespace.
     """
     with serving(settings.metrics_port):
         async with Client(await load_configuration()) as client:
             await _check_resources(client)
             where = ", ".join(settings.namespaces) or "all namespaces"
             logger.info("mageflow-operator %s at %s, watching %s", __version__, client.server, where)
+            reader = await _read_namespaces(client, settings.namespaces)
             if settings.lease is None:
-                await _watch_and_work(settings, client, None)
+                returned = await _watch_and_work(settings, client, reader, None)
             else:
                 election = Election(client, Clock(), settings.lease, settings.identity)
                 async with election.campaign():
-                    await _watch_and_work(settings, client, election)
+                    returned = await _watch_and_work(settings, client, reader, election)
+    if returned:
+        raise NamespaceError(f"namespace {', '.join(returned)} may be read now: start anew to watch it")
 
 
-async def _watch_and_work(settings: Settings, client: Client, election: Election | None) -> None:
+async def _read_namespaces(client: Client, namespaces: Sequence[str]) -> NamespaceReader | None:
+    """Find out which namespaces may be read; None if all are to be watched. Raises NamespaceError if none may."""
+    if not namespaces:
+        return None
+    reader = NamespaceReader(client, namespaces)
+    await reader.read_all()
+    if not reader.readable():
+        raise NamespaceError(f"there is no right to get any of the namespaces {', '.join(namespaces)}")
+    return reader
+
+
+async def _watch_and_work(
+    settings: Settings, client: Client, reader: NamespaceReader | None, election: Election | None
+) -> set[str]:
+    """Run until it is to end; return the namespaces that weren't watched as they might not be read, and now may."""
     caches = Caches()
+    watched = () if reader is None else reader.readable()
+    returned: set[str] = set()
+    is_to_end = asyncio.Event()
     requests = client if election is None else FencedClient(client, election)
     reconciler = Reconciler(requests, caches, settings, Clock())
     queue = WorkQueue(
         reconciler.reconcile if election is None else election.guard(reconciler.reconcile), settings.workers
     )
-    health = Health(client, queue, tuple(_watch_paths(settings)), settings.stuck_after)
+    health = Health(client, queue, partial(_watch_paths, watched, reader), settings.stuck_after)
     handlers = Handlers(client, caches, reconciler, queue, health)
     expose(caches, queue, election)
 
     async def take_over() -> None:
         """Know everything that there is, and work on all of it."""
-        await read_everything(client, caches, settings.namespaces)
+        await read_everything(client, caches, reader)
         for uid in caches.uids():
             queue.add(uid)
+
+    def see_namespace(raw: Raw) -> None:
+        handlers.see_namespace(raw)
+        if raw["metadata"]["name"] not in watched:
+            returned.add(raw["metadata"]["name"])
+            is_to_end.set()
 
     async with asyncio.TaskGroup() as group:
         group.create_task(queue.run())
         await asyncio.sleep(0)  # the workers are there before kopf, which at its end cancels what came after it
         if election is not None:
             election.stand(take_over)
-        following = group.create_task(follow_namespaces(client, settings.namespaces, handlers.see_namespace))
+        following = None if reader is None else group.create_task(reader.follow(see_namespace))
         try:
             await kopf.operator(
-                registry=handlers.register(clusterwide=not settings.namespaces),
+                registry=handlers.register(clusterwide=reader is None),
                 settings=build_settings(),
                 standalone=True,
-                clusterwide=not settings.namespaces,
-                namespaces=settings.namespaces,
+                clusterwide=reader is None,
+                namespaces=watched,
+                stop_flag=is_to_end,
                 liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz",
             )
         finally:
-            following.cancel()
+            if following is not None:
+                following.cancel()
             queue.close()
+    return returned
 
 
 async def _check_resources(client: Client) -> None:
@@ -103,11 +137,14 @@ async def _check_resources(client: Client) -> None:
         )
 
 
-def _watch_paths(settings: Settings) -> Iterator[str]:
+def _watch_paths(watched: Sequence[str], reader: NamespaceReader | None) -> Iterator[str]:
+    """Yield the paths of all watches that are to be there; Namespaces that are read by one of their own count as such.
+
+    Those in a namespace that may not be read any more are not to be.
+    """
     ours = ((GROUP, VERSION, kind.plural) for kind in KINDS)
-    for collection in (*ours, JOBS, PODS):
-        yield from paths_of(*collection, settings.namespaces)
-    if settings.namespaces:
-        yield from map(path_of, settings.namespaces)
-    else:
-        yield from paths_of(*NAMESPACES, ())
+    namespaces = [name for name in watched if reader is not None and name not in reader.forbidden]
+    if reader is None or namespaces:
+        for collection in (*ours, JOBS, PODS):
+            yield from paths_of(*collection, namespaces)
+    yield from paths_of(*NAMESPACES, ()) if reader is None else map(path_of, namespaces)

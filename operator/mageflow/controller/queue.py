@@ -40,6 +40,8 @@ class WorkQueue:
         self._timers: dict[str, tuple[float, asyncio.Handle]] = {}
         """When each is due, in the loop's time: uvloop's handle of what is due at once doesn't tell."""
         self._failures: dict[str, int] = {}
+        self._finished_at = 0.0
+        """When an entry was worked on to its end, by the monotonic clock."""
         self._is_closing = False
 
     def add(self, key: str) -> None:
@@ -70,6 +72,17 @@ class WorkQueue:
         times = [*list(self._waiting_since.values()), *list(self._working_since.values())]
         return time.monotonic() - min(times) if times else 0.0
 
+    def stuck_seconds(self) -> float:
+        """Return for how long nothing has come of it: an entry is worked on, or some wait and none was finished.
+
+        A long queue isn't stuck: its last entry may have waited for long. Safe as `depth` is.
+        """
+        now = time.monotonic()
+        working, waiting = list(self._working_since.values()), list(self._waiting_since.values())
+        longest = now - min(working) if working else 0.0
+        since_last = now - max(self._finished_at, min(waiting)) if waiting else 0.0
+        return max(longest, since_last)
+
     async def run(self) -> None:
         """Work until `close` is called; then finish what is in hand."""
         async with asyncio.TaskGroup() as group:
@@ -90,6 +103,7 @@ class WorkQueue:
             del self._waiting_since[key]
             await self._handle(key)
             del self._working_since[key]
+            self._finished_at = time.monotonic()
             if key in self._again:
                 self._again.discard(key)
                 self.add(key)

@@ -58,7 +58,7 @@ class Settings:
     workers: int = 16
     """How many resources are reconciled at once."""
     stuck_after: float = 60.0
-    """Seconds that a resource may wait in the queue, or a reconcile may take, before /healthz fails."""
+    """Seconds that a reconcile may take, or in which none is finished while some wait, before /healthz fails."""
     lease: LeaseName | None = None
     """The Lease that lets one of several operators act; None: there is only this one."""
     identity: str = ""
