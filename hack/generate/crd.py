@@ -73,5 +73,5 @@ def _build_version(kind: Kind) -> dict[str, Any]:
     }
 
 
-def _column(name: str, path: str, *, type: str = "string", priority: int = 0) -> dict[str, Any]:  # noqa: A002
-    return {"name": name, "type": type, "jsonPath": path, "priority": priority}
+def _column(name: str, path: str, *, type: str = "string", **more: int) -> dict[str, Any]:  # noqa: A002
+    return {"name": name, "type": type, "jsonPath": path, **more}
