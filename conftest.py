@@ -13,6 +13,7 @@ GROUPS = {
     "tests/integration/test_leader.py": "clients",
     "tests/integration/test_metrics.py": "clients",
     "tests/integration/test_model_is_true.py": "clients",
+    "tests/integration/test_namespaces.py": "clients",
     "tests/integration/": "integration",
     "e2e/": "e2e",
 }

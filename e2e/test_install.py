@@ -350,7 +350,7 @@ def test_only_its_namespace_is_worked_on_when_helm_4_installs_it_for_one(
         "--set=serviceAccount.create=false",
         f"--set=serviceAccount.name={RELEASE}",
         "--set=rbac.aggregate=false",
-        "--force-conflicts",  # the CRDs were applied by kubectl before: Helm 4 applies on the server's side
+        "--take-ownership",  # of the CRDs, which the release before has left
     )
     try:
         elsewhere = Kubectl(cluster.kubectl, cluster.kubeconfig, "default")

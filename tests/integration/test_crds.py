@@ -100,6 +100,15 @@ def documents(manifest: Path) -> list[str]:
 # ── manifests ──
 
 
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+async def test_crd_is_as_it_was_written_when_it_is_installed(api: Api, kind: Kind) -> None:
+    """What the API server drops, such as a default, Helm 4 takes for somebody else's, and Argo CD for a difference."""
+    path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{kind.plural}.mageflow.io"
+    live = await api.get(path)
+    written = yaml.safe_load((ROOT / "crds" / f"mageflow.io_{kind.plural}.yaml").read_text())
+    assert live["spec"]["versions"] == written["spec"]["versions"]
+
+
 @pytest.mark.parametrize("manifest", manifests("wrong"))
 def test_apply_is_refused_with_the_field_named_when_a_manifest_is_wrong(kubectl: Kubectl, manifest: Path) -> None:
     expected = [line.removeprefix(EXPECT) for line in manifest.read_text().splitlines() if line.startswith(EXPECT)]

@@ -12,7 +12,7 @@ from .cluster import Cluster, Shape
 from .promises import ACTIVE, INTERRUPTED, SUSPENDED, has_started, phase_of
 from .server import is_terminating
 
-EVERY = int(os.environ.get("MAGEFLOW_EVERY", "6"))
+EVERY = int(os.environ.get("MAGEFLOW_EVERY", "12"))
 """Of so many points one is struck at: all of them in `make nightly`."""
 
 LONGEST = 400

@@ -287,7 +287,7 @@ def test_the_user_patches_at_each_point(story: Story, wish: Lifecycle) -> None:
 
 
 @each_story
-@pytest.mark.parametrize("label", ["suspended", "interrupted", "suspend"])
+@pytest.mark.parametrize("label", ["suspended", "interrupted"])
 def test_the_namespace_is_labelled_at_each_point_and_released(story: Story, label: str) -> None:
     def strike(cluster: Cluster) -> None:
         cluster.label_namespace(label)
