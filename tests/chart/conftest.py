@@ -54,14 +54,25 @@ class Rendered:
         return container
 
 
+class Strict(yaml.CSafeLoader):
+    """Refuses a key that is there twice, of which Kubernetes would take either."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        assert len(set(keys)) == len(keys), f"twice in {keys}: {node.start_mark}"
+        return super().construct_mapping(node, deep)
+
+
 class Renderer(Helm):
     """A helm that renders the chart."""
 
-    def template(self, values: dict[str, Any] | None = None, *, release: str = RELEASE) -> Rendered:
+    def template(
+        self, values: dict[str, Any] | None = None, *, release: str = RELEASE, namespace: str = NAMESPACE
+    ) -> Rendered:
         """Render the chart with these values, given as one would on the command line."""
         settings = [f"--set-json={key}={json.dumps(value)}" for key, value in (values or {}).items()]
-        text = self.run("template", release, str(CHART), f"--namespace={NAMESPACE}", "--kube-version=1.34", *settings)
-        return Rendered([manifest for manifest in yaml.load_all(text, Loader=yaml.CSafeLoader) if manifest])
+        text = self.run("template", release, str(CHART), f"--namespace={namespace}", "--kube-version=1.34", *settings)
+        return Rendered([manifest for manifest in yaml.load_all(text, Loader=Strict) if manifest])
 
 
 @pytest.fixture(scope="session", params=HELM, ids=lambda component: component.name)

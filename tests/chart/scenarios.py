@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 
 A = 'pod="a"'
 B = 'pod="b"'
+OTHER = 'namespace="other", pod="c"'
+"""A pod of another release, which the same job scrapes."""
+
 LEADER = "mageflow_is_leader"
 OLDEST = "mageflow_queue_oldest_seconds"
 ERRORS = "mageflow_reconcile_errors_total"
@@ -27,8 +30,9 @@ class Scenario:
     name: str
     alert: str
     series: Mapping[tuple[str, str], str]
-    """The values of each metric with labels, those of the scrape left out."""
+    """The values of each metric with labels; `job` is left out, and so is `namespace` if it is the release's."""
     at: str
+    """When it fires, or until when it keeps silent."""
     fires: bool
     labels: Mapping[str, str] = field(default_factory=dict)
     """Labels that the alert has from its expression."""
@@ -69,7 +73,24 @@ SCENARIOS = (
         {(LEADER, A): repeat("0 stale _x7", 6), (LEADER, B): repeat("0 stale _x7", 6)},
         "20m",
     ),
+    fires("MageFlowDown", "the only one crashes in a loop", {(LEADER, A): repeat("0 stale _x7", 6)}, "20m"),
+    fires(
+        "MageFlowDown",
+        "another release of the same job is well",
+        {(LEADER, A): "1x20 stale", (LEADER, OTHER): "1x60"},
+        "20m",
+    ),
+    keeps_silent(
+        "MageFlowDown", "two releases are scraped by one job", {(LEADER, A): "1x60", (LEADER, OTHER): "1x60"}, "25m"
+    ),
     keeps_silent("MageFlowDown", "one of two is down", {(LEADER, A): "1x60"}, "25m"),
+    keeps_silent("MageFlowDown", "a new release of one replica is seen after 90 s", {(LEADER, A): "_x3 1x60"}, "25m"),
+    keeps_silent(
+        "MageFlowDown",
+        "a new release of two replicas is seen after 2 min",
+        {(LEADER, A): "_x4 1x60", (LEADER, B): "_x4 0x60"},
+        "25m",
+    ),
     keeps_silent(
         "MageFlowDown", "an upgrade replaces it", {(LEADER, A): "1x20 stale", (LEADER, B): "_x20 1x40"}, "15m"
     ),
@@ -81,11 +102,23 @@ SCENARIOS = (
     ),
     fires("MageFlowNoLeader", "the Lease can't be renewed", {(LEADER, A): "1x20 0x40", (LEADER, B): "0x60"}, "20m"),
     fires("MageFlowNoLeader", "nobody ever got it", {(LEADER, A): "0x60", (LEADER, B): "0x60"}, "10m"),
+    fires(
+        "MageFlowNoLeader",
+        "another release of the same job has one",
+        {(LEADER, A): "0x60", (LEADER, OTHER): "1x60"},
+        "10m",
+    ),
     keeps_silent(
         "MageFlowNoLeader", "the other takes over", {(LEADER, A): "1x20 0x40", (LEADER, B): "0x20 1x40"}, "20m"
     ),
     keeps_silent("MageFlowNoLeader", "nothing is scraped: another alert", {}, "20m"),
     fires("MageFlowSeveralLeaders", "both act", {(LEADER, A): "1x60", (LEADER, B): "1x60"}, "10m", value="2"),
+    keeps_silent(
+        "MageFlowSeveralLeaders",
+        "two releases are scraped by one job",
+        {(LEADER, A): "1x60", (LEADER, OTHER): "1x60"},
+        "25m",
+    ),
     keeps_silent(
         "MageFlowSeveralLeaders",
         "one was scraped before it handed over",
@@ -172,7 +205,26 @@ SCENARIOS = (
         "40m",
         {"verb": "POST", "code": "403"},
     ),
-    keeps_silent("MageFlowForbidden", "one was refused", {(REQUESTS, 'verb="POST", code="403"'): "0x10 1x100"}, "14m"),
+    fires(
+        "MageFlowForbidden",
+        "a quota refuses what is tried each minute",
+        {(REQUESTS, 'verb="POST", code="403"'): steps(2, 50)},
+        "40m",
+        {"verb": "POST", "code": "403"},
+    ),
+    keeps_silent("MageFlowForbidden", "one was refused", {(REQUESTS, 'verb="POST", code="403"'): "0x10 1x100"}, "50m"),
+    keeps_silent(
+        "MageFlowForbidden",
+        "a quota refuses two, 7.5 minutes apart",
+        {(REQUESTS, 'verb="POST", code="403"'): "0x10 1x14 2x100"},
+        "50m",
+    ),
+    keeps_silent(
+        "MageFlowForbidden",
+        "a quota refuses one now and then",
+        {(REQUESTS, 'verb="POST", code="403"'): steps(5, 24)},
+        "55m",
+    ),
     fires(
         "MageFlowWatchesBreak",
         "each lasts half a minute",

@@ -53,6 +53,20 @@ def fill_in(text: str, scenario: Scenario) -> str:
     return re.sub(r"\{\{ (\S+)(?: \| \w+)? \}\}", lambda match: words[match[1]], text)
 
 
+def name_series(metric: str, labels: str) -> str:
+    """Add the labels that Prometheus gives to what it scrapes."""
+    namespace = "" if "namespace=" in labels else f'namespace="{NAMESPACE}", '
+    return f'{metric}{{job="{JOB}", {namespace}{labels}}}'
+
+
+def times(scenario: Scenario) -> list[str]:
+    """Return when to look: once if it is to fire, else all the while."""
+    if scenario.fires:
+        return [scenario.at]
+    minutes = int(scenario.at[:-1]) * {"m": 1, "h": 60}[scenario.at[-1]]
+    return [f"{number * 30}s" for number in range(1, 2 * minutes + 1)]
+
+
 def expect(scenario: Scenario, rule: Manifest) -> list[dict[str, Any]]:
     if not scenario.fires:
         return []
@@ -64,16 +78,13 @@ def expect(scenario: Scenario, rule: Manifest) -> list[dict[str, Any]]:
 def test_it_fires_when_it_should_and_only_then(
     promtool: Path, rules: dict[str, Manifest], rule_file: Path, tmp_path: Path, scenario: Scenario
 ) -> None:
-    series = {f'{name}{{job="{JOB}", {labels}}}': values for (name, labels), values in scenario.series.items()}
+    series = {name_series(name, labels): values for (name, labels), values in scenario.series.items()}
     test = {
         "interval": "30s",
         "input_series": [{"series": name, "values": values} for name, values in series.items()],
         "alert_rule_test": [
-            {
-                "eval_time": scenario.at,
-                "alertname": scenario.alert,
-                "exp_alerts": expect(scenario, rules[scenario.alert]),
-            }
+            {"eval_time": time, "alertname": scenario.alert, "exp_alerts": expect(scenario, rules[scenario.alert])}
+            for time in times(scenario)
         ],
     }
     path = tmp_path / "test.yaml"
@@ -104,7 +115,8 @@ def test_they_ask_only_for_the_operator_of_the_release(helm: Renderer) -> None:
     for rule in spec["groups"][0]["rules"]:
         selectors = re.findall(r"\w+\{(.*?)\}", rule["expr"])
         assert selectors
-        assert all(f'job="{NAMESPACE}/other"' in selector for selector in selectors)
+        for selector in selectors:
+            assert selector.strip().startswith(f'job="{NAMESPACE}/other", namespace="{NAMESPACE}"')
 
 
 def test_each_says_how_bad_it_is_and_what_to_do(rules: dict[str, Manifest]) -> None:

@@ -6,7 +6,9 @@ import base64
 import gzip
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -120,6 +122,84 @@ def test_the_lease_is_the_one_that_may_be_written(default: Rendered) -> None:
     rules = default.find("Role", "mageflow-lease")["rules"]
     assert {name for rule in rules for name in rule.get("resourceNames", ())} == {"mageflow"}
     assert {"--leader-elect", "--lease-name=mageflow"} <= set(default.container["args"])
+
+
+MONITORED = {
+    "podMonitor.enabled": True,
+    "prometheusRule.enabled": True,
+    "prometheusRule.runbookBaseUrl": "https://example.com/docs",
+    "dashboard.enabled": True,
+    "podDisruptionBudget.enabled": True,
+}
+
+NO_TEXT = {
+    *("replicas", "containerPort", "port", "periodSeconds", "failureThreshold", "timeoutSeconds", "maxSkew"),
+    *("automountServiceAccountToken", "runAsNonRoot", "runAsUser", "runAsGroup", "maxUnavailable"),
+    *("allowPrivilegeEscalation", "readOnlyRootFilesystem"),
+}
+"""The fields that aren't text."""
+
+
+def fields(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each field that is neither an object nor a list, with its name; of a list, that of the list."""
+    if isinstance(value, dict):
+        assert all(isinstance(name, str) for name in value)
+        for name, field in value.items():
+            yield from fields(field, name)
+    elif isinstance(value, list):
+        for entry in value:
+            yield from fields(entry, key)
+    else:
+        yield key, value
+
+
+def test_text_stays_text_that_yaml_would_take_for_a_number_or_a_boolean(helm: Renderer) -> None:
+    values = MONITORED | {
+        "crds.install": False,
+        "watchNamespaces": ["123", "on"],
+        "nameOverride": "off",
+        "fullnameOverride": "1",
+        "serviceAccount.name": "2",
+        "priorityClassName": "no",
+        "dashboard.namespace": "3",
+        "podLabels": {"team": "7"},
+        "podAnnotations": {"team": "7"},
+        "prometheusRule.alertLabels": {"team": "7"},
+        "image.tag": "1.0",
+    }
+    rendered = helm.template(values, release="on", namespace="42")
+    assert (
+        rendered.find("Deployment", "1")["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/instance"] == "on"
+    )
+    assert {key for key, value in fields(rendered.manifests) if not isinstance(value, str)} <= NO_TEXT
+
+
+@pytest.mark.parametrize(
+    ("release", "name"),
+    [
+        pytest.param(f"mageflow{'x' * 41}.abc", f"mageflow{'x' * 41}", id="a dot is where the name is cut"),
+        pytest.param("y" * 49, "y" * 49, id="a dash is where the name is cut"),
+        pytest.param(f"{'y' * 48}.z", f"{'y' * 48}.z", id="nothing is cut but what the chart adds"),
+    ],
+)
+def test_a_long_name_ends_in_a_letter_or_a_digit(helm: Renderer, release: str, name: str) -> None:
+    assert helm.template({"crds.install": False}, release=release).all("Deployment")[0]["metadata"]["name"] == name
+
+
+def test_labels_of_users_take_the_place_of_others_but_not_of_those_of_the_selector(helm: Renderer) -> None:
+    """A key that were there twice is found by the loader."""
+    of_selector = {"app.kubernetes.io/name": "x", "app.kubernetes.io/instance": "y"}
+    labels = {**of_selector, "app.kubernetes.io/part-of": "platform", "team": "a"}
+    places = ("podLabels", "podMonitor.labels", "prometheusRule.labels", "dashboard.labels")
+    annotations = {"podAnnotations": {"kubectl.kubernetes.io/default-container": "x"}}
+    rendered = helm.template({**MONITORED, "crds.install": False, **annotations, **dict.fromkeys(places, labels)})
+    selector = rendered.find("Deployment")["spec"]["selector"]["matchLabels"]
+    config_map = rendered.find("ConfigMap", "mageflow-dashboard")
+    for one in (rendered.pod, rendered.find("PodMonitor"), rendered.find("PrometheusRule"), config_map):
+        found = one["metadata"]["labels"]
+        assert found.items() >= {**selector, "app.kubernetes.io/part-of": "platform", "team": "a"}.items()
+        assert found["app.kubernetes.io/version"] == mageflow.__version__
+    assert rendered.pod["metadata"]["annotations"] == annotations["podAnnotations"]
 
 
 def test_two_releases_share_no_name(helm: Renderer) -> None:

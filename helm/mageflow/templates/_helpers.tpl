@@ -1,29 +1,39 @@
 {{/* The chart's name, as the labels have it. */}}
 {{- define "mageflow.name" -}}
-{{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" -}}
+{{- regexReplaceAll "[-.]+$" (.Values.nameOverride | default .Chart.Name | trunc 63) "" -}}
 {{- end -}}
 
 {{/* The name of everything that there is one of. */}}
 {{- define "mageflow.fullname" -}}
 {{- $name := include "mageflow.name" . -}}
 {{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
-{{- .Values.fullnameOverride | default $full | trunc 50 | trimSuffix "-" -}}
+{{- regexReplaceAll "[-.]+$" (.Values.fullnameOverride | default $full | trunc 50) "" -}}
 {{- end -}}
 
 {{- define "mageflow.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "mageflow.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "mageflow.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "mageflow.labels" -}}
 {{ include "mageflow.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: mageflow
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | quote }}
+{{- end -}}
+
+{{/* The labels with the user's: these win, but for those by which the operator's pods are found. */}}
+{{- define "mageflow.labelsWith" -}}
+{{- $root := index . 0 -}}
+{{- $labels := include "mageflow.labels" $root | fromYaml -}}
+{{- toYaml (mergeOverwrite $labels (index . 1 | default dict) (include "mageflow.selectorLabels" $root | fromYaml)) -}}
 {{- end -}}
 
 {{- define "mageflow.serviceAccountName" -}}
+{{- if and .Values.rbac.create (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) -}}
+{{- fail "serviceAccount.create=false needs serviceAccount.name: the account that is to have the operator's rights (or rbac.create=false)" -}}
+{{- end -}}
 {{- .Values.serviceAccount.name | default (ternary (include "mageflow.fullname" .) "default" .Values.serviceAccount.create) -}}
 {{- end -}}
 
@@ -63,8 +73,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/* The subject of the operator's role bindings. */}}
 {{- define "mageflow.subjects" -}}
 - kind: ServiceAccount
-  name: {{ include "mageflow.serviceAccountName" . }}
-  namespace: {{ .Release.Namespace }}
+  name: {{ include "mageflow.serviceAccountName" . | quote }}
+  namespace: {{ .Release.Namespace | quote }}
 {{- end -}}
 
 {{/* The label `job` of the operator in Prometheus: by default the one that the Prometheus operator gives it. */}}
