@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+from devkit.helm import CHART
 from mageflow.api import KINDS, Phase
 from mageflow.cli.app import app
 from mageflow.core import reasons
@@ -18,12 +19,21 @@ from .conftest import NAMESPACE, Renderer
 from .promql import SERIES, find_unknown
 from .test_values import SCHEMA, leaves
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+NOTES = (CHART / "templates" / "NOTES.txt").read_text()
 TEXT = (DOCS / "runbooks.md").read_text()
 SHELL = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
 QUERIES = re.findall(r"^```promql\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
 COMMANDS = [line for block in SHELL for line in block.replace("\\\n", "").splitlines()]
 COMMANDS += re.findall(r"`((?:kubectl|helm) [^`]+)`", TEXT)
+
+
+AMBIGUOUS = re.compile(
+    r"kubectl (?:-n \S+ )?(?:get|describe|patch|wait|delete|edit|label|annotate) "
+    r"(?:[\w.,]+,)?(?:workflow|chain|swarm)s?[ ,/]"
+)
+"""A kind by a name that others have, too: Argo Workflows has a Workflow."""
 
 
 def anchors(page: str) -> set[str]:
@@ -35,6 +45,23 @@ def anchors(page: str) -> set[str]:
 @pytest.mark.parametrize("block", SHELL)
 def test_a_shell_can_read_it(block: str) -> None:
     subprocess.run(["bash", "-n", "-c", block], check=True)
+
+
+@pytest.mark.parametrize("line", [*COMMANDS, *NOTES.splitlines()])
+def test_no_command_could_be_about_somebody_elses_kind(line: str) -> None:
+    assert AMBIGUOUS.search(f"{line} ") is None
+
+
+def test_short_names_are_ours() -> None:
+    names = {kind.short_name for kind in KINDS}
+    assert set(re.findall(r"kubectl (?:-n \S+ )?(?:patch|get|wait) (m\w\w) ", f"{TEXT}\n{NOTES}")) <= names
+    for page in ("docs/runbooks.md", "docs/install.md", "README.md"):
+        assert all(f"`{name}`" in (ROOT / page).read_text() for name in names), page
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if " logs " in line and " -l " in line])
+def test_one_pod_without_a_log_does_not_hide_those_of_the_others(line: str) -> None:
+    assert line.startswith("kubectl mageflow ") or " --ignore-errors " in line
 
 
 @pytest.mark.parametrize("query", [line for block in QUERIES for line in block.splitlines()])
@@ -68,7 +95,7 @@ def test_what_it_looks_at_is_what_the_chart_makes(helm: Renderer) -> None:
     assert rendered.find("Role", "mageflow-lease")
     assert "--lease-name=mageflow" in rendered.container["args"]
     assert "--leader-elect" in rendered.container["args"]
-    for key, value in {tuple(pair.split("=")) for pair in re.findall(r"-l (app[^\s,]+)", TEXT)}:
+    for key, value in {tuple(pair.split("=")) for pair in re.findall(r"-l (app[^\s,`]+)", TEXT)}:
         assert rendered.pod["metadata"]["labels"][key] == value
     assert set(re.findall(r"system:serviceaccount:(\S+?):(\S+?)[\s`]", TEXT)) == {(NAMESPACE, "mageflow")}
     assert rendered.find("ServiceAccount", "mageflow")["metadata"]["namespace"] == NAMESPACE

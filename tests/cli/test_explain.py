@@ -143,6 +143,26 @@ CASES = {
         "nothing: its namespace holds it; kubectl label namespace team-a mageflow.io/lifecycle-",
         "load never starts; final",
     ),
+    "a Chain that is interrupted, in a namespace that is suspended": Case(
+        resource(
+            "Chain",
+            "Interrupted",
+            (task("load"),),
+            lifecycle="interrupted",
+            reason="Interrupted",
+            message="nothing runs",
+            observedNamespaceLifecycle="suspended",
+        ),
+        [
+            "Interrupted: spec.lifecycle is interrupted and its namespace's label mageflow.io/lifecycle is suspended; "
+            "nothing runs. 0 of 1 task is done.",
+            "load waits for its turn.",
+        ],
+        "stays held, as suspended instead of interrupted",
+        "nothing: it is interrupted already",
+        "stays held, by its namespace; kubectl label namespace team-a mageflow.io/lifecycle-",
+        "load never starts; final",
+    ),
     "a Chain that was interrupted while it ran": Case(
         resource(
             "Chain",

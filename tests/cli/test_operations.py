@@ -70,7 +70,7 @@ def test_words_for_what_came_of_it() -> None:
 
 
 def test_it_is_told_that_a_namespace_holds_what_is_resumed() -> None:
-    why = "its namespace asks for suspended, by its label mageflow.io/lifecycle"
+    why = "its namespace's label mageflow.io/lifecycle is suspended"
     assert judge(HELD, RESUME) is Verdict.ALREADY
     assert describe_already(HELD, RESUME) == f"is active already (Suspended: {why})"
     assert describe_result(HELD, RESUME) == f"resumed (Suspended: {why})"

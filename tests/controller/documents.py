@@ -23,9 +23,9 @@ def resource(version: int = 100, uid: str = UID, generation: int = 1, **document
     return {"metadata": metadata, "spec": {"template": {"spec": {"containers": []}}}, **document}
 
 
-def namespace(version: int = 1, lifecycle: str | None = None) -> Raw:
+def namespace(version: int = 1, lifecycle: str | None = None, uid: str = "ns-1") -> Raw:
     labels = {} if lifecycle is None else {"mageflow.io/lifecycle": lifecycle}
-    return {"metadata": {"name": "team", "resourceVersion": str(version), "labels": labels}}
+    return {"metadata": {"name": "team", "uid": uid, "resourceVersion": str(version), "labels": labels}}
 
 
 def labels(uid: str = UID, task: str = "main", run: object = 1) -> dict[str, str]:

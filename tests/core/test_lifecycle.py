@@ -9,7 +9,6 @@ import pytest
 from mageflow.api import Lifecycle, LifecycleSource, Phase, TaskPhase
 from mageflow.core.lifecycle import (
     OCCUPIED,
-    EffectiveLifecycle,
     Wanted,
     find_effective,
     find_label_problem,
@@ -38,10 +37,15 @@ NO_HOLDS = (None, "", "active")
 TYPOS = ("suspend", "Suspended", "paused", "canceled")
 
 
+def in_force(own: Lifecycle, label: str | None) -> tuple[Lifecycle, LifecycleSource]:
+    effective = find_effective(own, label)
+    return effective.lifecycle, effective.source
+
+
 @pytest.mark.parametrize("own", Lifecycle)
 @pytest.mark.parametrize("label", NO_HOLDS)
 def test_its_own_lifecycle_is_in_force_when_the_namespace_holds_nothing(own: Lifecycle, label: str | None) -> None:
-    assert find_effective(own, label) == EffectiveLifecycle(own, BY_SPEC)
+    assert in_force(own, label) == (own, BY_SPEC)
     assert find_label_problem(label) is None
 
 
@@ -61,15 +65,15 @@ def test_its_own_lifecycle_is_in_force_when_the_namespace_holds_nothing(own: Lif
 def test_the_stronger_is_in_force_when_the_namespace_holds(
     own: Lifecycle, label: str, lifecycle: Lifecycle, source: LifecycleSource
 ) -> None:
-    assert find_effective(own, label) == EffectiveLifecycle(lifecycle, source)
+    assert in_force(own, label) == (lifecycle, source)
     assert find_label_problem(label) is None
 
 
 @pytest.mark.parametrize("label", TYPOS)
 def test_a_label_holds_as_suspended_does_when_it_is_no_lifecycle(label: str) -> None:
     """Whoever sets one wants something stopped; an `interupted` set after `suspended` must not resume all."""
-    assert find_effective(ACTIVE, label) == EffectiveLifecycle(SUSPENDED, BY_NAMESPACE)
-    assert find_effective(INTERRUPTED, label) == EffectiveLifecycle(INTERRUPTED, BY_SPEC)
+    assert in_force(ACTIVE, label) == (SUSPENDED, BY_NAMESPACE)
+    assert in_force(INTERRUPTED, label) == (INTERRUPTED, BY_SPEC)
     assert label in (find_label_problem(label) or "")
 
 

@@ -206,16 +206,41 @@ def test_its_own_hold_stays_when_that_of_its_namespace_ends() -> None:
     assert (own.lifecycle_source, own.observed_namespace_lifecycle) == ("spec", None)
 
 
-@pytest.mark.parametrize("phase", [phase for phase in SCENES if phase not in ENDED_PHASES])
-def test_it_says_so_and_starts_nothing_when_the_namespaces_label_is_no_lifecycle(phase: Phase | None) -> None:
-    old, runs = SCENES[phase]
-    decision, new = decide(replace(workflow(ACTIVE, old, runs), namespace_lifecycle="suspend"))
+def test_it_says_what_ends_both_holds_when_both_hold() -> None:
+    _, new = decide(replace(workflow(SUSPENDED), namespace_lifecycle="interrupted"))
+    assert condition_in(new, ConditionType.READY).message == (
+        "nothing runs, and nothing starts until resumed and the namespace's label mageflow.io/lifecycle is taken off"
+    )
 
-    assert told(new, ConditionType.READY) == "False/InvalidNamespaceLifecycle"
-    assert told(new, ConditionType.STALLED) == "True/InvalidNamespaceLifecycle"
+
+RUNS_ON = "False/TaskAlreadyRunning"
+
+
+@pytest.mark.parametrize(
+    ("phase", "own", "ready"),
+    [
+        (None, ACTIVE, "False/InvalidNamespaceLifecycle"),
+        (Phase.PENDING, ACTIVE, "False/Suspending"),
+        (Phase.ACTIVE, ACTIVE, RUNS_ON),
+        (Phase.ACTIVE, SUSPENDED, RUNS_ON),
+        (Phase.SUSPENDING, ACTIVE, "False/Suspending"),
+        (Phase.SUSPENDED, ACTIVE, "False/InvalidNamespaceLifecycle"),
+        (Phase.SUSPENDED, SUSPENDED, "True/Suspended"),
+        (Phase.INTERRUPTING, INTERRUPTED, "False/Interrupting"),
+        (Phase.INTERRUPTED, INTERRUPTED, "True/Interrupted"),
+    ],
+)
+def test_it_says_so_and_starts_nothing_when_the_namespaces_label_is_no_lifecycle(
+    phase: Phase | None, own: Lifecycle, ready: str
+) -> None:
+    """In its own reason only where nothing else is to be told, and only if it is the label that holds it."""
+    old, runs = SCENES[phase]
+    decision, new = decide(replace(workflow(own, old, runs), namespace_lifecycle="suspend"))
+
+    assert told(new, ConditionType.READY) == ready
     assert "'suspend'" in condition_in(new, ConditionType.READY).message
     assert not decision.first
-    assert new.lifecycle is SUSPENDED
+    assert new.lifecycle is max(own, SUSPENDED, key=[*Lifecycle].index)
 
 
 # ── the transitions of DESIGN section 1 ──

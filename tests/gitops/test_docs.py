@@ -32,5 +32,22 @@ def test_manifests_are_right() -> None:
     assert ignored["jsonPointers"] == flux["spec"]["ignore"][0]["paths"] == ["/spec/lifecycle"]
 
 
+def test_files_that_it_names_are_there() -> None:
+    named = set(re.findall(r"\]\(([^)#:]+)", DOCS))
+    assert {f"../integrations/{tool}/operator.yaml" for tool in ("argocd", "flux")} <= named
+    for path in named | {f"../{path}" for path in re.findall(r"-f (\S+\.yaml)", DOCS)}:
+        assert (ROOT / "docs" / path).exists(), path
+
+
+def test_the_operator_is_stopped_being_reconciled_under_the_names_of_the_examples() -> None:
+    application = yaml.safe_load((ROOT / "integrations" / "argocd" / "operator.yaml").read_text())
+    *_, release = yaml.safe_load_all((ROOT / "integrations" / "flux" / "operator.yaml").read_text())
+    name, namespace = release["metadata"]["name"], release["metadata"]["namespace"]
+    for verb in ("suspend", "resume"):
+        assert f"\nflux {verb} helmrelease {name} -n {namespace}\n" in DOCS
+    for policy in ("none", "automated --self-heal"):
+        assert f"\nargocd app set {application['metadata']['name']} --sync-policy {policy}\n" in DOCS
+
+
 def test_field_manager_is_that_of_the_client() -> None:
     assert f"`kubectl mageflow` is\n`{MANAGER}`" in DOCS or f"`kubectl mageflow` is `{MANAGER}`" in DOCS

@@ -103,7 +103,7 @@ async def test_a_label_that_is_no_lifecycle_holds_and_is_told_of(labelled: Names
     status = await workflow.wait_for("Suspended", ready="InvalidNamespaceLifecycle")
     assert "'suspend'" in condition(status, "Ready")["message"]
     assert condition(status, "Suspended")["status"] == "True"
-    await workflow.wait_for_events("Unschedulable", "InvalidNamespaceLifecycle", "Suspended")
+    await workflow.wait_for_events("Unschedulable", "Suspended")
     await label(labelled, "active")
     await workflow.wait_for("Pending", ready="Unschedulable", run=2)
 

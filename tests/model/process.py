@@ -192,9 +192,9 @@ class Process:
             case "pods":
                 uid = self.caches.forget_pod(change.object) if is_gone else self.caches.see_pod(change.object)
             case "namespaces":
-                self.caches.see_namespace(change.object)
+                self.caches.namespaces.see(change.object)
                 if not is_silent:
-                    self._run_in_loop(lambda: self._add(*self.caches.take_news_of(NAMESPACE)))
+                    self._run_in_loop(lambda: self._add(*self.caches.namespaces.take_news_of(NAMESPACE)))
                 return
             case plural if is_gone:
                 uid = self.caches.forget_resource(change.object)

@@ -89,7 +89,7 @@ def _held(view: View) -> str:
     """Say that it is its namespace that holds it all the same."""
     if not view.is_held_by_namespace:
         return ""
-    return f": its namespace asks for {view.status.lifecycle}, by its label {LABEL_LIFECYCLE}"
+    return f": its namespace's label {LABEL_LIFECYCLE} is {view.status.observed_namespace_lifecycle}"
 
 
 def describe_unfinished(view: View, operation: Operation) -> str:

@@ -26,6 +26,8 @@ def _foresee(view: View, operation: Operation, now: datetime) -> str:
             return f"nothing: its namespace holds it; kubectl label namespace {view.namespace} {LABEL_LIFECYCLE}-"
         case Verdict.ALREADY:
             return f"nothing: it is {'active' if operation is RESUME else operation.done} already"
+        case Verdict.GO if operation is RESUME and view.is_held_by_namespace:
+            return f"stays held, by its namespace; kubectl label namespace {view.namespace} {LABEL_LIFECYCLE}-"
         case Verdict.GO if operation is RESUME:
             return _foresee_resume(view)
         case Verdict.GO if operation is SUSPEND:

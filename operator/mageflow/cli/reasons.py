@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final, assert_never
 
-from mageflow.api import LABEL_LIFECYCLE, WORKFLOW, Condition, ConditionType, Phase, TaskPhase
+from mageflow.api import LABEL_LIFECYCLE, WORKFLOW, Condition, ConditionType, Lifecycle, Phase, TaskPhase
 from mageflow.cli.ages import format_age
 from mageflow.cli.losses import describe_run
 from mageflow.cli.operations import list_names
@@ -60,9 +60,10 @@ def _explain_phase(view: View, phase: Phase, now: datetime) -> Iterator[str]:
 
 def _asked(view: View) -> str:
     """Say what is asked for, and where."""
+    asked = [] if view.lifecycle is Lifecycle.ACTIVE else [f"spec.lifecycle is {view.lifecycle}"]
     if view.is_held_by_namespace:
-        return f"its namespace's label {LABEL_LIFECYCLE} is {view.status.observed_namespace_lifecycle}"
-    return f"spec.lifecycle is {view.lifecycle}"
+        asked.append(f"its namespace's label {LABEL_LIFECYCLE} is {view.status.observed_namespace_lifecycle}")
+    return " and ".join(asked) or "spec.lifecycle is active"
 
 
 def _explain_tasks(view: View, now: datetime) -> Iterator[str]:

@@ -16,7 +16,6 @@ from mageflow.api import (
     WORKFLOW,
     Kind,
     Lifecycle,
-    LifecycleSource,
     TaskPhase,
     TaskStatus,
 )
@@ -80,8 +79,9 @@ class View:
 
     @property
     def is_held_by_namespace(self) -> bool:
-        """Not its own spec holds it, but the label of its namespace, as far as its status knows."""
-        return self.status.lifecycle_source is LifecycleSource.NAMESPACE and not self.status.has_ended
+        """The label of its namespace holds it, whatever its own spec says, as far as its status knows."""
+        label = self.status.observed_namespace_lifecycle
+        return label not in (None, "", Lifecycle.ACTIVE) and not self.status.has_ended
 
     def name_tasks(self, tasks: Iterable[TaskView]) -> list[str]:
         """Name tasks in a sentence; a Workflow's one goes without a name."""

@@ -18,8 +18,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 
-from mageflow.api import LABEL_LIFECYCLE, Kind, TaskStatus
+from mageflow.api import Kind, TaskStatus
 from mageflow.controller.client import Raw
+from mageflow.controller.knownnamespaces import KnownNamespaces
 from mageflow.controller.observe import (
     RunKey,
     is_controlled_by,
@@ -104,23 +105,12 @@ class _Family:
         return self.resource is None and not self.jobs and not self.pods
 
 
-@dataclass(frozen=True, slots=True)
-class _Namespace:
-    """What is known of a namespace."""
-
-    resource_version: int
-    lifecycle: str | None
-    """Its label `mageflow.io/lifecycle`."""
-
-
 class Caches:
     """The newest known state of everything, by the uid of the resource that it belongs to."""
 
     def __init__(self) -> None:
         self._families: dict[str, _Family] = {}
-        self._namespaces: dict[str, _Namespace] = {}
-        self._untold: set[str] = set()
-        """Namespaces that ask something else than what was told of them."""
+        self.namespaces = KnownNamespaces()
         self._deleted: OrderedDict[str, None] = OrderedDict()
 
     # ── from the watches, and from the answers to our own writes ──
@@ -132,6 +122,7 @@ class Caches:
         known = family.resource
         if self._is_news(raw, known, family):
             family.resource = observe_resource(kind, raw, known)
+            self.namespaces.add_resource(family.resource.namespace, uid)
         self._drop_if_empty(uid)
         return uid
 
@@ -166,6 +157,8 @@ class Caches:
         uid: str = raw["metadata"]["uid"]
         self._bury(uid)
         family = self._families.get(uid)
+        if family is not None and family.resource is not None:
+            self.namespaces.remove_resource(family.resource.namespace, uid)
         if family is not None:
             family.resource = None
             family.drop_kept()
@@ -192,31 +185,6 @@ class Caches:
         if family is not None and key is not None and family.keep_success(uid):
             return key.owner_uid
         return self._forget(raw, lambda family: family.pods)
-
-    def see_namespace(self, raw: Raw) -> None:
-        """Take in a Namespace."""
-        metadata = raw["metadata"]
-        name, version = metadata["name"], int(metadata["resourceVersion"])
-        known = self._namespaces.get(name)
-        if known is not None and version <= known.resource_version:
-            return
-        new = _Namespace(version, (metadata.get("labels") or {}).get(LABEL_LIFECYCLE))
-        self._namespaces[name] = new
-        if known is None or known.lifecycle != new.lifecycle:
-            self._untold.add(name)
-
-    def take_news_of(self, namespace: str) -> list[str]:
-        """Return the uids of what is in a namespace, if that asks something else since this was asked last."""
-        if namespace not in self._untold:
-            return []
-        self._untold.discard(namespace)
-        return [resource.uid for resource in self.resources() if resource.namespace == namespace]
-
-    def forget_namespace(self, raw: Raw) -> None:
-        """Take in that a Namespace is gone, and with it all that was in it."""
-        name = raw["metadata"]["name"]
-        self._namespaces.pop(name, None)
-        self._untold.discard(name)
 
     # ── what our own doing makes known ──
 
@@ -329,7 +297,7 @@ class Caches:
         if family is None:
             return True
         resource = family.resource
-        return not family.awaited and (resource is None or resource.namespace in self._namespaces)
+        return not family.awaited and (resource is None or resource.namespace in self.namespaces)
 
     def has_live_pods(self, uid: str) -> bool:
         """Tell whether a pod of a resource runs or may yet start, as far as is known."""
@@ -340,10 +308,8 @@ class Caches:
         """Return a resource as it is known, without its Jobs and pods; None if it is gone."""
         family = self._families.get(uid)
         resource = None if family is None else family.resource
-        namespace = None if resource is None else self._namespaces.get(resource.namespace)
-        if resource is None or namespace is None or namespace.lifecycle is None:
-            return resource
-        return replace(resource, namespace_lifecycle=namespace.lifecycle)
+        label = None if resource is None else self.namespaces.lifecycle_of(resource.namespace)
+        return resource if resource is None or label is None else replace(resource, namespace_lifecycle=label)
 
     def observe(self, uid: str) -> ObservedResource | None:
         """Return a snapshot of a resource with its Jobs and pods; None if it is gone."""

@@ -91,7 +91,7 @@ class Handlers:
 
     async def index_namespace(self, body: kopf.Body, **_: Any) -> None:
         """Take in a Namespace before any event is handled."""
-        self._caches.see_namespace(dict(body))
+        self._caches.namespaces.see(dict(body))
 
     async def index_job(self, body: kopf.Body, **_: Any) -> None:
         """Take in a Job before any event is handled."""
@@ -117,14 +117,14 @@ class Handlers:
         """Work on all that is in the Namespace, if its label says something new."""
         raw: Any = event["object"]
         if event["type"] == "DELETED":
-            self._caches.forget_namespace(raw)
+            self._caches.namespaces.forget(raw)
         else:
             self.see_namespace(raw)
 
     def see_namespace(self, raw: Raw) -> None:
         """Work on all that is in a Namespace that was read or watched, if its label says something new."""
-        self._caches.see_namespace(raw)
-        self._wake(self._caches.take_news_of(raw["metadata"]["name"]))
+        self._caches.namespaces.see(raw)
+        self._wake(self._caches.namespaces.take_news_of(raw["metadata"]["name"]))
 
     def _pass_on(
         self, event: kopf.RawEvent, see: Callable[[Raw], str | None], forget: Callable[[Raw], str | None]

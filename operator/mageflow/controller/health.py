@@ -39,7 +39,7 @@ class Health:
         for path in self._watches():
             made_at = self._client.watched_at.get(path)
             if made_at is None and now - self._started_at > WATCH_SLACK_SECONDS:
-                return f"the watch on {path} was not made yet, {now - self._started_at:.0f} s after the start"
+                return f"nothing was told of {path} yet, {now - self._started_at:.0f} s after the start"
             if made_at is not None and now - made_at > WATCH_SECONDS + WATCH_SLACK_SECONDS:
-                return f"the watch on {path} was not made anew for {now - made_at:.0f} s"
+                return f"nothing was told of {path} for {now - made_at:.0f} s"
         return None

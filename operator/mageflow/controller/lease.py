@@ -95,6 +95,7 @@ class Election:
         self._taking_over: asyncio.Task[None] | None = None
         self._sight: Sight | None = None
         self._deadline = 0.0
+        self._warned_of = ""
 
     def stand(self, take_over: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Be a candidate from now on."""
@@ -159,11 +160,17 @@ class Election:
         await self._take()
         error = _error_of(self._taking_over)
         if error is not None:
-            logger.warning("%s is held, but what there is can't be read yet: %s", self._name, error)
+            self._warn(f"{self._name} is held, but what there is can't be read yet: {error}")
         elif self._taking_over is None:
             logger.info("%s is held by %s", self._name, self._identity)
         if error is not None or self._taking_over is None:
             self._taking_over = asyncio.create_task(self._take_over())
+
+    def _warn(self, what: str) -> None:
+        """Log something that is tried again soon: once, for as long as it is the same."""
+        if what != self._warned_of:
+            logger.warning(what)
+        self._warned_of = what
 
     def _may_be_taken(self, sight: Sight) -> bool:
         return sight.holder == self._identity or sight.is_free(self._clock.monotonic())

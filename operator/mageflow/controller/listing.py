@@ -20,22 +20,29 @@ LIST_SECONDS: Final = 60.0
 """How long one list may take: it is large, and the Lease is renewed meanwhile."""
 
 
-def paths_of(group: str, version: str, plural: str, namespaces: Sequence[str]) -> Iterator[str]:
-    """Yield the paths of a kind's collections: one, or one for each namespace."""
+def paths_of(group: str, version: str, plural: str, namespaces: Sequence[str] | None) -> Iterator[str]:
+    """Yield the paths of a kind's collections: one for each namespace; None: one for all of them."""
     prefix = f"/apis/{group}/{version}" if group else f"/api/{version}"
-    for namespace in namespaces or (None,):
-        yield f"{prefix}/{plural}" if namespace is None else f"{prefix}/namespaces/{namespace}/{plural}"
+    if namespaces is None:
+        yield f"{prefix}/{plural}"
+    else:
+        yield from (f"{prefix}/namespaces/{namespace}/{plural}" for namespace in namespaces)
 
 
 async def read_everything(client: Client, caches: Caches, reader: NamespaceReader | None) -> None:
     """List all resources, their Jobs, pods and namespaces into the caches; what is known and isn't there is gone.
 
-    `reader` knows the namespaces that are worked on; None: all of them are. Raises ApiError.
+    `reader` knows the namespaces that are worked on; None: all of them are. What is in one that may not be read stays
+    as it is known. Raises ApiError.
     """
-    for raw in await _list(client, NAMESPACES, ()) if reader is None else await reader.read_all():
-        caches.see_namespace(raw)
-    namespaces = () if reader is None else reader.readable()
-    known = {uid: caches.children_of(uid) for uid in caches.uids()}
+    if reader is None:
+        there = await _list(client, NAMESPACES, None)
+    else:
+        there = await reader.read_all(caches.namespaces.lose)
+    for raw in there:
+        caches.namespaces.see(raw)
+    namespaces = None if reader is None else reader.readable()
+    known = {uid: caches.children_of(uid) for uid in caches.uids() if _is_listed(caches, uid, namespaces)}
     present = set()
     for kind in KINDS:
         for raw in await _list(client, (GROUP, VERSION, kind.plural), namespaces):
@@ -50,8 +57,13 @@ async def read_everything(client: Client, caches: Caches, reader: NamespaceReade
         caches.replace_children(uid, known.get(uid, ()), jobs[uid], pods[uid])
 
 
+def _is_listed(caches: Caches, uid: str, namespaces: Sequence[str] | None) -> bool:
+    resource = caches.find(uid)
+    return namespaces is None or (resource is not None and resource.namespace in namespaces)
+
+
 async def _list(
-    client: Client, collection: tuple[str, str, str], namespaces: Sequence[str], selector: str | None = None
+    client: Client, collection: tuple[str, str, str], namespaces: Sequence[str] | None, selector: str | None = None
 ) -> list[Raw]:
     query = None if selector is None else {"labelSelector": selector}
     answers = [

@@ -3,7 +3,8 @@
 A Role may let one `get` its own Namespace, but neither list nor watch it: those requests are made of the whole cluster.
 https://kubernetes.io/docs/reference/access-authn-authz/rbac/#role-and-clusterrole
 
-With a Namespace go the Roles in it. So one that may not be read any more is left alone, and the others are worked on.
+With a Namespace go the Roles in it. So one that may not be read any more is left alone: nothing is known of it, and so
+nothing is decided about what is in it. The others are worked on.
 """
 
 from __future__ import annotations
@@ -36,29 +37,47 @@ class NamespaceReader:
         self.forbidden: set[str] = set()
         """Those that may not be read now: they are gone, with the Roles in them, or the Roles are."""
 
-    async def read_all(self) -> list[Raw]:
-        """Read each that may be read and is there. Raises ApiError if one can't be read for another reason."""
-        found = [await self._read(namespace) for namespace in self._namespaces]
-        return [raw for raw in found if raw is not None]
+    async def read_all(self, lose: Callable[[str], None]) -> list[Raw]:
+        """Read each that may be read and is there; `lose` is called with the names of the others.
+
+        Raises ApiError if one can't be read for another reason.
+        """
+        found = []
+        for namespace in self._namespaces:
+            raw = await self._read(namespace)
+            if raw is None:
+                lose(namespace)
+            else:
+                found.append(raw)
+        return found
 
     def readable(self) -> tuple[str, ...]:
         """Return the names of those that may be read, as far as is known."""
         return tuple(namespace for namespace in self._namespaces if namespace not in self.forbidden)
 
-    async def follow(self, see: Callable[[Raw], None]) -> None:
-        """Read each again and again, and pass on what was read, until cancelled."""
-        await asyncio.gather(*(self._follow(namespace, see) for namespace in self._namespaces))
+    async def follow(self, see: Callable[[Raw], None], lose: Callable[[str], None]) -> None:
+        """Read each again and again, and pass on what was read, until cancelled; not all at the same moment."""
+        count = len(self._namespaces)
+        delays = (NAMESPACE_SECONDS * number / count for number in range(count))
+        followers = zip(self._namespaces, delays, strict=True)
+        await asyncio.gather(*(self._follow(namespace, delay, see, lose) for namespace, delay in followers))
 
-    async def _follow(self, namespace: str, see: Callable[[Raw], None]) -> None:
+    async def _follow(
+        self, namespace: str, delay: float, see: Callable[[Raw], None], lose: Callable[[str], None]
+    ) -> None:
         while True:
             try:
                 raw = await self._read(namespace)
-            except ApiError as error:
-                self._tell(namespace, f"can't be read: {error}")
-            else:
-                if raw is not None:
+                if raw is None:
+                    lose(namespace)
+                else:
                     see(raw)
-            await asyncio.sleep(NAMESPACE_SECONDS)
+            except ApiError as error:
+                self._tell(namespace, f"can't be read, and what it asked last counts: {error}")
+            except Exception:
+                logger.exception("namespace %s can't be read, and what it asked last counts", namespace)
+            await asyncio.sleep(NAMESPACE_SECONDS + delay)
+            delay = 0.0
 
     async def _read(self, namespace: str) -> Raw | None:
         """Return a Namespace; None if there is none, or it may not be read. Raises ApiError."""

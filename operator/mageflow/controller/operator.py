@@ -63,7 +63,7 @@ async def _read_namespaces(client: Client, namespaces: Sequence[str]) -> Namespa
     if not namespaces:
         return None
     reader = NamespaceReader(client, namespaces)
-    await reader.read_all()
+    await reader.read_all(lambda _: None)
     if not reader.readable():
         raise NamespaceError(f"there is no right to get any of the namespaces {', '.join(namespaces)}")
     return reader
@@ -103,7 +103,7 @@ async def _watch_and_work(
         await asyncio.sleep(0)  # the workers are there before kopf, which at its end cancels what came after it
         if election is not None:
             election.stand(take_over)
-        following = None if reader is None else group.create_task(reader.follow(see_namespace))
+        following = None if reader is None else group.create_task(reader.follow(see_namespace, caches.namespaces.lose))
         try:
             await kopf.operator(
                 registry=handlers.register(clusterwide=reader is None),
@@ -143,8 +143,7 @@ def _watch_paths(watched: Sequence[str], reader: NamespaceReader | None) -> Iter
     Those in a namespace that may not be read any more are not to be.
     """
     ours = ((GROUP, VERSION, kind.plural) for kind in KINDS)
-    namespaces = [name for name in watched if reader is not None and name not in reader.forbidden]
-    if reader is None or namespaces:
-        for collection in (*ours, JOBS, PODS):
-            yield from paths_of(*collection, namespaces)
-    yield from paths_of(*NAMESPACES, ()) if reader is None else map(path_of, namespaces)
+    namespaces = None if reader is None else [name for name in watched if name not in reader.forbidden]
+    for collection in (*ours, JOBS, PODS):
+        yield from paths_of(*collection, namespaces)
+    yield from paths_of(*NAMESPACES, None) if namespaces is None else map(path_of, namespaces)

@@ -37,9 +37,11 @@ class Reconciler:
 
     def hear(self, uid: str) -> None:
         """Note that the watches brought news of a resource or of what belongs to it."""
-        self._heard_at[uid] = self._clock.monotonic()
         resource = self._caches.find(uid)
-        if resource is not None:
+        if resource is None:
+            self._forget(uid)
+        else:
+            self._heard_at[uid] = self._clock.monotonic()
             self._transitions.note_spec(resource)
 
     async def reconcile(self, uid: str) -> float | None:
@@ -63,15 +65,18 @@ class Reconciler:
     async def _reconcile(self, uid: str) -> float | None:
         resource = self._caches.find(uid)
         if resource is None:
-            self._heard_at.pop(uid, None)
-            self._pace.forget(uid)
-            self._transitions.forget(uid)
+            self._forget(uid)
             return None
         pause = self._pace.seconds_to_wait(resource)
         if pause:
             return pause  # before its Jobs and pods are gathered: each event of a large Swarm comes here
         with RECONCILE_SECONDS.labels(resource.kind.name).time():
             return await self._bring_to_spec(resource)
+
+    def _forget(self, uid: str) -> None:
+        self._heard_at.pop(uid, None)
+        self._pace.forget(uid)
+        self._transitions.forget(uid)
 
     async def _bring_to_spec(self, resource: ObservedResource) -> float | None:
         uid, patience = resource.uid, self._patience(resource)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mageflow.api import ConditionType, Lifecycle, Status
+from mageflow.api import ENDED_PHASES, ConditionType, Lifecycle, Status
 from mageflow.controller.clock import Clock
 from mageflow.controller.metrics import TRANSITION_SECONDS
 from mageflow.core.conditions import find_condition
@@ -32,7 +32,7 @@ class Transitions:
         """Note that a resource was seen. If what it asks is in force, another operator has seen to it."""
         known, _ = self._seen.get(resource.uid, (None, 0.0))
         asked = (resource.generation, resource.namespace_lifecycle)
-        if asked == _in_force(resource.status):
+        if asked == _in_force(resource.status) or resource.status.phase in ENDED_PHASES:
             self.forget(resource.uid)
         elif asked != known and asked != _answered_by(resource.status):
             self._seen[resource.uid] = (asked, self._clock.monotonic())

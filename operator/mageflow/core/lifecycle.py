@@ -34,10 +34,22 @@ NAMESPACE_LIFECYCLES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class EffectiveLifecycle:
-    """The lifecycle in force, and where it comes from."""
+    """The lifecycle in force, and those that it is made from."""
 
-    lifecycle: Lifecycle
-    source: LifecycleSource
+    own: Lifecycle
+    """The resource's `spec.lifecycle`."""
+    of_namespace: Lifecycle
+    """What its namespace's label asks."""
+
+    @property
+    def lifecycle(self) -> Lifecycle:
+        """The stronger of the two."""
+        return strongest(self.own, self.of_namespace)
+
+    @property
+    def source(self) -> LifecycleSource:
+        """Where that comes from: the spec, if both ask the same."""
+        return LifecycleSource.SPEC if self.lifecycle is self.own else LifecycleSource.NAMESPACE
 
 
 class Wanted(Enum):
@@ -57,13 +69,12 @@ def strongest(*lifecycles: Lifecycle) -> Lifecycle:
 
 
 def find_effective(own: Lifecycle, namespace_label: str | None) -> EffectiveLifecycle:
-    """Find what is in force: the stronger of a resource's own lifecycle and what its namespace's label asks.
+    """Find what is in force, by a resource's own lifecycle and its namespace's label.
 
     A label that can't be understood holds as `suspended` does: who set it wants something stopped, and by that nothing
     is lost (docs/adr/0012).
     """
-    lifecycle = strongest(own, NAMESPACE_LIFECYCLES.get(namespace_label, Lifecycle.SUSPENDED))
-    return EffectiveLifecycle(lifecycle, LifecycleSource.SPEC if lifecycle is own else LifecycleSource.NAMESPACE)
+    return EffectiveLifecycle(own, NAMESPACE_LIFECYCLES.get(namespace_label, Lifecycle.SUSPENDED))
 
 
 def find_label_problem(namespace_label: str | None) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
-from mageflow.api import LABEL_LIFECYCLE, Lifecycle, LifecycleSource, Phase, TaskPhase, TaskStatus
+from mageflow.api import LABEL_LIFECYCLE, Lifecycle, Phase, TaskPhase, TaskStatus
 from mageflow.core import reasons
 from mageflow.core.conditions import Readiness
 from mageflow.core.lifecycle import EffectiveLifecycle
@@ -44,7 +44,9 @@ def find_readiness(
         case Phase.CANCELED:
             return Readiness(True, reasons.CANCELED, "canceled; nothing runs")
         case Phase.SUSPENDED | Phase.INTERRUPTED:
-            return Readiness(True, phase.value, f"nothing runs, and nothing starts {_UNTIL[effective.source]}")
+            return Readiness(
+                True, phase.value, f"nothing runs, and nothing starts until {_find_end_of_hold(effective)}"
+            )
         case Phase.SUSPENDING | Phase.INTERRUPTING:
             return _find_stuck(tasks, now) or Readiness(False, phase.value, _describe_stopping(tasks))
         case Phase.ACTIVE | Phase.PENDING:
@@ -56,10 +58,13 @@ def find_readiness(
             assert_never(phase)
 
 
-_UNTIL: Final = {
-    LifecycleSource.SPEC: "until resumed",
-    LifecycleSource.NAMESPACE: f"until the namespace's label {LABEL_LIFECYCLE} is taken off",
-}
+def _find_end_of_hold(effective: EffectiveLifecycle) -> str:
+    """Tell what must happen before anything starts: all who hold it must let go."""
+    holders = {
+        "resumed": effective.own,
+        f"the namespace's label {LABEL_LIFECYCLE} is taken off": effective.of_namespace,
+    }
+    return " and ".join(end for end, lifecycle in holders.items() if lifecycle is not Lifecycle.ACTIVE)
 
 
 def _find_progress(is_single: bool, tasks: Sequence[Progress]) -> Readiness:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -13,6 +13,7 @@ from mageflow.api import (
     Condition,
     ConditionType,
     Lifecycle,
+    LifecycleSource,
     Phase,
     Status,
     TaskPhase,
@@ -168,10 +169,18 @@ def _entries(report: Report) -> Iterator[TaskStatus]:
 
 
 def _find_readiness(report: Report, phase: Phase) -> Readiness:
+    """Tell how it is, and what is wrong with its namespace's label if that is what holds it."""
+    readiness = _find_own_readiness(report, phase)
+    problem = None if phase in ENDED_PHASES else find_label_problem(report.observed.namespace_lifecycle)
+    if problem is None:
+        return readiness
+    if readiness.is_ready and report.effective.source is LifecycleSource.NAMESPACE:
+        return Readiness(False, reasons.INVALID_NAMESPACE_LIFECYCLE, problem, is_stalled=True)
+    return replace(readiness, message=f"{readiness.message}; {problem}")
+
+
+def _find_own_readiness(report: Report, phase: Phase) -> Readiness:
     if phase not in ENDED_PHASES:
-        problem = find_label_problem(report.observed.namespace_lifecycle)
-        if problem is not None:
-            return Readiness(False, reasons.INVALID_NAMESPACE_LIFECYCLE, problem, is_stalled=True)
         changed = _find_changed(report)
         if changed is not None:
             return changed
@@ -228,7 +237,13 @@ def report_problem(observed: ObservedResource, now: datetime) -> Status:
     readiness = Readiness(False, reasons.INVALID_TASK, observed.problem or "", is_stalled=True)
     phase = old.phase or Phase.PENDING
     conditions = build_conditions(phase, readiness, old.interruptions, old.conditions, generation, now)
-    return old.model_copy(update={"phase": phase, "observed_generation": generation, "conditions": conditions})
+    changes = {
+        "phase": phase,
+        "observed_generation": generation,
+        "observed_namespace_lifecycle": observed.namespace_lifecycle,
+        "conditions": conditions,
+    }
+    return old.model_copy(update=changes)
 
 
 def node_deadline(report: Report) -> datetime | None:
