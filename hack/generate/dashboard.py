@@ -188,7 +188,8 @@ _OPERATOR = Row(
         Panel(
             "Queue: the oldest",
             (Query(f"max by (pod) (mageflow_queue_oldest_seconds{{{_OF}}})", "{{pod}}"),),
-            "For how long the oldest of them has waited. After a minute the liveness probe ends the operator.",
+            "For how long the oldest of them has waited. If nothing is finished for a minute, the liveness probe ends"
+            " the operator.",
             unit="s",
             defaults=_LINES,
         ),

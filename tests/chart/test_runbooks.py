@@ -13,6 +13,7 @@ from typer.main import get_command
 from devkit.helm import CHART
 from mageflow.api import KINDS, Phase
 from mageflow.cli.app import app
+from mageflow.controller.client import NO_CONNECTION, ApiError
 from mageflow.core import reasons
 
 from .conftest import NAMESPACE, Renderer
@@ -110,6 +111,11 @@ def test_every_value_that_is_named_is_one() -> None:
     assert len(named) > 5
     for name in named:
         assert any(name == value or name.startswith(f"{value}.") for value in values), name
+
+
+def test_the_end_of_the_log_is_what_the_operator_says() -> None:
+    assert str(ApiError(NO_CONNECTION, "", "")).startswith("no answer from the API server")
+    assert "the log ends with `no answer from the API server`" in TEXT
 
 
 def test_phases_and_reasons_are_those_of_the_operator() -> None:
