@@ -231,6 +231,14 @@ def test_what_install_md_says_of_monitoring_is_taken(helm: Renderer) -> None:
     assert rendered.pod["metadata"]["annotations"]["prometheus.io/port"] == str(metrics["containerPort"])
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/install.md", "helm/mageflow/README.md"])
+def test_each_installation_that_is_written_down_says_where_the_image_is(page: str) -> None:
+    """The default is the name of an image that nobody has pushed."""
+    commands = re.findall(r"^helm install .*", (ROOT / page).read_text().replace("\\\n", ""), re.MULTILINE)
+    assert commands
+    assert all("--set image.repository=$REPOSITORY/mageflow-operator" in command for command in commands)
+
+
 def test_the_pods_of_helm_test_are_not_the_operators(default: Rendered) -> None:
     selector = default.find("Deployment")["spec"]["selector"]["matchLabels"]
     assert selector.items() <= default.pod["metadata"]["labels"].items()
