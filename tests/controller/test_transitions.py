@@ -63,14 +63,19 @@ def measured() -> tuple[float, float]:
     return count, seconds
 
 
+def write(transitions: Transitions, resource: ObservedResource, status: Status) -> None:
+    with transitions.writing(resource, status):
+        pass
+
+
 def test_transition_lasts_until_it_is_in_force(transitions: Transitions, clock: Watch) -> None:
     count, seconds = measured()
     transitions.note_spec(SEEN)
     clock.time += 1
-    transitions.note_status(SEEN, status(is_ready=False))
+    write(transitions, SEEN, status(is_ready=False))
     clock.time += 2
-    transitions.note_status(SEEN, status(is_ready=True))
-    transitions.note_status(SEEN, status(is_ready=True))
+    write(transitions, SEEN, status(is_ready=True))
+    write(transitions, SEEN, status(is_ready=True))
     assert measured() == (count + 1, seconds + 3)
 
 
@@ -79,7 +84,7 @@ def test_a_label_of_the_namespace_is_a_transition_of_its_own(transitions: Transi
     held: ObservedResource = replace(SEEN, status=status(is_ready=True), namespace_lifecycle="suspended")
     transitions.note_spec(held)
     clock.time += 4
-    transitions.note_status(held, status(is_ready=True, label="suspended"))
+    write(transitions, held, status(is_ready=True, label="suspended"))
     assert measured() == (count + 1, seconds + 4)
 
 
@@ -89,6 +94,27 @@ def test_what_another_operator_has_seen_to_is_not_measured(transitions: Transiti
     transitions.note_spec(SEEN)
     transitions.note_spec(replace(SEEN, status=status(is_ready=True)))
     clock.time += 3600
-    transitions.note_status(SEEN, status(is_ready=False))
-    transitions.note_status(SEEN, status(is_ready=True))
+    write(transitions, SEEN, status(is_ready=False))
+    write(transitions, SEEN, status(is_ready=True))
     assert measured() == before
+
+
+def test_a_write_is_ours_though_the_watch_tells_of_it_before_its_answer_comes(
+    transitions: Transitions, clock: Watch
+) -> None:
+    count, seconds = measured()
+    transitions.note_spec(SEEN)
+    clock.time += 1
+    with transitions.writing(SEEN, status(is_ready=True)):
+        transitions.note_spec(replace(SEEN, status=status(is_ready=True)))
+    assert measured() == (count + 1, seconds + 1)
+
+
+def test_nothing_is_measured_when_a_write_fails(transitions: Transitions, clock: Watch) -> None:
+    count, seconds = measured()
+    transitions.note_spec(SEEN)
+    with pytest.raises(TimeoutError), transitions.writing(SEEN, status(is_ready=True)):
+        raise TimeoutError
+    clock.time += 2
+    write(transitions, SEEN, status(is_ready=True))
+    assert measured() == (count + 1, seconds + 2)

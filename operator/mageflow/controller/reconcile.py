@@ -99,8 +99,8 @@ class Reconciler:
         await actor.carry_out(decision.first)
         if decision.status is not None and decision.status != observed.status:
             began = self._clock.monotonic()
-            await actor.write_status(decision.status)
-            self._transitions.note_status(observed, decision.status)
+            with self._transitions.writing(observed, decision.status):
+                await actor.write_status(decision.status)
             for ending in decision.endings:
                 RUNS.labels(observed.kind.name, ending.value).inc()
             self._pace.note_write(observed, self._clock.monotonic() - began)

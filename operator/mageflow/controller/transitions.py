@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from mageflow.api import ENDED_PHASES, ConditionType, Lifecycle, Status
 from mageflow.controller.clock import Clock
 from mageflow.controller.metrics import TRANSITION_SECONDS
@@ -37,13 +40,24 @@ class Transitions:
         elif asked != known and asked != _answered_by(resource.status):
             self._seen[resource.uid] = (asked, self._clock.monotonic())
 
-    def note_status(self, resource: ObservedResource, status: Status) -> None:
-        """Note what was written of it."""
+    @contextmanager
+    def writing(self, resource: ObservedResource, status: Status) -> Iterator[None]:
+        """Measure a transition if it is in force by what is written of it in this block, and the write succeeds.
+
+        The watch may tell of the write before its answer comes, as if another operator had made it.
+        """
         asked, since = self._seen.get(resource.uid, (None, 0.0))
-        if asked is not None and asked == _in_force(status):
-            self.forget(resource.uid)
-            lifecycle = status.lifecycle or Lifecycle.ACTIVE
-            TRANSITION_SECONDS.labels(resource.kind.name, lifecycle).observe(self._clock.monotonic() - since)
+        if asked is None or asked != _in_force(status):
+            yield
+            return
+        self.forget(resource.uid)
+        try:
+            yield
+        except BaseException:
+            self._seen.setdefault(resource.uid, (asked, since))
+            raise
+        lifecycle = status.lifecycle or Lifecycle.ACTIVE
+        TRANSITION_SECONDS.labels(resource.kind.name, lifecycle).observe(self._clock.monotonic() - since)
 
     def forget(self, uid: str) -> None:
         """Note that a resource is gone."""
