@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -72,15 +73,24 @@ def operator(cluster: Cluster, account: Account, session_log: AuditLog | None) -
     assert session_log is None or find_refusals(session_log.requests_by(account.user)) == []
 
 
+@contextmanager
+def open_namespace(cluster: Cluster, name: str) -> Iterator[WatchedKubectl]:
+    """Yield kubectl in a namespace named after something; what Argo CD and Flux make of what it reads is checked."""
+    words = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    namespace = f"{words[:40].rstrip('-')}-{zlib.crc32(words.encode()):08x}"
+    kubectl = WatchedKubectl(cluster.kubectl, cluster.kubeconfig, namespace)
+    kubectl.run("create", "namespace", namespace)
+    try:
+        yield kubectl
+    finally:
+        kubectl.run("delete", "namespace", namespace, "--wait=false")
+
+
 @pytest.fixture
 def kubectl(request: pytest.FixtureRequest, cluster: Cluster, operator: OperatorProcess) -> Iterator[WatchedKubectl]:
-    """kubectl in a namespace of the test's own; what Argo CD and Flux make of what it reads is checked."""
-    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
-    name = f"{words[:40].rstrip('-')}-{zlib.crc32(words.encode()):08x}"
-    kubectl = WatchedKubectl(cluster.kubectl, cluster.kubeconfig, name)
-    kubectl.run("create", "namespace", name)
-    yield kubectl
-    kubectl.run("delete", "namespace", name, "--wait=false")
+    """kubectl in a namespace of the test's own."""
+    with open_namespace(cluster, request.node.name) as kubectl:
+        yield kubectl
 
 
 @pytest.fixture

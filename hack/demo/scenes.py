@@ -150,14 +150,17 @@ SCENES: Final = (
     Scene(
         f"Workflow: {PENDING_TRANSITIONS}",
         lambda play: hold_while_pending(play, "waits-for-node.yaml", "workflow/waits-for-node"),
+        uses_pool=True,
     ),
     Scene(
         f"Chain: {PENDING_TRANSITIONS}",
         lambda play: hold_while_pending(play, "chain-waits-for-node.yaml", "chain/chain-waits-for-node"),
+        uses_pool=True,
     ),
     Scene(
         f"Swarm: {PENDING_TRANSITIONS}",
         lambda play: hold_while_pending(play, "swarm-waits-for-node.yaml", "swarm/swarm-waits-for-node"),
+        uses_pool=True,
     ),
     Scene("Workflow: Active → suspended: a task that runs is not stopped", suspend_a_running_task),
     Scene("Workflow: Active → suspended → Suspended → active → Active: a retry is held", suspend_before_a_retry),
@@ -194,5 +197,5 @@ SCENES: Final = (
         lambda play: cancel_while_active(play, "swarm.yaml", "swarm/render"),
     ),
     Scene("Workflow: created suspended, then resumed", create_suspended),
-    Scene("A whole namespace, by its label: suspended, interrupted, released", hold_the_namespace),
+    Scene("A whole namespace, by its label: suspended, interrupted, released", hold_the_namespace, uses_pool=True),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,13 +22,15 @@ class Scene:
 
     title: str
     play: Callable[[Play], None]
+    uses_pool: bool = False
+    """It labels the node, or needs that it isn't labelled: it can't be played beside another that does."""
 
 
 class Stage:
-    """Prints what happens, and keeps count of what was checked."""
+    """Prints what happens, to standard output if not told otherwise, and keeps count of what was checked."""
 
-    def __init__(self) -> None:
-        self._console = Console(highlight=False, soft_wrap=True)
+    def __init__(self, out: TextIO | None = None) -> None:
+        self._console = Console(file=out, highlight=False, soft_wrap=True)
         self.passed = 0
         self.failed = 0
 
