@@ -238,65 +238,35 @@ async def test_closing_ends_it_when_there_is_nothing_to_do() -> None:
 # ── how long something waits: what /healthz looks at ──
 
 
-async def test_oldest_is_nothing_when_the_queue_is_empty() -> None:
-    assert WorkQueue(Worker(), 1).oldest_seconds() == 0.0
+Age = Callable[[WorkQueue], float]
+
+each_age = pytest.mark.parametrize("age", [WorkQueue.oldest_seconds, WorkQueue.stuck_seconds])
 
 
-async def test_oldest_waits_when_no_worker_takes_it() -> None:
+@each_age
+async def test_nothing_waits_and_nothing_is_stuck_when_the_queue_is_empty(age: Age) -> None:
+    assert age(WorkQueue(Worker(), 1)) == 0.0
+
+
+@each_age
+async def test_it_waits_and_is_stuck_when_no_worker_takes_it(age: Age) -> None:
     queue = WorkQueue(Worker(), 1)
     queue.add("a")
     await asyncio.sleep(0.002)
-    assert queue.oldest_seconds() > 0.001
+    assert age(queue) > 0.001
 
 
-async def test_oldest_is_the_one_in_work_when_it_is_stuck() -> None:
+@each_age
+async def test_it_waits_and_is_stuck_when_it_is_worked_on_for_ever(age: Age) -> None:
     worker = Worker()
     async with open_queue(worker, workers=1) as queue:
         worker.gate.clear()
         queue.add("a")
         await until(lambda: worker.at_once == {"a"})
         await asyncio.sleep(0.002)
-        assert queue.oldest_seconds() > 0.001
+        assert age(queue) > 0.001
         worker.gate.set()
-        await until(lambda: queue.oldest_seconds() == 0.0)
-
-
-def test_key_is_worked_on_when_it_is_wanted_at_once_twice_on_uvloop() -> None:
-    """uvloop's handle of what is due at once has no `when`: asking it ended the operator."""
-    worker = Worker()
-
-    async def work() -> None:
-        async with open_queue(worker) as queue:
-            for seconds in (60.0, 0.0, 0.0, 60.0):
-                queue.add_after("key", seconds)
-            await until(lambda: bool(worker.worked))
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(work())
-    assert worker.worked == ["key"]
-
-
-async def test_nothing_is_stuck_when_the_queue_is_empty() -> None:
-    assert WorkQueue(Worker(), 1).stuck_seconds() == 0.0
-
-
-async def test_queue_is_stuck_when_no_worker_takes_what_waits() -> None:
-    queue = WorkQueue(Worker(), 1)
-    queue.add("a")
-    await asyncio.sleep(0.002)
-    assert queue.stuck_seconds() > 0.001
-
-
-async def test_queue_is_stuck_when_one_is_worked_on_for_ever() -> None:
-    worker = Worker()
-    async with open_queue(worker, workers=1) as queue:
-        worker.gate.clear()
-        queue.add("a")
-        await until(lambda: worker.at_once == {"a"})
-        await asyncio.sleep(0.002)
-        assert queue.stuck_seconds() > 0.001
-        worker.gate.set()
-        await until(lambda: queue.stuck_seconds() == 0.0)
+        await until(lambda: age(queue) == 0.0)
 
 
 async def test_queue_is_not_stuck_when_it_is_long_and_gets_shorter() -> None:
@@ -315,3 +285,18 @@ async def test_queue_is_not_stuck_when_it_is_long_and_gets_shorter() -> None:
     queue.close()
     await running
     assert any(stuck < oldest / 2 for stuck, oldest in finished[50:])
+
+
+def test_key_is_worked_on_when_it_is_wanted_at_once_twice_on_uvloop() -> None:
+    """uvloop's handle of what is due at once has no `when`: asking it ended the operator."""
+    worker = Worker()
+
+    async def work() -> None:
+        async with open_queue(worker) as queue:
+            for seconds in (60.0, 0.0, 0.0, 60.0):
+                queue.add_after("key", seconds)
+            await until(lambda: bool(worker.worked))
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work())
+    assert worker.worked == ["key"]

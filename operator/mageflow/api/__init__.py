@@ -2,7 +2,17 @@
 
 from mageflow.api.base import INT32_MAX
 from mageflow.api.chain import ChainSpec
-from mageflow.api.enums import ENDED_PHASES, HELD_PHASES, ConditionType, Lifecycle, LifecycleSource, Phase, TaskPhase
+from mageflow.api.enums import (
+    ENDED_PHASES,
+    HELD_PHASES,
+    NAMESPACE_LIFECYCLES,
+    ConditionType,
+    Lifecycle,
+    LifecycleSource,
+    Phase,
+    TaskPhase,
+    read_namespace_label,
+)
 from mageflow.api.kinds import API_VERSION, CHAIN, GROUP, KINDS, SWARM, VERSION, WORKFLOW, Kind
 from mageflow.api.names import (
     DEFAULT_CONTAINER_ANNOTATION,
@@ -36,6 +46,7 @@ __all__ = [
     "LABEL_TASK",
     "LABEL_UID",
     "MAIN_TASK",
+    "NAMESPACE_LIFECYCLES",
     "SWARM",
     "VERSION",
     "WORKFLOW",
@@ -53,4 +64,5 @@ __all__ = [
     "TaskPhase",
     "TaskStatus",
     "WorkflowSpec",
+    "read_namespace_label",
 ]

@@ -19,6 +19,25 @@ class Lifecycle(StrEnum):
     """It stops for good. Final."""
 
 
+NAMESPACE_LIFECYCLES: Final = {
+    None: Lifecycle.ACTIVE,
+    "": Lifecycle.ACTIVE,
+    "active": Lifecycle.ACTIVE,
+    "suspended": Lifecycle.SUSPENDED,
+    "interrupted": Lifecycle.INTERRUPTED,
+}
+"""What a namespace's label asks of all that is in it. None can be canceled by it: that is final."""
+
+
+def read_namespace_label(label: str | None) -> Lifecycle:
+    """Return what a namespace's label asks, None being no label.
+
+    One that can't be understood holds as `suspended` does: who set it wants something stopped, and by that nothing is
+    lost (docs/adr/0012).
+    """
+    return NAMESPACE_LIFECYCLES.get(label, Lifecycle.SUSPENDED)
+
+
 class LifecycleSource(StrEnum):
     """Where the lifecycle in force comes from: `status.lifecycleSource`."""
 

@@ -23,11 +23,11 @@ def _foresee(view: View, operation: Operation, now: datetime) -> str:
         case Verdict.ENDED:
             return f"nothing: it {'has ended' if view.status.has_ended else 'is being canceled'}, which is final"
         case Verdict.ALREADY if operation is RESUME and view.is_held_by_namespace:
-            return f"nothing: its namespace holds it; kubectl label namespace {view.namespace} {LABEL_LIFECYCLE}-"
+            return f"nothing: its namespace holds it; {_release(view)}"
         case Verdict.ALREADY:
             return f"nothing: it is {'active' if operation is RESUME else operation.done} already"
         case Verdict.GO if operation is RESUME and view.is_held_by_namespace:
-            return f"stays held, by its namespace; kubectl label namespace {view.namespace} {LABEL_LIFECYCLE}-"
+            return f"stays held, by its namespace; {_release(view)}"
         case Verdict.GO if operation is RESUME:
             return _foresee_resume(view)
         case Verdict.GO if operation is SUSPEND:
@@ -36,6 +36,10 @@ def _foresee(view: View, operation: Operation, now: datetime) -> str:
             return _foresee_stop(view, operation, now)
         case _:
             assert_never(verdict)
+
+
+def _release(view: View) -> str:
+    return f"kubectl label namespace {view.namespace} {LABEL_LIFECYCLE}-"
 
 
 def _foresee_suspend(view: View, now: datetime) -> str:

@@ -18,6 +18,7 @@ from mageflow.api import (
     Lifecycle,
     TaskPhase,
     TaskStatus,
+    read_namespace_label,
 )
 from mageflow.client.status import Status, read_status
 
@@ -81,7 +82,7 @@ class View:
     def is_held_by_namespace(self) -> bool:
         """The label of its namespace holds it, whatever its own spec says, as far as its status knows."""
         label = self.status.observed_namespace_lifecycle
-        return label not in (None, "", Lifecycle.ACTIVE) and not self.status.has_ended
+        return read_namespace_label(label) is not Lifecycle.ACTIVE and not self.status.has_ended
 
     def name_tasks(self, tasks: Iterable[TaskView]) -> list[str]:
         """Name tasks in a sentence; a Workflow's one goes without a name."""

@@ -157,9 +157,9 @@ class Caches:
         uid: str = raw["metadata"]["uid"]
         self._bury(uid)
         family = self._families.get(uid)
-        if family is not None and family.resource is not None:
-            self.namespaces.remove_resource(family.resource.namespace, uid)
         if family is not None:
+            if family.resource is not None:
+                self.namespaces.remove_resource(family.resource.namespace, uid)
             family.resource = None
             family.drop_kept()
             self._drop_if_empty(uid)

@@ -6,6 +6,7 @@ https://prometheus.io/docs/practices/naming/
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -37,7 +38,19 @@ RECONCILE_SECONDS: Final = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
     registry=REGISTRY,
 )
-RECONCILE_ERROR_REASONS: Final = ("Changed", "ApiError", "Internal")
+
+
+class ReconcileError(StrEnum):
+    """Why a reconcile is tried again."""
+
+    CHANGED = "Changed"
+    """Something had changed meanwhile."""
+    API_ERROR = "ApiError"
+    """The API server refused a request, or didn't answer."""
+    INTERNAL = "Internal"
+    """A bug."""
+
+
 RECONCILE_ERRORS: Final = Counter(
     "mageflow_reconcile_errors",
     "Reconciles that are tried again: something had Changed, an ApiError, or an Internal error, which is a bug.",
@@ -78,5 +91,5 @@ RESOURCES_LABELS: Final = ("kind", "phase")
 for _kind in KINDS:
     for _ending in Ending:
         RUNS.labels(_kind.name, _ending.value)
-for _reason in RECONCILE_ERROR_REASONS:
+for _reason in ReconcileError:
     RECONCILE_ERRORS.labels(_reason)

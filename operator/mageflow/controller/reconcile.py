@@ -10,7 +10,7 @@ from mageflow.controller.act import Actor, read_children, read_resource
 from mageflow.controller.caches import Caches
 from mageflow.controller.client import ApiError, Requests
 from mageflow.controller.clock import Clock
-from mageflow.controller.metrics import RECONCILE_ERRORS, RECONCILE_SECONDS, RUNS
+from mageflow.controller.metrics import RECONCILE_ERRORS, RECONCILE_SECONDS, RUNS, ReconcileError
 from mageflow.controller.pacing import Pace
 from mageflow.controller.queue import RetryError
 from mageflow.controller.settings import Settings
@@ -52,14 +52,14 @@ class Reconciler:
         try:
             return await self._reconcile(uid)
         except RetryError:
-            RECONCILE_ERRORS.labels("Changed").inc()
+            RECONCILE_ERRORS.labels(ReconcileError.CHANGED).inc()
             raise
         except ApiError as error:
-            RECONCILE_ERRORS.labels("ApiError").inc()
+            RECONCILE_ERRORS.labels(ReconcileError.API_ERROR).inc()
             logger.warning("%s: %s; it is tried again", uid, error)
             raise RetryError(str(error)) from error
         except Exception:
-            RECONCILE_ERRORS.labels("Internal").inc()
+            RECONCILE_ERRORS.labels(ReconcileError.INTERNAL).inc()
             raise
 
     async def _reconcile(self, uid: str) -> float | None:

@@ -11,25 +11,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, assert_never
+from typing import assert_never
 
-from mageflow.api import LABEL_LIFECYCLE, Lifecycle, LifecycleSource, Phase, TaskPhase
+from mageflow.api import (
+    LABEL_LIFECYCLE,
+    NAMESPACE_LIFECYCLES,
+    Lifecycle,
+    LifecycleSource,
+    Phase,
+    TaskPhase,
+    read_namespace_label,
+)
 
 OCCUPIED = frozenset({TaskPhase.PENDING, TaskPhase.RUNNING, TaskPhase.STOPPING})
 """States of a task in which a pod of it runs or may yet start."""
 
 STRENGTH = (Lifecycle.ACTIVE, Lifecycle.SUSPENDED, Lifecycle.INTERRUPTED, Lifecycle.CANCELED)
 """The weakest first."""
-
-
-NAMESPACE_LIFECYCLES: Final = {
-    None: Lifecycle.ACTIVE,
-    "": Lifecycle.ACTIVE,
-    "active": Lifecycle.ACTIVE,
-    "suspended": Lifecycle.SUSPENDED,
-    "interrupted": Lifecycle.INTERRUPTED,
-}
-"""What a namespace's label asks of all that is in it. None can be canceled by it: that is final."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +67,8 @@ def strongest(*lifecycles: Lifecycle) -> Lifecycle:
 
 
 def find_effective(own: Lifecycle, namespace_label: str | None) -> EffectiveLifecycle:
-    """Find what is in force, by a resource's own lifecycle and its namespace's label.
-
-    A label that can't be understood holds as `suspended` does: who set it wants something stopped, and by that nothing
-    is lost (docs/adr/0012).
-    """
-    return EffectiveLifecycle(own, NAMESPACE_LIFECYCLES.get(namespace_label, Lifecycle.SUSPENDED))
+    """Find what is in force, by a resource's own lifecycle and its namespace's label."""
+    return EffectiveLifecycle(own, read_namespace_label(namespace_label))
 
 
 def find_label_problem(namespace_label: str | None) -> str | None:
