@@ -131,6 +131,16 @@ def test_bounds_are_those_of_the_models() -> None:
     assert (timeout["minimum"], timeout["maximum"]) == (1, INT32_MAX)
 
 
+def test_pods_have_a_grace_in_every_template() -> None:
+    templates = [
+        field for kind in KINDS for path, field in fields_of(schema_of(kind)).items() if path.endswith(".template")
+    ]
+    assert len(templates) == 4
+    for template in templates:
+        grace = template["properties"]["spec"]["properties"]["terminationGracePeriodSeconds"]
+        assert grace == {"type": "integer", "format": "int64", "minimum": 1, "nullable": True}
+
+
 def test_input_takes_any_json_when_it_has_no_type() -> None:
     given = fields_of(schema_of(WORKFLOW))[".spec.input"]
     assert given["x-kubernetes-preserve-unknown-fields"]

@@ -9,6 +9,7 @@ from typing import Any
 
 from generate.podtemplate import PATH
 from generate.yamltext import Compact
+from mageflow.api import LEAST_GRACE_SECONDS
 from mageflow.api.base import INT32_MAX
 from mageflow.api.rules import Rule, validations
 
@@ -65,6 +66,7 @@ def _restrict_pod(pod: Schema) -> None:
     fields = pod["properties"]
     fields["restartPolicy"] = {"type": "string", **validations(ONLY_NEVER)}
     fields["activeDeadlineSeconds"].update(minimum=1, maximum=INT32_MAX)
+    fields["terminationGracePeriodSeconds"].update(minimum=LEAST_GRACE_SECONDS, nullable=True)
     for name, limit in MAX_ITEMS.items():
         fields[name]["maxItems"] = limit
     fields["containers"]["minItems"] = 1

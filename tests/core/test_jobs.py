@@ -180,6 +180,22 @@ def test_smaller_time_limit_counts_when_there_are_two(
     assert pod["spec"].get("activeDeadlineSeconds") == deadline
 
 
+@pytest.mark.parametrize(
+    ("stored", "grace"),
+    [
+        pytest.param({}, None, id="left out"),
+        pytest.param({"terminationGracePeriodSeconds": None}, None, id="null"),
+        pytest.param({"terminationGracePeriodSeconds": 0}, 1, id="stored before the CRD refused it"),
+        pytest.param({"terminationGracePeriodSeconds": -1}, 1, id="negative"),
+        pytest.param({"terminationGracePeriodSeconds": 30}, 30, id="usual"),
+    ],
+)
+def test_pod_can_be_seen_to_end_when_the_template_gives_it_no_grace(stored: dict[str, Any], grace: int | None) -> None:
+    """Without grace the API server drops it at once, while its processes run on beside those of the next run."""
+    pod = pod_of(built(task_with(**stored)))
+    assert pod["spec"].get("terminationGracePeriodSeconds") == grace
+
+
 @pytest.mark.parametrize("template", [{}, {"spec": {}}, {"spec": {"containers": None}}, {"metadata": {}, "spec": {}}])
 def test_job_is_built_when_the_template_lacks_what_the_api_server_will_ask_for(template: dict[str, Any]) -> None:
     assert pod_of(built(Task("main", template)))["spec"]["restartPolicy"] == "Never"

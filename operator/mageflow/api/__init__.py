@@ -26,7 +26,7 @@ from mageflow.api.names import (
 )
 from mageflow.api.status import Condition, Status, TaskStatus
 from mageflow.api.swarm import DEFAULT_CONCURRENCY, SwarmSpec
-from mageflow.api.tasks import NamedTask, SwarmTask
+from mageflow.api.tasks import LEAST_GRACE_SECONDS, NamedTask, SwarmTask
 from mageflow.api.workflow import WorkflowSpec
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "LABEL_RUN",
     "LABEL_TASK",
     "LABEL_UID",
+    "LEAST_GRACE_SECONDS",
     "MAIN_TASK",
     "NAMESPACE_LIFECYCLES",
     "SWARM",

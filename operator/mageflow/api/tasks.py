@@ -10,6 +10,13 @@ from mageflow.api.base import INT32_MAX, AnyJson, Count, SpecModel
 from mageflow.api.names import MAIN_TASK
 from mageflow.api.rules import none_of, validations
 
+LEAST_GRACE_SECONDS: Final = 1
+"""The least `terminationGracePeriodSeconds` of a task's pod.
+
+With 0 the API server drops the pod at once, while its processes live on for a second or two, and a negative one it
+makes 1: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination-forced
+"""
+
 PodTemplate = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "format": "PodTemplateSpec"})]
 """A PodTemplateSpec as the user wrote it. Its schema in the CRD is the API server's own."""
 
@@ -44,7 +51,8 @@ class Templated(SpecModel):
     template: PodTemplate
     """The task's pod, as in a Job: a PodTemplateSpec.
 
-    `restartPolicy` is `Never` or left out: containers that the kubelet restarts in place could not be held. May be
+    `restartPolicy` is `Never` or left out: containers that the kubelet restarts in place could not be held.
+    `terminationGracePeriodSeconds` is at least 1: a pod that is deleted without grace can't be seen to end. May be
     edited only while held.
     """
 

@@ -22,6 +22,7 @@ from mageflow.api import (
     LABEL_RUN,
     LABEL_TASK,
     LABEL_UID,
+    LEAST_GRACE_SECONDS,
 )
 
 ANNOTATION_STOPPED: Final = "mageflow.io/stopped"
@@ -185,6 +186,9 @@ def _build_template(
         metadata["annotations"] = {**(metadata.get("annotations") or {}), **annotations}
     spec = template.setdefault("spec", {})
     spec["restartPolicy"] = "Never"
+    grace = spec.get("terminationGracePeriodSeconds")
+    if grace is not None:  # less may have been stored under an older CRD
+        spec["terminationGracePeriodSeconds"] = max(LEAST_GRACE_SECONDS, grace)
     deadlines = [
         seconds for seconds in (spec.get("activeDeadlineSeconds"), task.timeout_seconds) if seconds is not None
     ]
