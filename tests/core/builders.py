@@ -56,7 +56,7 @@ def pending_pod(**facts: Any) -> ObservedPod:
 
 def init_pod(**facts: Any) -> ObservedPod:
     """A pod whose init container runs: its phase is still Pending."""
-    return pending_pod(**{"has_started": True, "started_at": EARLIER, **facts})
+    return pending_pod(**{"has_started": True, **facts})
 
 
 def running_pod(**facts: Any) -> ObservedPod:

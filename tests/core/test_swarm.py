@@ -508,6 +508,16 @@ def test_entries_are_kept_only_for_tasks_with_a_run_and_little_of_those_that_suc
     ]
 
 
+@pytest.mark.parametrize(
+    ("reason", "kept"), [(None, {}), ("OutputTruncated", {}), ("OutputLost", {"reason": "OutputLost"})]
+)
+def test_what_befell_a_task_leaves_a_trace_when_it_has_succeeded(reason: str | None, kept: dict[str, str]) -> None:
+    disrupted = entry("a", TaskPhase.SUCCEEDED, disruptions=3, disruptions_in_row=1, reason=reason, message="why")
+    _, new = decide(swarm(old=status(Phase.ACTIVE, (disrupted,))))
+    expected = {"name": "a", "phase": "Succeeded", "run": 1, "disruptions": 3}
+    assert new.tasks[0].to_json() == expected | kept
+
+
 def test_nothing_of_an_unstarted_task_is_kept_when_its_place_is_taken() -> None:
     _, new = decide(swarm(SUSPENDED))
     assert (new.tasks, counts_of(new)) == ((), (0, 0, 0, 5, 5))

@@ -339,7 +339,7 @@ def test_run_goes_on_when_the_status_was_lost() -> None:
             "phase": TaskPhase.RUNNING,
             "run": 3,
             "job": job_name(OWNER, "main", 3),
-            "started_at": EARLIER,
+            "started_at": NOON,
         }
     )
 
@@ -366,7 +366,7 @@ def test_mark_is_cleared_when_the_eviction_did_not_happen() -> None:
 
 def test_start_is_recorded_when_the_eviction_came_too_late() -> None:
     """Else an interrupt that follows at once would not be counted."""
-    assert advance(OWNER, TASK, HOLDING, ONE_RUNNING, STOP, NOON).record.started_at == EARLIER
+    assert advance(OWNER, TASK, HOLDING, ONE_RUNNING, STOP, NOON).record.started_at == NOON
 
 
 def test_start_is_not_recorded_when_the_kubelet_reports_it_after_the_eviction() -> None:

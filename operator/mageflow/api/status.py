@@ -41,6 +41,10 @@ class TaskStatus(StatusModel):
     """The run whose pod is being evicted by a suspend: however that run ends, it was held."""
     job: str | None = None
     """Name of the latest run's Job."""
+    job_uid: str | None = None
+    """Uid of that Job, while the run isn't over: its events tell how it ended if it is gone by then."""
+    pod: str | None = None
+    """Name of the latest run's pod, while the run isn't over: likewise."""
     template_hash: str | None = None
     """Hash of what the latest run was made from: tells whether an edit has come into force."""
     failures: Count = 0
@@ -48,7 +52,9 @@ class TaskStatus(StatusModel):
     interruptions: Count = 0
     """How often it was interrupted while it ran. Uses up no retry."""
     disruptions: Count = 0
-    """How many runs in a row ended without progress through no fault of its own, such as a node drain."""
+    """How many of its runs ended through no fault of its own, such as a node drain, or nobody knows how."""
+    disruptions_in_row: Count = 0
+    """How many of those since it last made progress: a failure of its own, or ten minutes of running."""
     retry_at: Time | None = None
     """When the back-off before the next run ends."""
     backoff_seconds: Count | None = None

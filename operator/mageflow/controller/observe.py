@@ -111,11 +111,7 @@ def observe_pod(raw: Mapping[str, Any]) -> ObservedPod:
     phase = status.get("phase") or "Pending"
     states = [container.get("state") or {} for container in _containers(status)]
     earlier = [container.get("lastState") or {} for container in _containers(status)]
-    begun = [
-        state["running"] if "running" in state else state["terminated"]
-        for state in (*states, *earlier)
-        if _has_begun(state)
-    ]
+    has_begun = any(_has_begun(state) for state in (*states, *earlier))
     main = _main_state(raw).get("terminated") or {}
     failed = next((state["terminated"] for state in states if (state.get("terminated") or {}).get("exitCode")), main)
     return ObservedPod(
@@ -123,12 +119,11 @@ def observe_pod(raw: Mapping[str, Any]) -> ObservedPod:
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
         phase=phase,
-        has_started=bool(begun) or phase == "Running",
+        has_started=has_begun or phase == "Running",
         is_terminating="deletionTimestamp" in metadata,
         deletion_due=_time(metadata.get("deletionTimestamp")),
         is_disrupted="DisruptionTarget" in _true_conditions(status),
         node=spec.get("nodeName"),
-        started_at=min(filter(None, (_time(state.get("startedAt")) for state in begun)), default=None),
         reason=status.get("reason"),
         message=status.get("message"),
         exit_code=failed.get("exitCode"),
@@ -179,5 +174,4 @@ def _true_conditions(status: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def _time(text: str | None) -> datetime | None:
-    """Read a time; the zero that a runtime gives for a container that could not be started is none."""
-    return None if text is None or text.startswith("1970-01-01") else datetime.fromisoformat(text)
+    return None if text is None else datetime.fromisoformat(text)

@@ -27,6 +27,9 @@ MAX_MESSAGE: Final = 1024
 MAX_DISRUPTIONS: Final = 10
 """Runs disrupted in a row after which a task fails: whatever disturbs them doesn't go away."""
 
+PROGRESS: Final = timedelta(minutes=10)
+"""A run that was disrupted after so long got somewhere: it begins a new row."""
+
 ENDED: Final = frozenset({TaskPhase.SUCCEEDED, TaskPhase.FAILED})
 CLOSED: Final = frozenset({TaskPhase.UNSTARTED, TaskPhase.BACKING_OFF}) | ENDED
 """Ledger phases in which the latest run is over."""
@@ -61,6 +64,8 @@ def end_run(task: Task, record: TaskStatus, outcome: Outcome, now: datetime) -> 
     """Record how the latest run ended."""
     update: dict[str, Any] = {
         "holding": None,
+        "job_uid": None,
+        "pod": None,
         "retry_at": None,
         "backoff_seconds": None,
         "finished_at": now,
@@ -70,22 +75,22 @@ def end_run(task: Task, record: TaskStatus, outcome: Outcome, now: datetime) -> 
     match outcome.ending:
         case Ending.SUCCEEDED:
             _, is_truncated = parse_output(outcome.output)
-            update |= {"phase": TaskPhase.SUCCEEDED, "disruptions": 0}
+            update |= {"phase": TaskPhase.SUCCEEDED, "disruptions_in_row": 0}
             update |= {"reason": reasons.OUTPUT_TRUNCATED} if is_truncated else {}
         case Ending.FAILED:
             failures = record.failures + 1
-            update |= {"failures": failures, "disruptions": 0}
+            update |= {"failures": failures, "disruptions_in_row": 0}
             if failures > task.retries:
                 update |= {"phase": TaskPhase.FAILED}
             else:
                 update |= {"phase": TaskPhase.BACKING_OFF, "retry_at": now + backoff(failures)}
         case Ending.DISRUPTED:
-            disruptions = record.disruptions + 1
-            update |= {"disruptions": disruptions}
-            if disruptions >= MAX_DISRUPTIONS:
+            in_row = 1 if _has_made_progress(record, now) else record.disruptions_in_row + 1
+            update |= {"disruptions": record.disruptions + 1, "disruptions_in_row": in_row}
+            if in_row >= MAX_DISRUPTIONS:
                 update |= {"phase": TaskPhase.FAILED, "reason": reasons.TOO_MANY_DISRUPTIONS}
             else:
-                update |= {"phase": TaskPhase.BACKING_OFF, "retry_at": now + backoff(disruptions)}
+                update |= {"phase": TaskPhase.BACKING_OFF, "retry_at": now + backoff(in_row)}
         case Ending.INTERRUPTED:
             was_running = record.started_at is not None
             update |= {"phase": TaskPhase.UNSTARTED, "interruptions": record.interruptions + was_running}
@@ -94,6 +99,11 @@ def end_run(task: Task, record: TaskStatus, outcome: Outcome, now: datetime) -> 
         case _:
             assert_never(outcome.ending)
     return record.model_copy(update=update)
+
+
+def _has_made_progress(record: TaskStatus, now: datetime) -> bool:
+    """Tell whether a run ran for long, by our own clock: from when its start was seen."""
+    return record.started_at is not None and now - record.started_at >= PROGRESS
 
 
 def shorten_message(message: str | None, limit: int) -> str | None:
@@ -124,6 +134,8 @@ def _reopen(record: TaskStatus, runs: Runs) -> TaskStatus:
             "phase": TaskPhase.PENDING,
             "run": number,
             "job": run.job.name if run.job is not None else record.job,
+            "job_uid": None,
+            "pod": None,
             "holding": None,
             "retry_at": None,
             "backoff_seconds": None,
@@ -149,7 +161,7 @@ def _bring_marks_up_to_date(record: TaskStatus, run: Run, now: datetime) -> Task
     if record.holding is not None and run.live_pods and not any(_may_be_going(pod) for pod in run.live_pods):
         record = record.model_copy(update={"holding": None})
     if run.has_started and record.started_at is None and record.holding != record.run:
-        record = record.model_copy(update={"started_at": _started_at(run, now)})
+        record = record.model_copy(update={"started_at": now})
     return record
 
 
@@ -164,10 +176,6 @@ def _follow(record: TaskStatus, run: Run) -> TaskStatus:
     if state is TaskPhase.STOPPING and record.phase is not TaskPhase.STOPPING:
         return record  # somebody else stops it; Stopping in the ledger is a mark of ours
     return record if state is record.phase else record.model_copy(update={"phase": state})
-
-
-def _started_at(run: Run, now: datetime) -> datetime:
-    return min((pod.started_at for pod in run.pods if pod.started_at is not None), default=now)
 
 
 def find_state(record: TaskStatus, run: Run) -> TaskPhase:

@@ -28,8 +28,6 @@ class ObservedPod:
     is_disrupted: bool = False
     """Its condition DisruptionTarget is True. Set *before* the delete, which may fail."""
     node: str | None = None
-    started_at: datetime | None = None
-    """When its first container started, by the kubelet's clock."""
     reason: str | None = None
     """`status.reason`, such as DeadlineExceeded or Evicted."""
     message: str | None = None

@@ -154,7 +154,7 @@ def _describe_failure(is_single: bool, tasks: Iterable[Progress]) -> str:
     label = "" if is_single else f"task {first.name}: "
     others = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
     if first.reason == reasons.TOO_MANY_DISRUPTIONS:
-        what = f"{first.disruptions} runs in a row were disrupted; the last one, {first.run}: {first.message}"
+        what = f"{first.disruptions_in_row} runs in a row were disrupted; the last one, {first.run}: {first.message}"
     else:
         what = f"run {first.run} failed and no retries are left: {_why(first)}"
     return f"{label}{what}{others}"

@@ -89,5 +89,11 @@ DISRUPTED: Final = "Disrupted"
 TOO_MANY_DISRUPTIONS: Final = "TooManyDisruptions"
 """Ten runs in a row were disrupted."""
 
+OUTCOME_UNKNOWN: Final = "OutcomeUnknown"
+"""A run ended while nobody watched, and nothing that is left tells how: it runs again."""
+
+OUTPUT_LOST: Final = "OutputLost"
+"""A run ended by itself and did well, but its pod was gone before its output was read."""
+
 OUTPUT_TRUNCATED: Final = "OutputTruncated"
 """The task wrote more output than the 4,096 bytes that the kubelet keeps."""

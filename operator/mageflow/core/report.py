@@ -152,7 +152,10 @@ def _entries(report: Report) -> Iterator[TaskStatus]:
         if report.plan.keeps_entries:
             yield record
         elif record.phase is TaskPhase.SUCCEEDED:
-            yield TaskStatus(name=record.name, phase=record.phase, run=record.run)
+            lost = record.reason if record.reason == reasons.OUTPUT_LOST else None
+            yield TaskStatus(
+                name=record.name, phase=record.phase, run=record.run, disruptions=record.disruptions, reason=lost
+            )
         elif record.phase is TaskPhase.FAILED:
             yield TaskStatus(
                 name=record.name,
@@ -161,6 +164,7 @@ def _entries(report: Report) -> Iterator[TaskStatus]:
                 failures=record.failures,
                 interruptions=record.interruptions,
                 disruptions=record.disruptions,
+                disruptions_in_row=record.disruptions_in_row,
                 reason=record.reason,
                 message=shorten_message(record.message, SHORT_MESSAGE),
             )

@@ -179,6 +179,8 @@ def _start(owner: Owner, task: Task, record: TaskStatus, now: datetime, leave: L
             "phase": TaskPhase.RECORDED,
             "run": number,
             "job": job_name(owner, task.name, number),
+            "job_uid": None,
+            "pod": None,
             "template_hash": task.template_hash,
             "retry_at": None,
             "backoff_seconds": None,
@@ -262,7 +264,7 @@ def _kill(run: Run) -> tuple[Action, ...]:
 
 def _withdraw(record: TaskStatus) -> Step:
     """End a run whose Job was never made."""
-    record = record.model_copy(update={"phase": TaskPhase.UNSTARTED, "job": None})
+    record = record.model_copy(update={"phase": TaskPhase.UNSTARTED, "job": None, "job_uid": None, "pod": None})
     return Step(record, TaskPhase.UNSTARTED)
 
 
