@@ -18,6 +18,9 @@ from localcluster.processes import Supervisor
 NAME: Final = "mageflow-operator"
 """Of the process, and of its user: by it the audit log tells the operator's requests from others'."""
 
+ENDING: Final = "ending: "
+"""How the line begins that it writes when it has heard of SIGTERM."""
+
 COMMAND: Final = ("-m", "mageflow.controller", "--all-namespaces")
 
 
@@ -29,6 +32,7 @@ class Operator:
         self._kubeconfig = kubeconfig
         self._command = command
         self._health_port = free_port()
+        self._log_start = 0
 
     @property
     def log(self) -> str:
@@ -47,6 +51,8 @@ class Operator:
 
     async def start(self, *, seconds: float = 60) -> None:
         """Start it, unless it runs, and wait until /healthz answers with 200."""
+        if not self.is_running:
+            self._log_start = len(self.log)
         program = [sys.executable, *self._command, f"--health-port={self._health_port}"]
         self._supervisor.start(NAME, ["/usr/bin/env", f"KUBECONFIG={self._kubeconfig}", *program])
         deadline = asyncio.get_running_loop().time() + seconds
@@ -78,6 +84,11 @@ class Operator:
     def kill(self) -> None:
         """End it at once (SIGKILL): it finishes nothing."""
         self._supervisor.kill(NAME)
+
+    @property
+    def is_ending(self) -> bool:
+        """It has heard, since it was started, that it is to end."""
+        return ENDING in self.log[self._log_start :]
 
     async def stop(self, *, seconds: float = 30) -> None:
         """Ask it to end (SIGTERM), and wait until it has."""

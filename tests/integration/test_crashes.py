@@ -11,6 +11,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -19,9 +20,9 @@ from mageflow.controller.settings import Settings
 
 from .control import Raw
 from .kubelet import is_accepted
-from .process import Operator
+from .process import COMMAND, Operator
 from .stage import NOWHERE, Namespace, Workflow
-from .wire import When, Write
+from .wire import When, Wire, Write
 
 RANDOM_KILLS: Final = int(os.environ.get("MAGEFLOW_KILLS", "2"))
 """How often the operator is killed at a random instant."""
@@ -237,12 +238,29 @@ async def test_work_in_hand_is_finished_when_the_operator_is_asked_to_end(namesp
         await workflow.set_lifecycle("suspended")
         await status.wait()
         ending = asyncio.create_task(namespace.operator.stop())
-        await workflow.wait_until("the operator has heard", lambda: _is_deaf(namespace.operator))
+        await workflow.wait_until("the operator has heard", lambda: _is_ending(namespace.operator))
     await ending
     evictions = [write.code for write in namespace.writes() if write.resource == "pods/eviction"]
     assert evictions == [201], "what was written ahead is done"
     await namespace.operator.start()
     await workflow.wait_for("Suspended")
+
+
+async def test_nothing_is_waited_for_when_the_operator_is_asked_to_end_and_has_nothing_in_hand(
+    namespace: Namespace, wired: tuple[Wire, Path], tmp_path: Path
+) -> None:
+    """It took 5.7 s: kopf waits 5 s for tasks that are left, and left one itself when it was ended by a signal."""
+    namespace.operator.kill()
+    operator = Operator(wired[1], tmp_path, (*COMMAND, "--log-level=debug"))
+    try:
+        await operator.start()
+        workflow, _ = await _pending(namespace, "work")
+        await namespace.wait_until_quiet()
+        await operator.stop()
+    finally:
+        operator.kill()
+    assert "Hung tasks stopping is skipped: no tasks given" in operator.log, operator.log[-6000:]
+    assert (await workflow.status())["phase"] == "Pending"
 
 
 # ── how it is done ──
@@ -283,6 +301,5 @@ async def _check_converges(transition: Transition, workflow: Workflow, _: Raw) -
     assert counts == (transition.interruptions, transition.failures, 0), f"{workflow.name}: {task}"
 
 
-async def _is_deaf(operator: Operator) -> bool:
-    """Tell whether it has closed its port, which is the first that it does at its end."""
-    return await operator.health() is None
+async def _is_ending(operator: Operator) -> bool:
+    return operator.is_ending

@@ -18,6 +18,7 @@ from .player import Player
 from .process import COMMAND, Operator
 from .stage import Namespace
 from .test_many_rounds import TEMPO, check_all, play_rounds
+from .wire import Write
 
 KILLS: Final = 3
 """How often the leader is killed in the storm."""
@@ -104,6 +105,24 @@ async def test_another_acts_at_once_when_the_leader_is_stopped(replicas: Replica
     print(f"\n{took:.1f} s from when the Lease was given back to the next pod")  # noqa: T201
 
 
+async def test_lease_is_given_back_last_when_the_leader_is_stopped_with_work_in_hand(replicas: Replicas) -> None:
+    """It still leads while what it has written ahead isn't done."""
+    namespace = replicas.namespace
+    workflow, _ = await namespace.create_running("task")
+    leader, identity = await replicas.leader()
+    with namespace.hold(Write.STOP_JOB) as stop:
+        await workflow.set_lifecycle("interrupted")
+        await stop.wait()
+        ending = asyncio.create_task(leader.stop())
+        await workflow.wait_until("the leader has heard", lambda: _is_ending(leader))
+        assert await replicas.holder() == identity
+    await ending
+    stops = [write.code for write in namespace.writes() if (write.verb, write.resource) == ("patch", "jobs")]
+    assert stops == [200]
+    await workflow.wait_for("Interrupted")
+    assert (await replicas.leader())[1] != identity
+
+
 async def test_frozen_leader_does_nothing_when_it_wakes_up(replicas: Replicas) -> None:
     """It was to stop a task, and slept through the end of its Lease: another acts by then, as is wished for by then."""
     namespace = replicas.namespace
@@ -145,3 +164,7 @@ async def test_promises_hold_when_leaders_are_killed_in_a_storm(replicas: Replic
     await namespace.wait_until_quiet(2.0)
     check_all(namespace)
     print(f"\nseed {seed}: {reigns} leaders")  # noqa: T201
+
+
+async def _is_ending(operator: Operator) -> bool:
+    return operator.is_ending

@@ -147,6 +147,20 @@ def test_another_leads_at_its_next_look_when_the_leader_stops(place: Place) -> N
     assert place.server.get("leases", LEASE.name)["spec"]["leaseTransitions"] == 2
 
 
+def test_nothing_is_taken_over_any_more_when_one_withdraws_that_could_not_read_yet(place: Place) -> None:
+    first, second = place.add("a"), place.add("b")
+    first.kill()
+    second.fails_to_take_over = True
+    place.pass_time(10)
+    tried = second.takeovers
+    second.election.withdraw()
+    assert not second.election.seconds_left
+    place.pass_time(10)
+    second.stop()
+    assert second.takeovers == tried > 1
+    assert place.server.get("leases", LEASE.name)["spec"]["holderIdentity"] == ""
+
+
 def test_leader_stops_acting_before_its_lease_ends_when_its_line_is_cut(place: Place) -> None:
     first, second = place.add("a"), place.add("b")
     place.pass_time(10)

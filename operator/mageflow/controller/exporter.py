@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 
 from prometheus_client import start_http_server
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -49,21 +48,17 @@ class PortError(Exception):
     """A port can't be listened on."""
 
 
-@contextmanager
-def serving(port: int) -> Iterator[None]:
-    """Serve /metrics on all addresses, in a thread, during the block; not at all on port 0. Raises PortError."""
+def serve(port: int) -> None:
+    """Serve /metrics on all addresses until the process ends, in a thread; not at all on port 0. Raises PortError.
+
+    The server isn't shut down at the end, which takes half a second: the process doesn't wait for its thread.
+    """
     if not port:
-        yield
         return
     try:
-        server, thread = start_http_server(port, registry=REGISTRY)
+        start_http_server(port, registry=REGISTRY)
     except OSError as error:
         raise PortError(f"/metrics can't be served on port {port}: {error.strerror}") from error
-    try:
-        yield
-    finally:
-        server.shutdown()
-        thread.join()
 
 
 def expose(caches: Caches, queue: WorkQueue, election: Election | None) -> None:

@@ -101,6 +101,11 @@ class Election:
         """Be a candidate from now on."""
         self._take_over = take_over
 
+    def withdraw(self) -> None:
+        """Act no more, and renew the Lease no more: the campaign is about to end."""
+        self._take_over = None
+        self._stop_acting()
+
     def guard(self, reconcile: Callable[[str], Awaitable[float | None]]) -> Callable[[str], Awaitable[float | None]]:
         """Return a function that reconciles only if it is the leader: whoever takes over begins with everything."""
 
@@ -163,7 +168,7 @@ class Election:
             self._warn(f"{self._name} is held, but what there is can't be read yet: {error}")
         elif self._taking_over is None:
             logger.info("%s is held by %s", self._name, self._identity)
-        if error is not None or self._taking_over is None:
+        if self._take_over is not None and (error is not None or self._taking_over is None):
             self._taking_over = asyncio.create_task(self._take_over())
 
     def _warn(self, what: str) -> None:

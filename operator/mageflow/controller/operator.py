@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+import signal
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from http import HTTPStatus
 
@@ -15,7 +16,7 @@ from mageflow.api import GROUP, KINDS, VERSION
 from mageflow.controller.caches import Caches
 from mageflow.controller.client import ApiError, Client, Raw, load_configuration
 from mageflow.controller.clock import Clock
-from mageflow.controller.exporter import expose, serving
+from mageflow.controller.exporter import expose, serve
 from mageflow.controller.handlers import JOBS, NAMESPACES, PODS, Handlers, build_settings
 from mageflow.controller.health import Health
 from mageflow.controller.lease import Election, FencedClient
@@ -42,18 +43,18 @@ async def run_operator(settings: Settings) -> None:
     Raises CredentialsError without a cluster, ApiError if it doesn't answer, MissingResourceError without the CRDs,
     PortError if /metrics can't be served, NamespaceError if it is to be started anew for another namespace.
     """
-    with serving(settings.metrics_port):
-        async with Client(await load_configuration()) as client:
-            await _check_resources(client)
-            where = ", ".join(settings.namespaces) or "all namespaces"
-            logger.info("mageflow-operator %s at %s, watching %s", __version__, client.server, where)
-            reader = await _read_namespaces(client, settings.namespaces)
-            if settings.lease is None:
-                returned = await _watch_and_work(settings, client, reader, None)
-            else:
-                election = Election(client, Clock(), settings.lease, settings.identity)
-                async with election.campaign():
-                    returned = await _watch_and_work(settings, client, reader, election)
+    serve(settings.metrics_port)
+    async with Client(await load_configuration()) as client:
+        await _check_resources(client)
+        where = ", ".join(settings.namespaces) or "all namespaces"
+        logger.info("mageflow-operator %s at %s, watching %s", __version__, client.server, where)
+        reader = await _read_namespaces(client, settings.namespaces)
+        if settings.lease is None:
+            returned = await _watch_and_work(settings, client, reader, None)
+        else:
+            election = Election(client, Clock(), settings.lease, settings.identity)
+            async with election.campaign():
+                returned = await _watch_and_work(settings, client, reader, election)
     if returned:
         raise NamespaceError(f"namespace {', '.join(returned)} may be read now: start anew to watch it")
 
@@ -99,26 +100,67 @@ async def _watch_and_work(
             is_to_end.set()
 
     async with asyncio.TaskGroup() as group:
-        group.create_task(queue.run())
+        working = group.create_task(queue.run())
         await asyncio.sleep(0)  # the workers are there before kopf, which at its end cancels what came after it
         if election is not None:
             election.stand(take_over)
         following = None if reader is None else group.create_task(reader.follow(see_namespace, caches.namespaces.lose))
         try:
-            await kopf.operator(
-                registry=handlers.register(clusterwide=reader is None),
-                settings=build_settings(),
-                standalone=True,
-                clusterwide=reader is None,
-                namespaces=watched,
-                stop_flag=is_to_end,
-                liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz",
-            )
+            await _run_kopf(handlers, settings, watched, is_to_end, partial(_finish_work, queue, working, election))
         finally:
             if following is not None:
                 following.cancel()
             queue.close()
     return returned
+
+
+async def _finish_work(queue: WorkQueue, working: asyncio.Task[None], election: Election | None) -> None:
+    """Finish the reconciles in hand, and begin no other."""
+    queue.close()
+    await asyncio.wait((working,))
+    if election is not None:
+        election.withdraw()
+
+
+async def _run_kopf(
+    handlers: Handlers,
+    settings: Settings,
+    watched: Sequence[str],
+    is_to_end: asyncio.Event,
+    finish_work: Callable[[], Awaitable[None]],
+) -> None:
+    """Watch the namespaces `watched`, none: all, until SIGTERM, SIGINT or `is_to_end`; then finish the work, and end.
+
+    kopf takes each task of the loop that was made after its start for its own: at its end it waits for them, after 5 s
+    it cancels them. It leaves such a task itself, the one that waits for the stop flag, if it is ended by a signal. So
+    it gets no signal, but the flag, and that once no task of ours is left.
+    """
+    ours = asyncio.all_tasks()
+    is_finished = asyncio.Event()
+    tasks = await kopf.spawn_tasks(
+        registry=handlers.register(clusterwide=not watched),
+        settings=build_settings(),
+        standalone=True,
+        clusterwide=not watched,
+        namespaces=watched,
+        stop_flag=is_finished,
+        liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz",
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, is_to_end.set)
+
+    async def finish() -> None:
+        await is_to_end.wait()
+        logger.info("ending: no reconcile is begun any more, and those in hand are finished")
+        await finish_work()
+        is_finished.set()
+
+    finishing = asyncio.create_task(finish())
+    try:
+        await kopf.run_tasks(tasks, ignored={*ours, finishing})
+    finally:
+        finishing.cancel()
 
 
 async def _check_resources(client: Client) -> None:
