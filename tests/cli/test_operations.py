@@ -18,7 +18,7 @@ from mageflow.cli.operations import (
 )
 from mageflow.cli.view import View
 from mageflow.cli.waiting import find_end
-from mageflow.client.errors import OvertakenError
+from mageflow.client.errors import MageflowError
 
 from .builders import NOW, done, running, task, view
 
@@ -74,7 +74,7 @@ def test_it_is_told_that_a_namespace_holds_what_is_resumed() -> None:
     assert judge(HELD, RESUME) is Verdict.ALREADY
     assert describe_already(HELD, RESUME) == f"is active already (Suspended: {why})"
     assert describe_result(HELD, RESUME) == f"resumed (Suspended: {why})"
-    assert find_end(HELD_TOO_LATE, RESUME) is HELD_TOO_LATE, "nothing more comes of it"
+    assert find_end(HELD_TOO_LATE, RESUME, 1) is HELD_TOO_LATE, "nothing more comes of it"
 
 
 def test_a_pod_that_has_not_started_stops_rather_than_finishes() -> None:
@@ -82,16 +82,52 @@ def test_a_pod_that_has_not_started_stops_rather_than_finishes() -> None:
     assert describe_result(held, SUSPEND) == "suspending: 1 task to stop (load)"
 
 
-def test_a_wait_is_over_when_it_is_in_force_or_never_will_be() -> None:
-    assert find_end(SUSPENDING, SUSPEND) is None
-    assert find_end(SUSPENDED, SUSPEND) is SUSPENDED
-    assert find_end(FAILED, SUSPEND) is FAILED
-    assert find_end(UNANSWERED, SUSPEND) is None
-    assert isinstance(find_end(RUNS_ON, SUSPEND), OvertakenError)
-    resumed = view("Chain", "Active", (running(),), reason="Pending")
-    overtaken = find_end(resumed, SUSPEND)
-    assert isinstance(overtaken, OvertakenError)
-    assert "to active" in str(overtaken)
+INTERRUPTED = view("Chain", "Interrupted", (task("load"),), lifecycle="interrupted", reason="Interrupted")
+RESUMED = view("Chain", "Active", (running(),), reason="Running", generation=2, observed=2)
+RESUMED_UNANSWERED = view("Chain", "Active", (running(),), reason="Pending", generation=2, observed=2)
+SUSPENDED_SINCE = view("Chain", "Suspended", lifecycle="suspended", reason="Suspended", generation=2, observed=2)
+CANCELED_SINCE = view("Chain", "Canceled", lifecycle="canceled", reason="Canceled", generation=2, observed=2)
+HELD_AND_SUSPENDED_SINCE = view(
+    "Chain", "Suspended", lifecycle="suspended", reason="Suspended", generation=2, observed=2, by_namespace="suspended"
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("operation", "seen", "end"),
+    [
+        (SUSPEND, SUSPENDING, None),
+        (SUSPEND, SUSPENDED, "it is so"),
+        (SUSPEND, FAILED, "it is so"),
+        (SUSPEND, UNANSWERED, None),
+        (SUSPEND, RUNS_ON, "its task has started"),
+        (SUSPEND, None, "deleted"),
+        (INTERRUPT, INTERRUPTED, "it is so"),
+        (RESUME, RUNS, "it is so"),
+        (RESUME, HELD_TOO_LATE, "it is so"),
+        # What somebody else has asked for since, whether the operator has answered them or not:
+        (SUSPEND, RESUMED_UNANSWERED, "set its lifecycle to active"),
+        (SUSPEND, RESUMED, "set its lifecycle to active"),
+        (INTERRUPT, RESUMED, "set its lifecycle to active"),
+        (INTERRUPT, SUSPENDED_SINCE, "set its lifecycle to suspended"),
+        (RESUME, SUSPENDED_SINCE, "set its lifecycle to suspended"),
+        (RESUME, HELD_AND_SUSPENDED_SINCE, "set its lifecycle to suspended"),
+        (SUSPEND, CANCELED_SINCE, "it is so"),
+    ],
+)
+def test_a_wait_is_over_when_it_is_in_force_or_never_will_be(
+    operation: Operation, seen: View | None, end: str | None
+) -> None:
+    found = find_end(seen, operation, 1)
+    if isinstance(found, MageflowError):
+        assert end is not None
+        assert end in str(found)
+    else:
+        assert found is (None if end is None else seen)
+
+
+def test_a_sight_of_before_the_write_ends_no_wait() -> None:
+    assert find_end(RUNS, SUSPEND, 2) is None
+    assert find_end(SUSPENDED, SUSPEND, 2) is None
 
 
 def test_losses_are_told_by_resource_and_task() -> None:

@@ -93,8 +93,8 @@ class _Operating:
         self._operation = operation
         self._request = request
         self._errors: list[Exception] = []
-        self._done: list[Item] = []
-        """All for which it is, or already was, as asked: for `-o`."""
+        self._done: dict[str, Item] = {}
+        """All for which it is, or already was, as asked, by uid: for `-o`."""
 
     def run(self, *, is_agreed: bool) -> None:
         request = self._request
@@ -116,9 +116,10 @@ class _Operating:
         if request.dry_run is not DryRun.NONE:
             self._session.run(self._try(left))
         elif left:
+            undone = [item for item in left if item.uid not in self._done]
             if self._operation.asks and not is_agreed:
-                self._ask([item.view for item in left if item not in self._done])
-            self._session.run(self._act([item for item in left if item not in self._done]))
+                self._ask([item.view for item in undone])
+            self._session.run(self._act(undone))
             if request.waits:
                 self._wait(left, started_at)
         self._end(is_one=len(selection.names) == 1)
@@ -134,7 +135,7 @@ class _Operating:
                 case Verdict.GO:
                     left.append(item)
                 case Verdict.ALREADY:
-                    self._done.append(item)
+                    self._done[item.uid] = item
                     self._tell(item, describe_already(item.view, self._operation))
                     if not item.view.status.is_in_force and self._request.dry_run is DryRun.NONE:
                         left += [item] * self._request.waits
@@ -182,7 +183,7 @@ class _Operating:
             except MageflowError as error:
                 self._fail(error, item)
                 continue
-            self._done.append(item)
+            self._done[item.uid] = item
             self._tell(item, f"would be patched with {patch} ({by.value} dry run)")
 
     async def _act(self, items: Iterable[Item]) -> None:
@@ -206,7 +207,7 @@ class _Operating:
             self._fail(error, item)
         else:
             item.view = replace(item.view, status=status, lifecycle=self._operation.lifecycle)
-            self._done.append(item)
+            self._done[item.uid] = item
             if status.is_in_force or not self._request.waits:
                 self._report(item)
 
@@ -219,7 +220,7 @@ class _Operating:
 
     def _wait(self, items: Iterable[Item], started_at: float) -> None:
         """Wait for those that have been asked for it, and are not yet where they are to be."""
-        waiting = {item.uid: item for item in items if item in self._done and not item.view.status.is_in_force}
+        waiting = {item.uid: item for item in items if item.uid in self._done and not item.view.status.is_in_force}
         if not waiting:
             return
         timeout = self._request.timeout
@@ -229,7 +230,7 @@ class _Operating:
             item = waiting[uid]
             with progress.hidden():
                 if isinstance(end, MageflowError):
-                    self._done.remove(item)
+                    del self._done[uid]
                     self._fail(end, item)
                 else:
                     item.view = end
@@ -271,12 +272,12 @@ class _Operating:
     async def _read_all(self) -> list[Raw]:
         """Read those that are as asked anew; after a dry run, return them as they would be."""
         if self._request.dry_run is not DryRun.NONE or self._request.output is Output.NAME:
-            return [item.manifest for item in self._done]
+            return [item.manifest for item in self._done.values()]
         found = [
             await get(
                 item.view.kind.singular, item.view.name, namespace=item.view.namespace, client=self._session.client
             )
-            for item in self._done
+            for item in self._done.values()
         ]
         return [resource.manifest for resource in found]
 

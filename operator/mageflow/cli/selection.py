@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from mageflow.api import KINDS
 from mageflow.cli.names import Named, Selection, UnclearError, find_kind
-from mageflow.cli.watching import Place
+from mageflow.cli.watching import Place, places_by_name
 from mageflow.client.connection import Client
 from mageflow.client.errors import NotFoundError
 from mageflow.client.pipelines import find, get
@@ -57,10 +57,10 @@ async def find_one(client: Client, named: Named) -> Resource:
 
 def places_of(selection: Selection, namespace: str) -> list[Place]:
     """Return where what is selected is to be watched."""
-    kinds = [kind for kind in KINDS if kind in {named.kind for named in selection.names}] or list(selection.kinds)
-    if any(named.kind is None for named in selection.names):
-        kinds = list(KINDS)
-    return [(kind, None if selection.all_namespaces else namespace) for kind in kinds]
+    if not selection.names:
+        return [Place(kind, None if selection.all_namespaces else namespace) for kind in selection.kinds]
+    names = {kind: [it.name for it in selection.names if it.kind in (None, kind)] for kind in KINDS}
+    return [place for kind in KINDS for place in places_by_name(kind, namespace, names[kind])]
 
 
 def matches(selection: Selection, resource: Raw) -> bool:

@@ -110,6 +110,22 @@ def read_view(resource: Mapping[str, Any]) -> View:
     )
 
 
+class Views:
+    """Resources as they were read last: of many, only those that have changed are read anew."""
+
+    def __init__(self) -> None:
+        self._read: dict[str, tuple[str, View]] = {}
+
+    def read(self, resource: Mapping[str, Any]) -> View:
+        """Read a resource; the very same View as before, if it is unchanged."""
+        metadata = resource["metadata"]
+        version, view = self._read.get(metadata["uid"], (None, None))
+        if view is None or version != metadata["resourceVersion"]:
+            view = read_view(resource)
+            self._read[metadata["uid"]] = metadata["resourceVersion"], view
+        return view
+
+
 def address_of(resource: Mapping[str, Any]) -> str:
     """Name a resource as `kubectl -o name` does: `chain.mageflow.io/x`."""
     return f"{resource['kind'].lower()}.{GROUP}/{resource['metadata']['name']}"

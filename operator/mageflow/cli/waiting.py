@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import TypeAlias
 
 from mageflow.cli.operations import RESUME, Operation, describe_unfinished
 from mageflow.cli.progress import Progress
-from mageflow.cli.view import View, read_view
-from mageflow.cli.watching import watch
+from mageflow.cli.view import View, Views
+from mageflow.cli.watching import Place, places_by_name, watch
 from mageflow.client.connection import Connection
 from mageflow.client.errors import DeadlineError, MageflowError, NotFoundError, OvertakenError
-from mageflow.client.transport import Raw
 from mageflow.client.wishes import TASK_ALREADY_RUNNING
 
 Ending: TypeAlias = View | MageflowError
@@ -31,20 +31,24 @@ async def wait_until_in_force(
     progress: Progress,
     settled: Settled,
 ) -> None:
-    """Wait for all resources, given by uid, each until what it was asked for is in force; one watch for each kind.
+    """Wait for all resources, given by uid, each until what it was asked for is in force; a watch for each, or for all.
 
-    `deadline` is when `limit`, the seconds that were asked for, has passed, by the clock of the event loop.
+    Each is given as it was when it was known to be asked for what the operation asks. `deadline` is when `limit`, the
+    seconds that were asked for, has passed, by the clock of the event loop.
     """
-    left = dict(waiting)
-    places = {(view.kind, view.namespace) for view in left.values()}
+    left, views = dict(waiting), Views()
     try:
-        async with asyncio.timeout_at(deadline), aclosing(watch(connection, places, None)) as snapshots:
+        async with asyncio.timeout_at(deadline), aclosing(watch(connection, _places(left.values()), None)) as snapshots:
             async for snapshot in snapshots:
-                for uid in list(left):
-                    end = _look(left, snapshot, uid, operation)
-                    if end is None:
-                        progress.show(uid, left[uid])
-                    else:
+                for uid, before in list(left.items()):
+                    now = views.read(snapshot[uid]) if uid in snapshot else None
+                    if now is before:
+                        continue
+                    end = find_end(now, operation, waiting[uid].status.generation)
+                    if now is not None and end is None:
+                        left[uid] = now
+                        progress.show(uid, now)
+                    elif end is not None:
                         del left[uid]
                         progress.remove(uid)
                         settled(uid, end)
@@ -56,20 +60,29 @@ async def wait_until_in_force(
             settled(uid, DeadlineError(f"after {limit:g} s it is still {operation.doing}: {what}"))
 
 
-def _look(left: dict[str, View], snapshot: Mapping[str, Raw], uid: str, operation: Operation) -> Ending | None:
-    """Look at a resource anew; tell whether the waiting for it is over."""
-    if uid not in snapshot:
+def find_end(now: View | None, operation: Operation, generation: int) -> Ending | None:
+    """Tell whether the waiting for a resource is over: what it was asked for is in force, or never will be.
+
+    `now` is None once it was deleted; `generation` is that of a spec in which it was asked for what the operation asks.
+    Whether that is asked for still comes first: what is in force may be what somebody else has asked for since.
+    """
+    if now is None:
         return NotFoundError(404, "NotFound", "it was deleted")
-    left[uid] = read_view(snapshot[uid])
-    return find_end(left[uid], operation)
-
-
-def find_end(view: View, operation: Operation) -> Ending | None:
-    """Tell whether the waiting for a resource is over: what it was asked for is in force, or never will be."""
-    if view.status.is_in_force or (operation is RESUME and view.status.is_current and view.is_held_by_namespace):
-        return view
-    if view.lifecycle is not operation.lifecycle:
-        return OvertakenError(f"somebody else has set its lifecycle to {view.lifecycle} since")
-    if view.status.reason == TASK_ALREADY_RUNNING and view.status.is_current:
+    if now.status.has_ended:
+        return now
+    if now.status.generation < generation:
+        return None
+    if now.lifecycle is not operation.lifecycle:
+        return OvertakenError(f"somebody else has set its lifecycle to {now.lifecycle} since")
+    if now.status.is_in_force or (operation is RESUME and now.status.is_current and now.is_held_by_namespace):
+        return now
+    if now.status.reason == TASK_ALREADY_RUNNING and now.status.is_current:
         return OvertakenError("its task has started: a suspend never stops it")
     return None
+
+
+def _places(views: Iterable[View]) -> list[Place]:
+    names = defaultdict(list)
+    for view in views:
+        names[view.kind, view.namespace].append(view.name)
+    return [place for (kind, namespace), found in names.items() for place in places_by_name(kind, namespace, found)]

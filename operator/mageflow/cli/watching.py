@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
 from contextlib import aclosing
-from typing import TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from mageflow.api import Kind
 from mageflow.client.connection import Connection
@@ -14,11 +14,28 @@ from mageflow.client.handle import collection_path
 from mageflow.client.transport import Raw
 from mageflow.client.watching import follow
 
-Place: TypeAlias = tuple[Kind, str | None]
-"""A kind, in a namespace, or in all."""
+MAX_NAMED: Final = 10
+"""Names in one place that have a watch each; for more, all that is in the place is watched at once."""
+
+
+class Place(NamedTuple):
+    """What one watch tells of."""
+
+    kind: Kind
+    namespace: str | None
+    """None: all."""
+    name: str | None = None
+    """None: all that are there. By name it can be watched also by one whose Role lists `resourceNames`."""
+
 
 Snapshot: TypeAlias = dict[str, Raw]
 """By uid."""
+
+
+def places_by_name(kind: Kind, namespace: str | None, names: Iterable[str]) -> list[Place]:
+    """Return where resources of these names are to be watched, and, if they are many, with them all others."""
+    names = list(dict.fromkeys(names))
+    return [Place(kind, namespace, name) for name in names] if len(names) <= MAX_NAMED else [Place(kind, namespace)]
 
 
 async def watch(connection: Connection, places: Collection[Place], selector: str | None) -> AsyncGenerator[Snapshot]:
@@ -47,7 +64,10 @@ async def _pump(
     query: Mapping[str, str],
     queue: asyncio.Queue[tuple[Place, Snapshot] | MageflowError],
 ) -> None:
-    changes = follow(connection.transport, collection_path(*place), query, connection.patience)
+    if place.name is not None:
+        query = {**query, "fieldSelector": f"metadata.name={place.name}"}
+    path = collection_path(place.kind, place.namespace)
+    changes = follow(connection.transport, path, query, connection.patience)
     try:
         async with aclosing(changes):
             async for objects in changes:

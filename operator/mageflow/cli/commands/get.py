@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from contextlib import aclosing
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -16,7 +17,7 @@ from mageflow.cli.objects import Output, format_objects
 from mageflow.cli.selection import matches, places_of, select
 from mageflow.cli.session import Session, open_session
 from mageflow.cli.table import cells, columns, find_widths, lay_out
-from mageflow.cli.view import View, read_view
+from mageflow.cli.view import View, Views, read_view
 from mageflow.cli.watching import watch
 from mageflow.client.transport import Raw
 
@@ -47,52 +48,54 @@ def get(
         selection = parse_selection(
             words or (), selector, all_namespaces=all_namespaces, everything=False, needs_choice=False
         )
-        if watches and output not in (None, GetOutput.WIDE):
+        is_table = output in (None, GetOutput.WIDE)
+        if watches and not is_table:
             raise UnclearError("-w prints a table: leave out -o, or say -o wide")
         found = session.run(select(session.client, selection))
         objects = [resource.manifest for resource in found.resources]
-        _print(session, selection, objects, output)
+        views = {item["metadata"]["uid"]: read_view(item) for item in objects} if is_table else {}
+        _print(session, selection, objects, views.values(), output)
         for error in found.errors:
             session.terminal.complain(describe(error))
         if watches and not found.errors:
-            session.run(_watch(session, selection, objects, is_wide=output is GetOutput.WIDE))
+            session.run(_watch(session, selection, views, is_wide=output is GetOutput.WIDE))
         if found.errors:
             raise typer.Exit(exit_for_all(found.errors))
 
 
-def _print(session: Session, selection: Selection, objects: list[Raw], output: GetOutput | None) -> None:
+def _print(
+    session: Session, selection: Selection, objects: list[Raw], views: Collection[View], output: GetOutput | None
+) -> None:
     if output not in (None, GetOutput.WIDE):
         text = format_objects(objects, Output(output.value), is_one=len(selection.names) == 1)
         if text:
             session.terminal.print(text)
-    elif objects:
-        for line in lay_out(_rows(selection, objects, is_wide=output is GetOutput.WIDE)):
+    elif views:
+        for line in lay_out(_rows(selection, views, is_wide=output is GetOutput.WIDE)):
             session.terminal.print(line)
     elif not selection.names:
         where = "" if selection.all_namespaces else f" in {session.namespace} namespace"
         session.terminal.note(f"No resources found{where}.")
 
 
-def _rows(selection: Selection, objects: list[Raw], *, is_wide: bool) -> list[tuple[str, ...]]:
+def _rows(selection: Selection, views: Iterable[View], *, is_wide: bool) -> list[tuple[str, ...]]:
     now, has_namespace = datetime.now(UTC), selection.all_namespaces
     head = columns(is_wide=is_wide, has_namespace=has_namespace)
-    return [head, *(cells(read_view(it), now, is_wide=is_wide, has_namespace=has_namespace) for it in objects)]
+    return [head, *(cells(view, now, is_wide=is_wide, has_namespace=has_namespace) for view in views)]
 
 
-async def _watch(session: Session, selection: Selection, objects: list[Raw], *, is_wide: bool) -> None:
-    """Print a line for each resource that is not as it was when its last line was printed."""
-    rows = _rows(selection, objects, is_wide=is_wide)
-    widths = find_widths(rows)
-    told: dict[str, View] = {item["metadata"]["uid"]: read_view(item) for item in objects}
+async def _watch(session: Session, selection: Selection, told: dict[str, View], *, is_wide: bool) -> None:
+    """Print a line for each resource that is not as it was told, by uid, the last time; before the first, the head."""
+    widths = find_widths(_rows(selection, told.values(), is_wide=is_wide))
+    has_head, views = bool(told), Views()
     places = places_of(selection, session.namespace)
     async with aclosing(watch(session.connection, places, selection.selector)) as snapshots:
         async for snapshot in snapshots:
-            changed = [
-                (uid, item) for uid, item in snapshot.items()
-                if matches(selection, item) and told.get(uid) != read_view(item)
-            ]  # fmt: skip
-            told |= {uid: read_view(item) for uid, item in changed}
-            lines = _rows(selection, [item for _, item in changed], is_wide=is_wide)
-            for line in lay_out(lines, widths)[bool(rows) :]:
+            seen = {uid: views.read(item) for uid, item in snapshot.items() if matches(selection, item)}
+            changed = {uid: view for uid, view in seen.items() if told.get(uid) != view}
+            told |= changed
+            lines = lay_out(_rows(selection, changed.values(), is_wide=is_wide), widths)
+            for line in lines[has_head:] if changed else ():
                 session.terminal.print(line)
+            has_head |= bool(changed)
             session.terminal.out.file.flush()

@@ -18,7 +18,7 @@ from mageflow.cli.objects import format_objects
 from mageflow.cli.selection import matches, places_of, select
 from mageflow.cli.session import Session, open_session
 from mageflow.cli.tree import draw_tree
-from mageflow.cli.view import View, read_view
+from mageflow.cli.view import View, Views, read_view
 from mageflow.cli.watching import watch
 
 REFRESHES: Final = 1
@@ -71,6 +71,7 @@ def _draw(session: Session, selection: Selection, views: list[View], *, folds: b
 async def _watch(session: Session, selection: Selection, *, folds: bool) -> None:
     """Draw it anew as it changes, until all has ended: in place on a terminal, else one after the other."""
     views: list[View] = []
+    read = Views()
     is_terminal = session.terminal.out.is_terminal
 
     def render() -> Group:
@@ -81,7 +82,7 @@ async def _watch(session: Session, selection: Selection, *, folds: bool) -> None
     with live if is_terminal else nullcontext():
         async with aclosing(watch(session.connection, places, selection.selector)) as snapshots:
             async for snapshot in snapshots:
-                seen = [read_view(item) for item in snapshot.values() if matches(selection, item)]
+                seen = [read.read(item) for item in snapshot.values() if matches(selection, item)]
                 seen.sort(key=lambda view: (KINDS.index(view.kind), view.namespace, view.name))
                 if seen != views and not is_terminal:
                     _draw(session, selection, seen, folds=folds)
