@@ -46,7 +46,7 @@ if TYPE_CHECKING:
         UnauthorizedError,
         UnreachableError,
     )
-    from mageflow.client.logs import LogLine
+    from mageflow.client.logline import LogLine
     from mageflow.client.pipelines import chain, find, get, swarm, workflow
     from mageflow.client.resource import Chain, Resource, Swarm, Workflow
     from mageflow.client.status import Status
@@ -95,7 +95,7 @@ __all__ = [
     "workflow",
 ]
 
-_MODULES = ("errors", "status", "tasks", "logs", "resource", "pipelines", "connection")
+_MODULES = ("errors", "status", "tasks", "logline", "resource", "pipelines", "connection")
 """The modules of the client that have the public names."""
 
 

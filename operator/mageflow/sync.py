@@ -86,8 +86,8 @@ class Client(AsyncClient):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.leave()
-        PORTAL.run(self.close())
+        if self.leave():
+            PORTAL.run(self.close())
 
 
 workflow = making(Workflow, pipelines.workflow)

@@ -15,7 +15,6 @@ from typer.testing import CliRunner, Result
 
 import mageflow
 from mageflow.cli.app import app
-from mageflow.cli.commands.logs import sortable
 from mageflow.cli.completion import candidates, complete_names
 from mageflow.cli.exits import Exit, describe, exit_for_all
 from mageflow.cli.names import UnclearError
@@ -155,11 +154,20 @@ def test_logs_are_printed_with_their_tasks() -> None:
     line = json.loads(written := run("logs", "nightly", "-o", "json").stdout.splitlines()[0])
     assert "…" in written
     assert (line["task"], line["run"], line["text"]) == ("extract", 1, "3 rows, …")
+    assert run("logs", "nightly", "-c", "main", "-t", "load").stdout == "load: load begins\n"
+    assert run("logs", "nightly", "--all-containers", "-t", "load").stdout == "load/main: load begins\n"
+    assert run("logs", "train", "--all-containers").stdout == "main: train begins\n"
 
 
-def test_times_are_sorted_whatever_their_digits() -> None:
-    times = ["2026-01-01T00:00:01.5Z", "2026-01-01T00:00:01.45Z", "2026-01-01T00:00:01Z", "2026-01-01T00:00:02Z"]
-    assert sorted(times, key=sortable) == [times[2], times[1], times[0], times[3]]
+@pytest.mark.usefixtures("cluster")
+def test_logs_of_a_name_that_nothing_has_are_an_error() -> None:
+    for follow in ((), ("-f",)):
+        unknown = run("logs", "nightly", "--task", "laod", *follow, code=3)
+        assert unknown.stderr == "error: Chain default/nightly has no task 'laod': there is load and 2 more\n"
+        assert "no container 'x': there is main" in run("logs", "train", "-c", "x", *follow, code=3).stderr
+    assert "not both" in run("logs", "train", "-c", "main", "--all-containers", code=2).stderr
+    silent = run("logs", "nightly", "--task", "report")
+    assert (silent.stdout, silent.stderr) == ("", "There are no lines: nothing was written, or the pods are gone.\n")
 
 
 def test_suspend_says_what_still_finishes_and_waits_for_it(cluster: FakeCluster) -> None:

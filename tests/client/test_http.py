@@ -399,6 +399,82 @@ async def test_lines_come_in_the_order_of_tasks_and_runs(server: Server, client:
     assert server.queries(PODS)[0]["labelSelector"] == "mageflow.io/uid=u-1"
 
 
+def pod_with_init(name: str, task: str, init: Raw, main: Raw, sidecar: Raw | None = None) -> Raw:
+    """Return a pod of a container `main`, an init container `fetch` and a sidecar `proxy`, with their states."""
+    statuses = [{"name": "fetch", "state": init}, *([{"name": "proxy", **sidecar}] if sidecar is not None else ())]
+    return {
+        **pod(name, task),
+        "spec": {
+            "initContainers": [{"name": "fetch"}, {"name": "proxy", "restartPolicy": "Always"}],
+            "containers": [{"name": "main"}],
+        },
+        "status": {"initContainerStatuses": statuses, "containerStatuses": [{"name": "main", "state": main}]},
+    }
+
+
+ENDED: Raw = {"terminated": {}}
+WAITS: Raw = {"waiting": {}}
+RUNS: Raw = {"running": {}}
+
+
+@pytest.mark.parametrize(
+    ("states", "asked", "read"),
+    [
+        ((ENDED, ENDED), {}, {"main"}),
+        ((ENDED, WAITS), {}, {"fetch"}),
+        ((RUNS, WAITS), {}, {"fetch"}),
+        ((ENDED, RUNS), {"container": "fetch"}, {"fetch"}),
+        ((ENDED, WAITS), {"container": "main"}, set()),
+        ((ENDED, WAITS, {"state": WAITS, "lastState": ENDED}), {}, {"fetch", "proxy"}),  # it fails again and again
+        ((ENDED, WAITS, {"state": RUNS, "started": True}), {}, {"fetch"}),
+        ((ENDED, RUNS, {"state": RUNS, "started": True}), {}, {"main"}),
+        ((ENDED, RUNS, {"state": RUNS, "started": True}), {"all_containers": True}, {"fetch", "proxy", "main"}),
+        ((WAITS, WAITS), {}, set()),
+    ],
+)
+async def test_init_containers_are_read_while_the_main_one_has_not_started(
+    server: Server, client: mageflow.Client, states: tuple[Raw, ...], asked: Any, read: set[str]
+) -> None:
+    found = await find(server, client)
+    server.answers[PODS] = [listed(1, pod_with_init("p-1", "load", *states))]
+    server.answers[f"{PODS}/p-1/log"] = [streams("2026-01-01T00:00:00Z x\n")]
+    lines = [line async for line in found.logs(**asked)]
+    assert {line.container for line in lines} == read
+    assert all(line.is_main is (line.container == "main") for line in lines)
+    assert {query["container"] for query in server.queries(f"{PODS}/p-1/log")} == read
+
+
+@pytest.mark.parametrize("follow", [False, True])
+@pytest.mark.parametrize(
+    ("asked", "complaint"),
+    [
+        ({"task": "laod"}, "Chain team-a/x has no task 'laod': there is load and 1 more"),
+        ({"task": "zzz"}, "Chain team-a/x has no task 'zzz': there is load, extract"),
+        ({"container": "mian"}, "Chain team-a/x has no container 'mian': there is main and 2 more"),
+    ],
+)
+async def test_a_name_that_nothing_has_is_an_error_that_tells_those_there_are(
+    server: Server, client: mageflow.Client, asked: Any, complaint: str, follow: bool
+) -> None:
+    found = await find(server, client)
+    server.answers[CHAINS] = [listed(5, chain("Succeeded", 5))]
+    server.answers[PODS] = [listed(1, pod_with_init("p-1", "load", ENDED, ENDED))]
+    server.answers[f"watch {PODS}"] = [streams()]
+    with pytest.raises(mageflow.NotFoundError) as refused:
+        _ = [line async for line in found.logs(follow=follow, **asked)]
+    assert refused.value.message == complaint
+
+
+async def test_lines_of_several_tasks_come_in_the_order_of_time_when_it_is_asked_for(
+    server: Server, client: mageflow.Client
+) -> None:
+    found = await find(server, client)
+    server.answers[PODS] = [listed(1, pod("p-1", "extract"), pod("p-2", "load"))]
+    server.answers[f"{PODS}/p-1/log"] = [streams("2026-01-01T00:00:02Z c\n2026-01-01T02:00:03+02:00 d\n")]
+    server.answers[f"{PODS}/p-2/log"] = [streams("2026-01-01T00:00:01Z a\n2026-01-01T00:00:01.5Z b\n")]
+    assert "".join([line.text async for line in found.logs(by_time=True)]) == "abcd"
+
+
 async def test_no_line_is_lost_or_twice_when_a_followed_log_breaks_off(server: Server, client: mageflow.Client) -> None:
     found = await find(server, client)
     server.answers[CHAINS] = [listed(5, chain("Active", 5))]

@@ -84,7 +84,7 @@ def test_public_names_are_those_in_all() -> None:
 
 
 def test_every_public_class_and_function_of_the_client_is_exported() -> None:
-    for module in ("errors", "status", "resource", "pipelines", "logs", "tasks"):
+    for module in ("errors", "status", "resource", "pipelines", "logline", "tasks"):
         found = sys.modules[f"mageflow.client.{module}"]
         for name, value in vars(found).items():
             is_made_for_users = inspect.isclass(value) or inspect.iscoroutinefunction(value)
@@ -161,7 +161,7 @@ def test_types_are_seen_by_users_of_mypy_strict(tmp_path: Path) -> None:
         "mageflow.sync.Chain",
         "mageflow.client.status.Status",
         "mageflow.sync.Workflow",
-        "mageflow.client.logs.LogLine",
+        "mageflow.client.logline.LogLine",
     ]
     others = [line for line in output.splitlines() if "Revealed type" not in line]
     assert len(others) == 1, output

@@ -57,7 +57,7 @@ class Client:
         self._patience = patience
         self._opening = asyncio.Lock()
         self._connection: Connection | None = None
-        self._outer: Client | None = None
+        self._blocks = 0
 
     async def __aenter__(self) -> Client:
         await self.open()
@@ -65,8 +65,8 @@ class Client:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self.leave()
-        await self.close()
+        if self.leave():
+            await self.close()
 
     async def open(self) -> Connection:
         """Connect, unless it is done. Raises ConfigError if no cluster is found; asks nothing of the cluster yet."""
@@ -83,18 +83,28 @@ class Client:
             await connection.transport.close()
 
     def enter(self) -> None:
-        """Make it the one that is used from here on, in this thread or asyncio task."""
-        self._outer = _entered.get()
-        _entered.set(self)
+        """Make it the one that is used from here on, in this thread or asyncio task; it may be so several times."""
+        self._blocks += 1
+        _entered.set((*_entered.get(), self))
 
-    def leave(self) -> None:
-        """Undo `enter`."""
-        _entered.set(self._outer)
+    def leave(self) -> bool:
+        """Undo one `enter`; return whether it was the last, so that nobody needs the connection any more.
+
+        No token of the ContextVar is kept: it would be refused where a block ends in another context than it began in,
+        as that of a fixture may.
+        """
+        self._blocks -= 1
+        others = list(_entered.get())
+        if self in others:
+            del others[len(others) - 1 - others[::-1].index(self)]
+            _entered.set(tuple(others))
+        return self._blocks == 0
 
 
 async def find_connection(client: Client | None) -> Connection:
     """Return the connection of a client; of the one whose block this is; else of the default."""
-    return await (client or _entered.get() or await _find_default()).open()
+    entered = _entered.get()
+    return await (client or (entered[-1] if entered else await _find_default())).open()
 
 
 @contextmanager
@@ -139,5 +149,6 @@ async def _open_http(kubeconfig: str | Path | None, context: str | None) -> tupl
 
 
 _opener: Opener = _open_http
-_entered: ContextVar[Client | None] = ContextVar("mageflow_client", default=None)
+_entered: ContextVar[tuple[Client, ...]] = ContextVar("mageflow_client", default=())
+"""The clients whose blocks these are, the outermost first."""
 _defaults: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Client, AsyncGenerator[None]]] = WeakKeyDictionary()

@@ -60,7 +60,9 @@ class FakeServer:
         self._events: list[Event] = []
         self._waiting: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
         self.logs: dict[str, list[str]] = {}
-        """What each pod has written, by its name."""
+        """What each pod has written, by its name, each line after the time of it."""
+        self._lines = 0
+        """How many that is: what is written later has a later time."""
         self.on_write: Callable[[Raw], None] = lambda _: None
         """Called after each write of a spec that a client makes, with what was written."""
 
@@ -148,7 +150,9 @@ class FakeServer:
     def write_log(self, pod: str, lines: Iterable[str]) -> None:
         """Have a pod write lines."""
         with self.lock:
-            self.logs.setdefault(pod, []).extend(lines)
+            for line in lines:
+                self._lines += 1
+                self.logs.setdefault(pod, []).append(f"2000-01-01T00:00:00.{self._lines:09}Z {line}")
             self._wake()
 
     # ── how ──
@@ -225,8 +229,8 @@ class FakeServer:
             with self.lock:
                 is_running = "running" in self._find(pod)["status"]["containerStatuses"][0]["state"]
                 lines = self.logs.get(address.name, [])[count:]
-            for number, line in enumerate(lines, start=count):
-                yield f"2000-01-01T00:00:00.{number:09}Z {line}".encode()
+            for line in lines:
+                yield line.encode()
             count += len(lines)
             if not is_running or query.get("follow") != "true":
                 return

@@ -1,7 +1,7 @@
 """What tasks write: the logs of their pods, put together line by line.
 
-so far     each pod's log, in the order of the tasks and their runs
-following  a watch of the pods ──→ a stream for each that has started ──→ one queue ──→ lines as they come
+so far     the log of each container, read side by side: in the order of the tasks and their runs, or of time
+following  a watch of the pods ──→ a stream for each container that has started ──→ one queue ──→ lines as they come
            until the resource has ended and every stream with it
 """
 
@@ -9,45 +9,34 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterable
+import difflib
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Final
 
-from mageflow.api import DEFAULT_CONTAINER_ANNOTATION, LABEL_RUN, LABEL_TASK, LABEL_UID
-from mageflow.client.errors import InvalidError, MageflowError, NotFoundError
+from mageflow.api import ENDED_PHASES, LABEL_TASK, LABEL_UID, MAIN_TASK, WORKFLOW
+from mageflow.client.errors import NotFoundError
 from mageflow.client.handle import Handle
-from mageflow.client.status import read_status
+from mageflow.client.logline import LineQueue, LogLine
+from mageflow.client.merging import merge, read_in_turn
+from mageflow.client.podlog import ContainerLog, Wanted, container_names, run_of, task_of
 from mageflow.client.transport import Raw
-from mageflow.client.watching import Pauses, follow, is_passing
+from mageflow.client.watching import follow
 
 MAX_QUEUED: Final = 1000
 """Lines that may wait for their reader before no more are read."""
 
-
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """One line that a task wrote."""
-
-    task: str
-    """Name of the task; `main` in a Workflow."""
-    run: int
-    """Number of the run, from 1."""
-    pod: str
-    """Name of the pod."""
-    text: str
-    """The line, without its end."""
-    time: str = ""
-    """When it was written, by its node's clock: RFC 3339, in UTC."""
-
-    def __str__(self) -> str:
-        return f"{self.task}: {self.text}"
+MAX_NAMES: Final = 10
+"""Names that an error lists."""
 
 
-async def stream_logs(handle: Handle, task: str | None, *, follow: bool) -> AsyncGenerator[LogLine]:
-    """Yield the lines of a resource's pods, or of those of one task."""
-    logs = _Logs(handle, task)
-    async with aclosing(logs.follow() if follow else logs.read()) as lines:
+async def stream_logs(handle: Handle, wanted: Wanted, *, follow: bool, by_time: bool) -> AsyncGenerator[LogLine]:
+    """Yield the lines of a resource's pods that are wanted.
+
+    Raises NotFoundError if no task, or no container, has the name that is wanted.
+    """
+    logs = _Logs(handle, wanted)
+    async with aclosing(logs.follow() if follow else logs.read(by_time=by_time)) as lines:
         async for line in lines:
             yield line
 
@@ -55,24 +44,28 @@ async def stream_logs(handle: Handle, task: str | None, *, follow: bool) -> Asyn
 class _Logs:
     """The logs of one resource."""
 
-    def __init__(self, handle: Handle, task: str | None) -> None:
+    def __init__(self, handle: Handle, wanted: Wanted) -> None:
         self._handle = handle
+        self._wanted = wanted
         self._connection = handle.place.connection
         self._path = f"/api/v1/namespaces/{handle.place.namespace}/pods"
-        selector = f"{LABEL_UID}={handle.uid}" + (f",{LABEL_TASK}={task}" if task is not None else "")
-        self._query = {"labelSelector": selector}
+        self._query = {"labelSelector": f"{LABEL_UID}={handle.uid}"}
 
-    async def read(self) -> AsyncGenerator[LogLine]:
+    async def read(self, *, by_time: bool) -> AsyncGenerator[LogLine]:
         """Yield what there is."""
-        order = _order_of_tasks(await self._handle.read())
-        for pod in sorted(await self._list(), key=lambda pod: (order.get(_task(pod), len(order)), _run(pod))):
-            async with aclosing(_PodLog(self._handle, pod).read()) as lines:
-                async for line in lines:
-                    yield line
+        resource = await self._handle.read()
+        pods = await self._check(resource)
+        order = {name: number for number, name in enumerate(_task_names(resource))}
+        pods = sorted(pods, key=lambda pod: (order.get(task_of(pod), len(order)), run_of(pod)))
+        logs = (log for pod in pods for log in self._logs_of(pod))
+        async with aclosing(merge(logs) if by_time else read_in_turn(logs)) as lines:
+            async for line in lines:
+                yield line
 
     async def follow(self) -> AsyncGenerator[LogLine]:
         """Yield what there is and what comes, until the resource has ended or is deleted."""
-        queue: asyncio.Queue[LogLine | Exception | None] = asyncio.Queue(MAX_QUEUED)
+        await self._check(await self._handle.read())
+        queue: LineQueue = asyncio.Queue(MAX_QUEUED)
         producer = asyncio.create_task(self._produce(queue))
         try:
             while (item := await queue.get()) is not None:
@@ -84,17 +77,20 @@ class _Logs:
             with contextlib.suppress(asyncio.CancelledError):
                 await producer
 
-    async def _produce(self, queue: asyncio.Queue[LogLine | Exception | None]) -> None:
+    async def _produce(self, queue: LineQueue) -> None:
         """Put all lines into the queue, then None; or the error that ended it."""
         try:
             async with asyncio.TaskGroup() as streams:
-                followed: set[str] = set()
+                followed: set[tuple[str, str]] = set()
 
                 def add(pods: Iterable[Raw]) -> None:
                     for pod in pods:
-                        if pod["metadata"]["name"] not in followed and _has_log(pod):
-                            followed.add(pod["metadata"]["name"])
-                            streams.create_task(_PodLog(self._handle, pod).follow(queue))
+                        for container in self._wanted.containers(pod):
+                            key = pod["metadata"]["name"], container
+                            if key not in followed:
+                                followed.add(key)
+                                log = ContainerLog(self._connection, pod, container)
+                                streams.create_task(log.follow(queue))
 
                 async def watch() -> None:
                     changes = follow(self._connection.transport, self._path, self._query, self._connection.patience)
@@ -115,113 +111,51 @@ class _Logs:
         async with aclosing(self._handle.follow()) as resources:
             with contextlib.suppress(NotFoundError):
                 async for resource in resources:
-                    if read_status(resource).has_ended:
+                    if (resource.get("status") or {}).get("phase") in ENDED_PHASES:
                         return
 
     async def _list(self) -> list[Raw]:
         listed = await self._connection.transport.request("GET", self._path, query=self._query)
         return listed.get("items") or []
 
+    def _logs_of(self, pod: Raw) -> Iterator[ContainerLog]:
+        for container in self._wanted.containers(pod):
+            yield ContainerLog(self._connection, pod, container)
 
-class _PodLog:
-    """The log of one pod's main container."""
+    async def _check(self, resource: Raw) -> list[Raw]:
+        """Return the pods of what is wanted; raise NotFoundError if nothing has the name that is wanted."""
+        task, container = self._wanted.task, self._wanted.container
+        if task is not None:
+            known = _task_names(resource)
+            if task not in known:  # one that was taken out of the spec may still have pods
+                self._check_name("task", task, [*known, *map(task_of, await self._list())])
+            self._query["labelSelector"] += f",{LABEL_TASK}={task}"
+        pods = await self._list()
+        if container is not None:
+            specs = [*_pod_specs(resource), *(pod["spec"] for pod in pods)]
+            self._check_name("container", container, [name for spec in specs for name in container_names(spec)])
+        return pods
 
-    def __init__(self, handle: Handle, pod: Raw) -> None:
-        self._transport = handle.place.connection.transport
-        self._pauses = Pauses(handle.place.connection.patience)
-        self._pod = pod
-        self._path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
-        self._last = ""
-        """When the last line was written, as far as they were read; "" before the first."""
-        self._count = 0
-        """How many lines were written then."""
-
-    async def read(self) -> AsyncGenerator[LogLine]:
-        """Yield the lines that there are, from after the last that was read; none if no container has started."""
-        async with aclosing(self._stream(follow=False)) as lines:
-            async for line in lines:
-                yield line
-
-    async def follow(self, queue: asyncio.Queue[LogLine | Exception | None]) -> None:
-        """Put the lines into a queue until the container has ended, however often the connection breaks off."""
-        while True:
-            try:
-                async with aclosing(self._stream(follow=True)) as lines:
-                    async for line in lines:
-                        self._pauses.note_answer()
-                        self._pauses.note_progress()
-                        await queue.put(line)
-                if not await self._is_running():
-                    return
-                await self._pauses.pause()
-            except MageflowError as error:
-                await self._pauses.pause(error)
-
-    async def _stream(self, *, follow: bool) -> AsyncGenerator[LogLine]:
-        query = {"container": _container(self._pod), "timestamps": "true", "follow": str(follow).lower()}
-        if self._last:
-            query["sinceTime"] = self._last
-        task, run, name = _task(self._pod), _run(self._pod), self._pod["metadata"]["name"]
-        again = self._count
-        try:
-            async with self._transport.lines(f"{self._path}/log", query) as lines:
-                async for line in lines:
-                    time, _, text = line.decode(errors="replace").partition(" ")
-                    if self._last and time == self._last and again:
-                        again -= 1
-                        continue
-                    if self._last and _as_key(time) < _as_key(self._last):
-                        continue
-                    self._count = self._count + 1 if time == self._last else 1
-                    self._last = time
-                    yield LogLine(task, run, name, text, time)
-        except (InvalidError, NotFoundError):
-            return  # the container has not started, or the pod is gone
-
-    async def _is_running(self) -> bool:
-        try:
-            pod = await self._transport.request("GET", self._path)
-        except NotFoundError:
-            return False
-        except MageflowError as error:
-            if is_passing(error):
-                return True
-            raise
-        return "running" in _state(pod)
+    def _check_name(self, what: str, name: str, names: list[str]) -> None:
+        known = list(dict.fromkeys(names))
+        if name not in known:
+            shown = difflib.get_close_matches(name, known, MAX_NAMES) or known[:MAX_NAMES]
+            others = f" and {len(known) - len(shown)} more" if len(known) > len(shown) else ""
+            there = f"there is {', '.join(shown)}{others}" if known else "there is none yet"
+            raise NotFoundError(404, "NotFound", f"{self._handle.place} has no {what} {name!r}: {there}")
 
 
-def _order_of_tasks(resource: Raw) -> dict[str, int]:
-    return {task["name"]: number for number, task in enumerate(resource["spec"].get("tasks") or ())}
+def _task_names(resource: Raw) -> list[str]:
+    """Return the names of its tasks, in order; also of those that were taken out of the spec and are remembered."""
+    if resource["kind"] == WORKFLOW.name:
+        return [MAIN_TASK]
+    recorded = (resource.get("status") or {}).get("tasks") or ()
+    return [task["name"] for task in (*(resource["spec"].get("tasks") or ()), *recorded)]
 
 
-def _has_log(pod: Raw) -> bool:
-    return not {"running", "terminated"}.isdisjoint(_state(pod))
-
-
-def _state(pod: Raw) -> Raw:
-    """Return the state of the main container: `waiting`, `running` or `terminated`, with what there is about it."""
-    name = _container(pod)
-    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
-    state: Raw = next((status.get("state") or {} for status in statuses if status["name"] == name), {})
-    return state
-
-
-def _container(pod: Raw) -> str:
-    annotations = pod["metadata"].get("annotations") or {}
-    name: str = annotations.get(DEFAULT_CONTAINER_ANNOTATION) or pod["spec"]["containers"][0]["name"]
-    return name
-
-
-def _task(pod: Raw) -> str:
-    task: str = pod["metadata"]["labels"][LABEL_TASK]
-    return task
-
-
-def _run(pod: Raw) -> int:
-    return int(pod["metadata"]["labels"].get(LABEL_RUN) or 0)
-
-
-def _as_key(time: str) -> tuple[str, str]:
-    """Make a time sortable: RFC 3339 with any number of digits after the point."""
-    whole, _, fraction = time.removesuffix("Z").partition(".")
-    return whole, fraction.ljust(9, "0")
+def _pod_specs(resource: Raw) -> Iterator[Raw]:
+    """Yield the specs of its pods, as far as it has them written in."""
+    spec = resource["spec"]
+    for part in (spec, spec.get("taskDefaults") or {}, *(spec.get("tasks") or ())):
+        if "template" in part:
+            yield part["template"].get("spec") or {}

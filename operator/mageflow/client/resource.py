@@ -20,7 +20,9 @@ from mageflow.client.errors import (
     NotStartedError,
 )
 from mageflow.client.handle import Handle, Place, Propagation
-from mageflow.client.logs import LogLine, stream_logs
+from mageflow.client.logline import LogLine
+from mageflow.client.logs import stream_logs
+from mageflow.client.podlog import Wanted
 from mageflow.client.status import Status, read_status
 from mageflow.client.transport import Raw
 from mageflow.client.wishes import Wish, await_answer, write_wish, write_wish_to_take_back
@@ -142,13 +144,26 @@ class Resource:
             raise DeadlineError(f"after {seconds:g} s it is still not so that {what}: {seen}") from None
         raise EndedError(f"{self._place} has ended as {status.phase}: {status.message}", status)
 
-    async def logs(self, *, task: str | None = None, follow: bool = False) -> AsyncGenerator[LogLine]:
-        """Yield what its tasks, or one of them, have written so far, in order; of each run whose pod is still there.
+    async def logs(
+        self,
+        *,
+        task: str | None = None,
+        container: str | None = None,
+        all_containers: bool = False,
+        follow: bool = False,
+        by_time: bool = False,
+    ) -> AsyncGenerator[LogLine]:
+        """Yield what its tasks, or one of them, have written so far, task by task, run by run.
 
-        With `follow`, go on until it ends, lines of several tasks mixed as they come. The pods of runs that were held,
-        interrupted or disrupted are gone, and their logs with them.
+        That is the log of the main container and, while it has not started or if it never did, of the init containers;
+        or that of `container`, or of `all_containers`. With `by_time` the lines of several tasks come in the order in
+        which they were written. With `follow`, go on until it ends, lines of several tasks mixed as they come. The pods
+        of runs that were held, interrupted or disrupted are gone, and their logs with them.
+
+        Raises NotFoundError if it has no such task, or no such container.
         """
-        async with aclosing(stream_logs(self._started(), task, follow=follow)) as lines:
+        wanted = Wanted(task, container, all_containers)
+        async with aclosing(stream_logs(self._started(), wanted, follow=follow, by_time=by_time)) as lines:
             async for line in lines:
                 yield line
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from contextlib import aclosing
-from dataclasses import asdict
+from contextlib import aclosing, suppress
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Annotated, Final
 
 import typer
 from rich.text import Text
 
-from mageflow.api import WORKFLOW
+from mageflow.api import ENDED_PHASES, WORKFLOW
 from mageflow.cli import options
-from mageflow.cli.names import parse_name
+from mageflow.cli.names import UnclearError, parse_name
 from mageflow.cli.selection import find_one
 from mageflow.cli.session import Session, open_session
-from mageflow.cli.view import read_view
-from mageflow.client.logs import LogLine
+from mageflow.client.logline import LogLine
 from mageflow.client.resource import Resource
 
 COLOURS: Final = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta")
@@ -30,10 +29,27 @@ class LogOutput(StrEnum):
     JSON = "json"
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the command line asks for."""
+
+    task: str | None
+    container: str | None
+    all_containers: bool
+    follow: bool
+    timestamps: bool
+    output: LogOutput | None
+
+
 def logs(
     words: options.One,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines are written, until it ends.")] = False,
     task: Annotated[str | None, typer.Option("--task", "-t", help="Only this task's.", show_default=False)] = None,
+    container: Annotated[
+        str | None,
+        typer.Option("--container", "-c", help="This container's; init containers, too.", show_default=False),
+    ] = None,
+    all_containers: Annotated[bool, typer.Option("--all-containers", help="Those of all containers.")] = False,
     timestamps: Annotated[bool, typer.Option("--timestamps", help="When each line was written.")] = False,
     namespace: options.Namespace = None,
     output: Annotated[
@@ -45,64 +61,82 @@ def logs(
     """Show what the tasks have written: those of a Chain or Swarm interleaved, each line with its task.
 
     Of each run whose pod is still there; pods that were held, interrupted or disrupted are gone, and their logs too.
+    Where the main container has not started, or never did, the logs of the init containers are shown.
     """
     with open_session(options.Target(namespace, context, kubeconfig)) as session:
         named = parse_name(words)
+        if container is not None and all_containers:
+            raise UnclearError("give -c or --all-containers, not both")
+        _raise_limit()
         resource = session.run(find_one(session.client, named))
-        printer = _Printer(session, output, is_single=resource.kind == WORKFLOW.name, has_times=timestamps)
-        follows = follow and not read_view(resource.manifest).status.has_ended
-        session.run(_follow(resource, task, printer) if follows else _read(resource, task, printer))
+        request = Request(task, container, all_containers, follow, timestamps, output)
+        printer = _Printer(session, request, is_single=resource.kind == WORKFLOW.name)
+        session.run(_print(resource, request, printer))
+        if not printer.has_printed:
+            session.terminal.note("There are no lines: nothing was written, or the pods are gone.")
 
 
-async def _follow(resource: Resource, task: str | None, printer: _Printer) -> None:
-    async with aclosing(resource.logs(task=task, follow=True)) as lines:
+async def _print(resource: Resource, request: Request, printer: _Printer) -> None:
+    """Print the lines as they come; of what has ended, or isn't followed, in the order in which they were written."""
+    has_ended = (resource.manifest.get("status") or {}).get("phase") in ENDED_PHASES
+    follows = request.follow and not has_ended
+    lines = resource.logs(
+        task=request.task,
+        container=request.container,
+        all_containers=request.all_containers,
+        follow=follows,
+        by_time=not follows,
+    )
+    async with aclosing(lines):
         async for line in lines:
             printer.print(line)
-            printer.flush()
+            if follows:
+                printer.flush()
 
 
-async def _read(resource: Resource, task: str | None, printer: _Printer) -> None:
-    """Print the lines in the order in which they were written."""
-    async with aclosing(resource.logs(task=task)) as lines:
-        read = [line async for line in lines]
-    for line in sorted(read, key=lambda line: sortable(line.time)):
-        printer.print(line)
+def _raise_limit() -> None:
+    """Allow as many connections as the system does: each log that is followed is one. kubectl does so, too."""
+    with suppress(ImportError, ValueError, OSError):
+        import resource as limits
 
-
-def sortable(time: str) -> str:
-    """Make an RFC 3339 time sortable as text: the digits after the point are as many as there are."""
-    whole, _, fraction = time.removesuffix("Z").partition(".")
-    return f"{whole}.{fraction:<09}"
+        _, most = limits.getrlimit(limits.RLIMIT_NOFILE)
+        limits.setrlimit(limits.RLIMIT_NOFILE, (most, most))
 
 
 class _Printer:
     """Writes lines, each with the name of its task in that task's colour."""
 
-    def __init__(self, session: Session, output: LogOutput | None, *, is_single: bool, has_times: bool) -> None:
+    def __init__(self, session: Session, request: Request, *, is_single: bool) -> None:
         self._out = session.terminal.out
-        self._output = output
+        self._request = request
         self._is_single = is_single
-        self._has_times = has_times
-        self._prefixes: dict[str, str] = {}
+        self._prefixes: dict[tuple[str, str], str] = {}
+        self._colours: dict[str, str] = {}
+        self.has_printed = False
 
     def print(self, line: LogLine) -> None:
         """Write a line as it is, terminal codes and all: it is the task's own."""
-        if self._output is LogOutput.JSON:
+        self.has_printed = True
+        if self._request.output is LogOutput.JSON:
             self._out.file.write(json.dumps(asdict(line), ensure_ascii=False) + "\n")
             return
-        time = f"{line.time} " if self._has_times else ""
-        self._out.file.write(f"{self._prefix(line.task)}{time}{line.text}\n")
+        time = f"{line.time} " if self._request.timestamps else ""
+        self._out.file.write(f"{self._prefix(line)}{time}{line.text}\n")
 
     def flush(self) -> None:
         """Have it read at once."""
         self._out.file.flush()
 
-    def _prefix(self, task: str) -> str:
-        if self._is_single:
+    def _prefix(self, line: LogLine) -> str:
+        """Name the task, unless there is but one, and the container, unless it is the one that is expected."""
+        is_expected = line.is_main if self._request.container is None else True
+        container = "" if is_expected and not self._request.all_containers else line.container
+        key = "" if self._is_single else line.task, container
+        if not any(key):
             return ""
-        if task not in self._prefixes:
-            colour = COLOURS[len(self._prefixes) % len(COLOURS)]
+        if key not in self._prefixes:
+            colour = self._colours.setdefault(line.task, COLOURS[len(self._colours) % len(COLOURS)])
             with self._out.capture() as capture:
-                self._out.print(Text(f"{task}:", colour), end=" ")
-            self._prefixes[task] = capture.get()
-        return self._prefixes[task]
+                self._out.print(Text(f"{'/'.join(filter(None, key))}:", colour), end=" ")
+            self._prefixes[key] = capture.get()
+        return self._prefixes[key]

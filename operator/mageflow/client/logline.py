@@ -1,0 +1,56 @@
+"""One line of a log, and the order of lines: by when they were written."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, TypeAlias
+
+FRACTION: Final = 9
+"""Digits after the point: nanoseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line that a task wrote."""
+
+    task: str
+    """Name of the task; `main` in a Workflow."""
+    run: int
+    """Number of the run, from 1."""
+    pod: str
+    """Name of the pod."""
+    text: str
+    """The line, without its end."""
+    time: str = ""
+    """When it was written, by its node's clock: RFC 3339, in UTC."""
+    container: str = ""
+    """Name of the container."""
+    is_main: bool = True
+    """Whether that is the pod's main container."""
+
+    def __str__(self) -> str:
+        return f"{self.task}: {self.text}"
+
+
+LineQueue: TypeAlias = asyncio.Queue[LogLine | Exception | None]
+"""Lines on their way to a reader; then None, or the error that ended them."""
+
+
+def in_utc(time: str) -> str:
+    """Turn an RFC 3339 time that has an offset, as that of a node with another time zone, into one in UTC."""
+    if time.endswith("Z") or len(time) < len("2026-01-01T00:00:00+00:00"):
+        return time
+    whole, _, fraction = time[:-6].partition(".")
+    try:
+        moment = datetime.fromisoformat(f"{whole}{time[-6:]}").astimezone(UTC)
+    except ValueError:
+        return time
+    return f"{moment:%Y-%m-%dT%H:%M:%S}{f'.{fraction}' if fraction else ''}Z"
+
+
+def sortable(time: str) -> str:
+    """Make a time in UTC sortable as text: the digits after the point are as many as there are."""
+    whole, _, fraction = time.removesuffix("Z").partition(".")
+    return f"{whole}.{fraction:0<{FRACTION}}"
