@@ -9,6 +9,7 @@ from generate.docstrings import attribute_docstrings
 from generate.schema import build_schema
 from mageflow.api import API_VERSION, ConditionType, Kind, Status
 from mageflow.api.kinds import CATEGORY
+from mageflow.api.variables import Variable
 
 Schema = dict[str, Any]
 
@@ -24,6 +25,7 @@ def build_reference(kinds: Iterable[Kind]) -> str:
         lines += _kind(kind)
     lines += _status()
     lines += _conditions()
+    lines += _variables()
     return "\n".join(lines)
 
 
@@ -96,4 +98,11 @@ def _conditions() -> Iterator[str]:
     yield from ("## Conditions", "", "| type | when True |", "|---|---|")
     for name, meaning in attribute_docstrings(ConditionType).items():
         yield f"| `{ConditionType[name]}` | {meaning} |"
+    yield ""
+
+
+def _variables() -> Iterator[str]:
+    yield from ("## What a task sees", "", "| variable | value |", "|---|---|")
+    for name, meaning in attribute_docstrings(Variable).items():
+        yield f"| `{Variable[name]}` | {meaning} |"
     yield ""

@@ -16,7 +16,7 @@ from mageflow.controller.observe import (
     observe_resource,
     run_key,
 )
-from mageflow.core.observed import Waiting
+from mageflow.core.observed import Cause, Waiting
 
 from .documents import (
     STARTED_LATER,
@@ -36,6 +36,11 @@ from .documents import (
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 UNBOUND = {"containers": [{"name": "main"}]}
+WITH_SIDECAR = {
+    "nodeName": "node-1",
+    "initContainers": [{"name": "init"}, {"name": "sidecar", "restartPolicy": "Always"}],
+    "containers": [{"name": "main"}, {"name": "other"}],
+}
 CREATING = waiting("ContainerCreating")
 INITIALIZING = waiting("PodInitializing")
 
@@ -105,24 +110,120 @@ def test_start_is_seen_when_the_container_could_not_be_started() -> None:
 # ── how it ended ──
 
 
+OTHER = ended(7, name="other", message="x")
+
+
 @pytest.mark.parametrize(
-    ("states", "exit_code", "output"),
+    ("states", "cause"),
     [
-        pytest.param(statuses(running()), None, None, id="it runs"),
-        pytest.param(statuses(ended(0)), 0, None, id="it did well, and wrote nothing"),
-        pytest.param(statuses(ended(0, message="42")), 0, "42", id="it did well, and wrote something"),
-        pytest.param(statuses(ended(3, message="disk full")), 3, "disk full", id="it failed, and said why"),
+        pytest.param(statuses(running()), None, id="it runs"),
+        pytest.param(statuses(ended(0, reason="Completed")), None, id="it did well"),
         pytest.param(
-            statuses(ended(0, message="42"), ended(7, name="other", message="x")), 7, "42", id="another failed"
+            statuses(ended(3, message="disk full\n", reason="Error")),
+            Cause("container main", 3, message="disk full", is_main=True),
+            id="it failed, and said why, with a newline",
         ),
         pytest.param(
-            statuses(INITIALIZING, init=(ended(5, name="init", message="x"),)), 5, None, id="an init container failed"
+            statuses(ended(1, message="one\ntwo\n")),
+            Cause("container main", 1, message="one\ntwo", is_main=True),
+            id="it failed, and said why in two lines",
+        ),
+        pytest.param(
+            statuses(ended(137, reason="OOMKilled")),
+            Cause("container main", 137, "OOMKilled", is_main=True),
+            id="it took too much memory",
+        ),
+        pytest.param(
+            statuses(ended(128, at="1970-01-01T00:00:00Z", reason="StartError", message="exec: not found")),
+            Cause("container main", 128, "StartError", "exec: not found", is_main=True),
+            id="its command isn't there",
+        ),
+        pytest.param(
+            statuses(ended(0, message="42"), OTHER), Cause("container other", 7, message="x"), id="another failed"
+        ),
+        pytest.param(
+            statuses(OTHER, ended(3, message="disk full")),
+            Cause("container main", 3, message="disk full", is_main=True),
+            id="both failed",
+        ),
+        pytest.param(
+            statuses(
+                ended(0),
+                ended(143, name="proxy", reason="Error", finishedAt="2026-11-24T12:00:01Z"),
+                ended(9, name="late", finishedAt="2026-11-24T12:00:04Z"),
+                ended(8, name="early", finishedAt="2026-11-24T12:00:02Z"),
+            ),
+            Cause("container early", 8),
+            id="of three others one was killed, and two failed by themselves",
+        ),
+        pytest.param(
+            statuses(ended(0), ended(143, name="proxy", reason="Error")),
+            Cause("container proxy", 143),
+            id="another was killed, and there is no other cause",
+        ),
+        pytest.param(
+            statuses(INITIALIZING, init=(ended(0, name="first"), ended(5, name="init", message="x"))),
+            Cause("init container init", 5, message="x"),
+            id="an init container failed",
+        ),
+        pytest.param(
+            statuses(ended(3, message="disk full"), init=(ended(143, name="sidecar", reason="Error"),)),
+            Cause("container main", 3, message="disk full", is_main=True),
+            id="it failed, and so its sidecar was stopped",
+        ),
+        pytest.param(
+            statuses(ended(0), init=(ended(143, name="sidecar", reason="Error"),)),
+            None,
+            id="it did well, and so its sidecar was stopped",
         ),
     ],
 )
-def test_exit_code_and_output_are_seen_when(states: dict[str, Any], exit_code: int | None, output: str | None) -> None:
-    seen = observe_pod(pod(phase="Failed", **states))
-    assert (seen.exit_code, seen.output) == (exit_code, output)
+def test_cause_of_a_failure_is_found_when(states: dict[str, Any], cause: Cause | None) -> None:
+    assert observe_pod(pod(phase="Failed", spec=WITH_SIDECAR, **states)).cause == cause
+
+
+@pytest.mark.parametrize(
+    ("states", "output"),
+    [
+        pytest.param(statuses(running()), None, id="it runs"),
+        pytest.param(statuses(ended(0)), None, id="it wrote nothing"),
+        pytest.param(statuses(ended(0, message="42\n"), OTHER), "42\n", id="it wrote something, to the byte"),
+        pytest.param(statuses(INITIALIZING, init=(ended(5, name="init", message="x"),)), None, id="another wrote it"),
+    ],
+)
+def test_output_is_seen_when(states: dict[str, Any], output: str | None) -> None:
+    assert observe_pod(pod(phase="Succeeded", **states)).output == output
+
+
+@pytest.mark.parametrize(
+    ("containers", "limit"),
+    [
+        pytest.param({"containers": 1}, 4096, id="one container"),
+        pytest.param({"initContainers": 2, "containers": 1}, 4096, id="three"),
+        pytest.param({"initContainers": 3, "containers": 1}, 3072, id="four"),
+        pytest.param({"containers": 3, "ephemeralContainers": 2}, 2457, id="five, with ephemeral ones"),
+    ],
+)
+def test_limit_of_the_output_is_the_containers_share_when(containers: dict[str, int], limit: int) -> None:
+    """As the kubelet counts: normalizeStatus in pkg/kubelet/status/status_manager.go, Kubernetes 1.34."""
+    spec = {kind: [{"name": f"{kind}-{n}"} for n in range(number)] for kind, number in containers.items()}
+    assert observe_pod(pod(spec=spec)).output_limit == limit
+
+
+@pytest.mark.parametrize(
+    ("states", "lingering"),
+    [
+        pytest.param(statuses(running(), running("other")), (), id="both run"),
+        pytest.param(statuses(running(), ended(name="other")), (), id="the main one runs"),
+        pytest.param(statuses(ended(), running("other")), ("other",), id="only another one runs"),
+        pytest.param(statuses(ended(), init=(running("sidecar"),)), (), id="a sidecar is being stopped"),
+        pytest.param(statuses(CREATING, running("other")), (), id="the main one is being created"),
+    ],
+)
+def test_container_that_keeps_a_pod_is_named_when_its_main_one_has_ended(
+    states: dict[str, Any], lingering: tuple[str, ...]
+) -> None:
+    assert observe_pod(pod(phase="Running", spec=WITH_SIDECAR, **states)).lingering == lingering
 
 
 def test_output_is_the_default_containers_when_one_is_annotated() -> None:
@@ -132,7 +233,7 @@ def test_output_is_the_default_containers_when_one_is_annotated() -> None:
 
 
 def test_reason_of_a_pod_is_seen_when_the_kubelet_gives_one() -> None:
-    seen = observe_pod(pod(phase="Failed", reason="DeadlineExceeded", message="Pod was active too long"))
+    seen = observe_pod(pod(phase="Failed", reason="DeadlineExceeded", message="Pod was active too long "))
     assert (seen.reason, seen.message) == ("DeadlineExceeded", "Pod was active too long")
 
 

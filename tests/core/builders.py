@@ -25,7 +25,7 @@ from mageflow.core.decision import Action, CreateJob, Decision, DeleteJob, HoldJ
 from mageflow.core.jobs import Owner, Task, job_name
 from mageflow.core.ledger import settle
 from mageflow.core.lifecycle import Wanted
-from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Refusal, Run, Runs, Waiting
+from mageflow.core.observed import Cause, ObservedJob, ObservedPod, ObservedResource, Refusal, Run, Runs, Waiting
 from mageflow.core.resource import decide as decide_resource
 from mageflow.core.task import Leave, Step
 from mageflow.core.task import advance as advance_task
@@ -64,11 +64,14 @@ def running_pod(**facts: Any) -> ObservedPod:
 
 
 def succeeded_pod(**facts: Any) -> ObservedPod:
-    return running_pod(**{"phase": "Succeeded", "exit_code": 0, **facts})
+    return running_pod(**{"phase": "Succeeded", **facts})
 
 
 def failed_pod(**facts: Any) -> ObservedPod:
-    return running_pod(**{"phase": "Failed", "exit_code": 1, **facts})
+    """A pod whose main container has failed; with `exit_code` None, it isn't told which container has."""
+    exit_code, output = facts.pop("exit_code", 1), facts.get("output")
+    cause = None if exit_code is None else Cause("container main", exit_code, message=output, is_main=True)
+    return running_pod(**{"phase": "Failed", "cause": cause, **facts})
 
 
 def refused_pod(**facts: Any) -> ObservedPod:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from mageflow.api.variables import Variable
 from mageflow.core.jobs import Owner, Task, build_job, job_name, labels_of, main_container, shorten
 
 from .builders import OWNER, TASK
@@ -216,7 +217,29 @@ def test_task_sees_where_it_belongs() -> None:
         "MAGEFLOW_RUN": "4",
         "MAGEFLOW_INPUT": '{"day":3}',
         "MAGEFLOW_RESUMED": "false",
+        "MAGEFLOW_OUTPUT_LIMIT": "4096",
     }
+
+
+def test_task_sees_what_the_reference_lists() -> None:
+    owner = replace(OWNER, kind="Chain")
+    job = build_job(owner, Task("a", TASK.template), 1, was_interrupted=False, previous=None)
+    (container,) = pod_of(job)["spec"]["containers"]
+    assert set(environment(container)) == set(Variable)
+
+
+@pytest.mark.parametrize(
+    ("inits", "others", "limit"), [(0, 0, "4096"), (2, 0, "4096"), (3, 0, "3072"), (1, 2, "3072"), (4, 3, "1536")]
+)
+def test_task_sees_how_much_it_may_write_when_its_pod_has_several_containers(
+    inits: int, others: int, limit: str
+) -> None:
+    spec = {
+        "initContainers": [{"name": f"init-{number}", "image": "busybox:1.37"} for number in range(inits)],
+        "containers": [{"name": name, "image": "busybox:1.37"} for name in ("main", *map(str, range(others)))],
+    }
+    main = pod_of(built(Task("main", {"spec": spec})))["spec"]["containers"][0]
+    assert environment(main)["MAGEFLOW_OUTPUT_LIMIT"] == limit
 
 
 def test_task_sees_that_it_was_interrupted() -> None:

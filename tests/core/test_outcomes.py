@@ -8,7 +8,7 @@ import pytest
 
 from mageflow.api import TaskPhase, TaskStatus
 from mageflow.core.ending import Ending, find_outcome
-from mageflow.core.observed import NO_RUN, ObservedPod, Run
+from mageflow.core.observed import NO_RUN, Cause, ObservedPod, Run
 
 from .builders import (
     complete_job,
@@ -66,6 +66,16 @@ UNTOUCHED = [
          Ending.FAILED, "DeadlineExceeded"),
     Case("the pod took longer than allowed to start",
          PENDING, Run(failed_job(), (refused_pod(reason="DeadlineExceeded"),)), Ending.FAILED, "DeadlineExceeded"),
+    Case("the pod took more of its own storage than its limit",
+         RUNNING, Run(failed_job(), (failed_pod(reason="Evicted", exit_code=137),)), Ending.FAILED, "Evicted"),
+    Case("a container took more memory than its limit",
+         RUNNING, Run(failed_job(), (failed_pod(cause=Cause("container main", 137, "OOMKilled")),)),
+         Ending.FAILED, "OOMKilled"),
+    Case("its command isn't there",
+         PENDING, Run(failed_job(), (refused_pod(reason=None, cause=Cause("container main", 128, "StartError")),)),
+         Ending.FAILED, "StartError"),
+    Case("it wrote more than the kubelet keeps",
+         RUNNING, Run(complete_job(), (succeeded_pod(output="x" * 4096),)), Ending.SUCCEEDED, "OutputTruncated"),
 ]  # fmt: skip
 
 HELD = [
@@ -154,8 +164,8 @@ SOMEBODY_ELSE = [
     Case("its node was short of memory",
          RUNNING, Run(disrupted_job(), (failed_pod(is_disrupted=True, reason="Evicted", exit_code=137),)),
          Ending.DISRUPTED, "Disrupted"),
-    Case("its node was short of disk, and nothing says disruption but the reason",
-         RUNNING, Run(failed_job(), (failed_pod(reason="Evicted", exit_code=137),)), Ending.DISRUPTED, "Evicted"),
+    Case("its node was short of disk, and the kubelet refused it",
+         PENDING, Run(failed_job(), (refused_pod(reason="Evicted"),)), Ending.DISRUPTED, "Evicted"),
     Case("the kubelet refused it before a container started",
          PENDING, Run(failed_job(), (refused_pod(),)), Ending.DISRUPTED, "OutOfcpu"),
     Case("it was deleted by hand before it started", PENDING, Run(failed_job()), Ending.DISRUPTED, "Disrupted"),
@@ -219,6 +229,13 @@ def test_no_end_is_read_when_a_pod_can_still_run() -> None:
         (failed_pod(exit_code=3), "exit code 3"),
         (failed_pod(exit_code=3, output="disk full"), "exit code 3: disk full"),
         (failed_pod(exit_code=None, message="Pod was terminated"), "Pod was terminated"),
+        (failed_pod(reason="Evicted", exit_code=137, message="Usage of EmptyDir volume"), "Usage of EmptyDir volume"),
+        (failed_pod(cause=Cause("container main", 137, "OOMKilled", is_main=True)), "container main: exit code 137"),
+        (failed_pod(cause=Cause("container helper", 9, message="x")), "container helper: exit code 9: x"),
+        (
+            failed_pod(cause=Cause("init container fetch", 7, message="no route to host")),
+            "init container fetch: exit code 7: no route to host",
+        ),
         (failed_pod(exit_code=None), "pod report-pod failed"),
         (refused_pod(), "Node didn't have enough cpu"),
         (refused_pod(message=None), "pod report-pod ended before a container started"),
@@ -235,4 +252,4 @@ def test_message_says_what_is_known_when_a_run_ended_badly(pod: ObservedPod, mes
 def test_output_is_kept_when_a_pod_succeeded() -> None:
     outcome = find_outcome(RUNNING, Run(job(), (succeeded_pod(output='{"rows": 3}'),)))
     assert outcome is not None
-    assert outcome.output == '{"rows": 3}'
+    assert outcome.output == {"rows": 3}

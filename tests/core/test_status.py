@@ -50,9 +50,10 @@ RUNNING = status(Phase.ACTIVE, entry(TaskPhase.RUNNING))
 PENDING = status(Phase.PENDING, entry(TaskPhase.PENDING))
 
 
-def succeed(output: str | None) -> Status:
+def succeed(output: str | None, limit: int = OUTPUT_LIMIT) -> Status:
     """The status once the task has succeeded with an output."""
-    _, new = decide(workflow(old=RUNNING, runs={1: Run(complete_job(), (succeeded_pod(output=output),))}))
+    pod = succeeded_pod(output=output, output_limit=limit)
+    _, new = decide(workflow(old=RUNNING, runs={1: Run(complete_job(), (pod,))}))
     return new
 
 
@@ -107,10 +108,46 @@ def test_output_is_json_when_it_is_nested_as_deeply_as_allowed() -> None:
     assert isinstance(value, list)
 
 
-@pytest.mark.parametrize("text", ["x" * OUTPUT_LIMIT, "1" * OUTPUT_LIMIT, "é" * (OUTPUT_LIMIT // 2)])
-def test_output_is_marked_truncated_when_it_fills_the_termination_message(text: str) -> None:
-    new = succeed(text)
+WHOLE = '{"files":["' + "x" * (OUTPUT_LIMIT - 14) + '"]}'
+assert len(WHOLE) == OUTPUT_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        pytest.param("x" * OUTPUT_LIMIT, OUTPUT_LIMIT, id="text"),
+        pytest.param("1" * OUTPUT_LIMIT, OUTPUT_LIMIT, id="digits: a number as far as it goes"),
+        pytest.param("é" * (OUTPUT_LIMIT // 2), OUTPUT_LIMIT, id="characters of two bytes"),
+        pytest.param("é" * (OUTPUT_LIMIT // 2 - 1) + "x\ufffd", OUTPUT_LIMIT, id="a character was cut in two"),
+        pytest.param(WHOLE[:3072], 3072, id="JSON, at the share of one of four containers"),
+        pytest.param(WHOLE[-3072:], 3072, id="its end"),
+        pytest.param("x" * 1536, 1536, id="text, at the share of one of eight"),
+    ],
+)
+def test_output_is_marked_truncated_when_it_fills_the_termination_message(text: str, limit: int) -> None:
+    new = succeed(text, limit)
     assert (new.output, task_in(new).reason) == (text, "OutputTruncated")
+    assert f"{limit:,} bytes" in (task_in(new).message or "")
+    ready = condition_in(new, ConditionType.READY)
+    assert (ready.status, ready.reason) == ("True", "Succeeded")
+    assert f"the kubelet keeps {limit:,} bytes" in ready.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [WHOLE, WHOLE.replace("x", "", 1) + "\n", f"[{WHOLE.replace('xx', '', 1)}]"],
+    ids=["object", "line", "array"],
+)
+def test_output_is_not_marked_truncated_when_it_is_whole_json(text: str) -> None:
+    """At 4,096 bytes sharp it was said to be cut, which it can't have been."""
+    new = succeed(text)
+    assert (new.output, task_in(new).reason) == (json.loads(text), None)
+
+
+def test_output_is_not_marked_truncated_when_it_is_short_of_the_limit() -> None:
+    new = succeed("x" * 3071, 3072)
+    assert (new.output, task_in(new).reason, task_in(new).message) == ("x" * 3071, None, None)
+    assert condition_in(new, ConditionType.READY).message == "run 1 succeeded"
 
 
 def test_output_is_not_a_failed_runs_when_the_next_succeeds() -> None:

@@ -289,7 +289,7 @@ def test_task_has_succeeded_when_a_pod_of_an_older_run_did(phase: TaskPhase) -> 
 
     assert settled.phase is TaskPhase.SUCCEEDED
     assert outcome is not None
-    assert outcome.output == "42"
+    assert outcome.output == 42
     assert advance(OWNER, TASK, record, runs, RUN, NOON).actions == ()
 
 

@@ -113,6 +113,11 @@ class Kubelet:
             pod, 137, reason="Evicted", message="The node was low on resource: memory.", more_conditions=[disrupted]
         )
 
+    async def evict_for_excess(self, pod: Raw) -> Raw:
+        """End a pod that took more storage than it may: the kubelet marks that as no disruption."""
+        message = 'Usage of EmptyDir volume "scratch" exceeds the limit "1Mi". '
+        return await self._end(pod, 137, reason="Evicted", message=message)
+
     async def wait_in(self, pod: Raw, reason: str, message: str = "") -> Raw:
         """Report that the main containers wait: `ErrImagePull`, `CreateContainerConfigError`, …"""
         waiting = _waiting(reason, message)

@@ -41,6 +41,7 @@ MISHAPS = {
     "drained-unstarted": Mishap(lambda ns, pod: drain(ns.api, pod), "Disrupted", False, is_started=False),
     "refused": Mishap(lambda ns, pod: ns.kubelet.refuse(pod, "OutOfcpu"), "OutOfcpu", False, is_started=False),
     "deleted-unstarted": Mishap(_delete_by_hand, "Disrupted", False, is_started=False),
+    "own-excess": Mishap(lambda ns, pod: ns.kubelet.evict_for_excess(pod), "Evicted", True),
     "node-pressure": Mishap(lambda ns, pod: ns.kubelet.evict(pod), "Disrupted", False),
 }
 

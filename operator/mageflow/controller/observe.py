@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,9 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from mageflow.api import LABEL_RUN, LABEL_TASK, LABEL_UID, Kind, Status
+from mageflow.controller.containers import find_cause, find_lingering, find_main_state
 from mageflow.core import reasons
-from mageflow.core.jobs import ANNOTATION_STOPPED, main_container
+from mageflow.core.jobs import ANNOTATION_STOPPED
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Spec, Waiting
+from mageflow.core.output import find_limit
 
 IMAGE_PROBLEMS = frozenset({"ErrImagePull", "ImagePullBackOff"})
 """The kubelet alternates between the two; they are one fact."""
@@ -112,8 +114,6 @@ def observe_pod(raw: Mapping[str, Any]) -> ObservedPod:
     states = [container.get("state") or {} for container in _containers(status)]
     earlier = [container.get("lastState") or {} for container in _containers(status)]
     has_begun = any(_has_begun(state) for state in (*states, *earlier))
-    main = _main_state(raw).get("terminated") or {}
-    failed = next((state["terminated"] for state in states if (state.get("terminated") or {}).get("exitCode")), main)
     return ObservedPod(
         name=metadata["name"],
         uid=metadata["uid"],
@@ -125,9 +125,11 @@ def observe_pod(raw: Mapping[str, Any]) -> ObservedPod:
         is_disrupted="DisruptionTarget" in _true_conditions(status),
         node=spec.get("nodeName"),
         reason=status.get("reason"),
-        message=status.get("message"),
-        exit_code=failed.get("exitCode"),
-        output=main.get("message"),
+        message=(status.get("message") or "").rstrip() or None,
+        cause=find_cause(raw),
+        output=(find_main_state(raw).get("terminated") or {}).get("message"),
+        output_limit=find_limit(spec),
+        lingering=find_lingering(raw) if phase == "Running" else (),
         waiting=_find_waiting(spec, status),
     )
 
@@ -142,12 +144,6 @@ def _has_begun(state: Mapping[str, Any]) -> bool:
 def _containers(status: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield from status.get("initContainerStatuses") or ()
     yield from status.get("containerStatuses") or ()
-
-
-def _main_state(raw: Mapping[str, Any]) -> Mapping[str, Any]:
-    name = main_container(raw)
-    statuses: Iterable[Mapping[str, Any]] = (raw.get("status") or {}).get("containerStatuses") or ()
-    return next((container.get("state") or {} for container in statuses if container.get("name") == name), {})
 
 
 def _find_waiting(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Waiting | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from mageflow.api import TaskPhase, TaskStatus
 from mageflow.core import reasons
-from mageflow.core.observed import ObservedJob, ObservedPod, Run
+from mageflow.core.observed import Cause, ObservedJob, ObservedPod, Run
+from mageflow.core.output import parse_output
 
 
 class Ending(Enum):
@@ -33,7 +35,8 @@ class Outcome:
     ending: Ending
     reason: str | None = None
     message: str | None = None
-    output: str | None = None
+    output: Any = None
+    """What it wrote, as a status can hold it."""
 
 
 def find_outcome(record: TaskStatus, run: Run) -> Outcome | None:
@@ -49,7 +52,7 @@ def find_outcome(record: TaskStatus, run: Run) -> Outcome | None:
 
 def _outcome_by_pod(record: TaskStatus, job: ObservedJob | None, pod: ObservedPod) -> Outcome | None:
     if has_succeeded(pod):
-        return Outcome(Ending.SUCCEEDED, output=pod.output)
+        return success_of(pod)
     if pod.phase == "Failed" and not pod.is_terminating and not pod.is_disrupted:
         return _failure_of(pod)
     # From here on somebody stopped it, so an exit code of 0 is no success.
@@ -62,7 +65,7 @@ def _outcome_by_pod(record: TaskStatus, job: ObservedJob | None, pod: ObservedPo
     if pod.is_disrupted:
         return Outcome(Ending.DISRUPTED, reasons.DISRUPTED, pod.message or f"pod {pod.name} was disrupted")
     if pod.phase == "Succeeded":
-        return Outcome(Ending.SUCCEEDED, output=pod.output)
+        return success_of(pod)
     return _failure_of(pod)
 
 
@@ -74,7 +77,7 @@ def has_succeeded(pod: ObservedPod) -> bool:
 def _outcome_of_interrupt(job: ObservedJob | None, pod: ObservedPod) -> Outcome | None:
     """Tell what became of a run that we stop: only the Job knows what its pod had done before."""
     if job is not None and job.is_complete:
-        return Outcome(Ending.SUCCEEDED, output=pod.output)
+        return success_of(pod)
     if job is not None and job.failure is not None:
         return _failure_of(pod)
     if job is None or job.is_terminating or job.is_suspension_in_force:
@@ -107,16 +110,37 @@ def _outcome_of_ended_job(record: TaskStatus, job: ObservedJob) -> Outcome:
     return Outcome(Ending.FAILED, reasons.POD_FAILED, job.failure.message)
 
 
+def success_of(pod: ObservedPod) -> Outcome:
+    """Return the outcome of a pod that did well, with what it wrote."""
+    output, is_cut = parse_output(pod.output, pod.output_limit)
+    if not is_cut:
+        return Outcome(Ending.SUCCEEDED, output=output)
+    what = f"the output was cut: the kubelet keeps {pod.output_limit:,} bytes of it"
+    return Outcome(Ending.SUCCEEDED, reasons.OUTPUT_TRUNCATED, what, output)
+
+
 def _failure_of(pod: ObservedPod) -> Outcome:
-    if pod.reason == "DeadlineExceeded":
+    """Tell whose fault it is that a pod failed, and what is known of it: DESIGN section 3, "Not every failure"."""
+    if pod.reason == reasons.DEADLINE_EXCEEDED:
         return Outcome(Ending.FAILED, reasons.DEADLINE_EXCEEDED, pod.message)
-    if pod.is_disrupted or pod.reason == "Evicted" or not pod.has_started:
+    if pod.is_disrupted or not (pod.has_started or _could_not_start(pod)):
         what = pod.message or f"pod {pod.name} ended before a container started"
         return Outcome(Ending.DISRUPTED, pod.reason or reasons.DISRUPTED, what)
-    if pod.exit_code is None:
+    if pod.reason == reasons.EVICTED:  # for what it took itself: an eviction for the node's sake is a disruption
+        return Outcome(Ending.FAILED, reasons.EVICTED, pod.message)
+    if pod.cause is None:
         return Outcome(Ending.FAILED, pod.reason or reasons.POD_FAILED, pod.message or f"pod {pod.name} failed")
-    what = f"exit code {pod.exit_code}"
-    return Outcome(Ending.FAILED, reasons.NON_ZERO_EXIT_CODE, f"{what}: {pod.output}" if pod.output else what)
+    return Outcome(Ending.FAILED, pod.cause.reason or reasons.NON_ZERO_EXIT_CODE, _describe(pod.cause))
+
+
+def _could_not_start(pod: ObservedPod) -> bool:
+    return pod.cause is not None and pod.cause.reason == reasons.START_ERROR
+
+
+def _describe(cause: Cause) -> str:
+    is_plain = cause.is_main and cause.reason is None
+    parts = ("" if is_plain else cause.container, f"exit code {cause.exit_code}", cause.message)
+    return ": ".join(filter(None, parts))
 
 
 def _is_interrupting(record: TaskStatus, job: ObservedJob | None) -> bool:

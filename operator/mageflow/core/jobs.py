@@ -24,6 +24,7 @@ from mageflow.api import (
     LABEL_UID,
     LEAST_GRACE_SECONDS,
 )
+from mageflow.core.output import find_limit
 
 ANNOTATION_STOPPED: Final = "mageflow.io/stopped"
 """On a Job: the interrupt or cancel that suspended it was ours."""
@@ -216,6 +217,7 @@ def _environment(owner: Owner, task: Task, run: int, *, was_interrupted: bool, p
         "MAGEFLOW_INPUT": _as_json(task.input),
         **chained,
         "MAGEFLOW_RESUMED": "true" if was_interrupted else "false",
+        "MAGEFLOW_OUTPUT_LIMIT": str(find_limit((task.template or {}).get("spec") or {})),
     }
 
 

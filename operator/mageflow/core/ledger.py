@@ -11,10 +11,9 @@ from typing import Any, Final, assert_never
 
 from mageflow.api import TaskPhase, TaskStatus
 from mageflow.core import reasons
-from mageflow.core.ending import Ending, Outcome, find_outcome, has_succeeded, is_stopped
+from mageflow.core.ending import Ending, Outcome, find_outcome, has_succeeded, is_stopped, success_of
 from mageflow.core.jobs import Task
 from mageflow.core.observed import NO_RUN, ObservedPod, Run, Runs
-from mageflow.core.output import parse_output
 
 FIRST_BACKOFF: Final = timedelta(seconds=10)
 """As the Job controller's own; it doubles with each failure."""
@@ -57,7 +56,7 @@ def settle(task: Task, record: TaskStatus, runs: Runs, now: datetime) -> tuple[T
 def _find_late_success(record: TaskStatus, runs: Runs) -> Outcome | None:
     """Find a pod that slipped through a hold and succeeded, once the ledger had gone on: nothing is to run again."""
     pods = (pod for run in runs.values() for pod in run.pods)
-    return next((Outcome(Ending.SUCCEEDED, output=pod.output) for pod in pods if has_succeeded(pod)), None)
+    return next((success_of(pod) for pod in pods if has_succeeded(pod)), None)
 
 
 def end_run(task: Task, record: TaskStatus, outcome: Outcome, now: datetime) -> TaskStatus:
@@ -74,9 +73,7 @@ def end_run(task: Task, record: TaskStatus, outcome: Outcome, now: datetime) -> 
     }
     match outcome.ending:
         case Ending.SUCCEEDED:
-            _, is_truncated = parse_output(outcome.output)
             update |= {"phase": TaskPhase.SUCCEEDED, "disruptions_in_row": 0}
-            update |= {"reason": reasons.OUTPUT_TRUNCATED} if is_truncated else {}
         case Ending.FAILED:
             failures = record.failures + 1
             update |= {"failures": failures, "disruptions_in_row": 0}

@@ -8,6 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from mageflow.api import ChainSpec, Kind, Status, SwarmSpec, WorkflowSpec
+from mageflow.core.output import OUTPUT_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,14 @@ class ObservedPod:
     reason: str | None = None
     """`status.reason`, such as DeadlineExceeded or Evicted."""
     message: str | None = None
-    exit_code: int | None = None
-    """The main container's, once it has ended."""
+    cause: Cause | None = None
+    """The container by which it failed, if it was one."""
     output: str | None = None
     """The main container's termination message, as the kubelet recorded it."""
+    output_limit: int = OUTPUT_LIMIT
+    """Bytes that the kubelet keeps of that."""
+    lingering: tuple[str, ...] = ()
+    """The containers that keep it running though its main one has ended."""
     waiting: Waiting | None = None
     """Why it doesn't start, if that is more than the usual start of a pod."""
 
@@ -58,6 +63,21 @@ class Waiting:
 
     reason: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The container by which a pod failed, and how it ended."""
+
+    container: str
+    """Which one, in words: `init container fetch`."""
+    exit_code: int
+    reason: str | None = None
+    """The kubelet's word for it, such as OOMKilled or StartError; None if it says no more than the exit code."""
+    message: str | None = None
+    """What it left in its termination message, or its log if its policy says so; or why it could not be started."""
+    is_main: bool = False
+    """It is the container whose output counts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,15 @@ DEADLINE_EXCEEDED: Final = "DeadlineExceeded"
 NON_ZERO_EXIT_CODE: Final = "NonZeroExitCode"
 """A container of the run ended with an exit code other than 0."""
 
+OOM_KILLED: Final = "OOMKilled"
+"""A container of the run took more memory than its limit; the kubelet's word."""
+
+START_ERROR: Final = "StartError"
+"""A container of the run could not be started, as when its command isn't there; the kubelet's word."""
+
+EVICTED: Final = "Evicted"
+"""The kubelet evicted the pod; for its own excess of a limit on storage, that is a failure."""
+
 POD_FAILED: Final = "PodFailed"
 """A run failed, and how is not known any more: its pod is gone."""
 
@@ -96,4 +105,4 @@ OUTPUT_LOST: Final = "OutputLost"
 """A run ended by itself and did well, but its pod was gone before its output was read."""
 
 OUTPUT_TRUNCATED: Final = "OutputTruncated"
-"""The task wrote more output than the 4,096 bytes that the kubelet keeps."""
+"""The task wrote more output than the kubelet keeps: 4,096 bytes, or its container's share of 12 KiB for the pod."""

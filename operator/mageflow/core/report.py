@@ -26,7 +26,6 @@ from mageflow.core.ending import Outcome
 from mageflow.core.ledger import ENDED, shorten_message
 from mageflow.core.lifecycle import OCCUPIED, EffectiveLifecycle, find_label_problem, find_phase
 from mageflow.core.observed import NO_RUN, ObservedResource, Run
-from mageflow.core.output import parse_output
 from mageflow.core.plan import Plan, find_outcome
 from mageflow.core.readiness import NODE_PATIENCE, Progress, find_readiness
 from mageflow.core.task import Step
@@ -138,7 +137,7 @@ def _find_output(report: Report) -> object:
     if report.plan.keeps_outputs:
         return report.steps[-1].record.output
     outcome = report.ended.get(report.steps[-1].record.name)
-    return None if outcome is None else parse_output(outcome.output)[0]
+    return None if outcome is None else outcome.output
 
 
 SHORT_MESSAGE: Final = 80
@@ -193,6 +192,8 @@ def _find_own_readiness(report: Report, phase: Phase) -> Readiness:
         for step in (*report.steps, *(step for step in report.removals if step.state in OCCUPIED))
     ]
     readiness = find_readiness(phase, report.effective, report.plan.is_single, progress, report.now)
+    if phase is Phase.SUCCEEDED and report.plan.has_output and report.steps[-1].record.message:
+        return replace(readiness, message=f"{readiness.message}; {report.steps[-1].record.message}")
     ready = find_condition(report.observed.status.conditions, ConditionType.READY)
     if readiness.reason == reasons.UNSCHEDULABLE and ready is not None and ready.reason == readiness.reason:
         # Its wording changes with every look of the scheduler; the first is kept.

@@ -23,7 +23,6 @@ from mageflow.core.jobs import Owner, Task, find_problem
 from mageflow.core.ledger import WAITING, settle
 from mageflow.core.lifecycle import OCCUPIED, Wanted, find_effective, wanted_by
 from mageflow.core.observed import ObservedResource, Refusal, Runs, Spec
-from mageflow.core.output import parse_output
 from mageflow.core.plan import Ledger, Plan, Window, find_outcome, find_window
 from mageflow.core.report import (
     Report,
@@ -114,7 +113,7 @@ def _settle(observed: ObservedResource, plan: Plan, tasks: Iterable[Task], now: 
         if outcome is not None:
             ended[task.name] = outcome
             if plan.keeps_outputs:
-                entry = entry.model_copy(update={"output": parse_output(outcome.output)[0]})
+                entry = entry.model_copy(update={"output": outcome.output})
         ledger[task.name] = entry
     return _Settled(ledger, ended)
 
