@@ -13,7 +13,7 @@ from generate.crd import build_crd
 from generate.docstrings import attribute_docstrings
 from generate.podtemplate import METADATA, QUANTITY, convert
 from generate.schema import Schema
-from mageflow.api import CHAIN, INT32_MAX, KINDS, SWARM, WORKFLOW, Kind, Lifecycle, Phase
+from mageflow.api import CHAIN, INT32_MAX, KINDS, SWARM, WORKFLOW, Kind, Lifecycle, Phase, TaskPhase
 
 KUBECTL_APPLY_LIMIT = 262_144
 """Bytes of all annotations together: client-side `kubectl apply` keeps the whole document in one."""
@@ -88,7 +88,22 @@ def test_nothing_else_has_defaults(kind: Kind, expected: dict[str, object]) -> N
 def test_enums_list_every_member() -> None:
     fields = fields_of(schema_of(WORKFLOW))
     assert fields[".spec.lifecycle"]["enum"] == [*Lifecycle]
-    assert fields[".status.phase"]["enum"] == [*Phase]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_words_of_the_status_are_explained_and_none_is_refused(kind: Kind) -> None:
+    """A newer operator has more of them: if a rollback of the CRD refused them, no status could be written any more."""
+    fields = {path: field for path, field in fields_of(schema_of(kind)).items() if path.startswith(".status.")}
+    assert {path for path, field in fields.items() if "enum" in field} == {".status.conditions[].status"}
+    assert all(f"\n{phase}: " in fields[".status.phase"]["description"] for phase in Phase)
+    assert all(f"\n{phase}: " in fields[".status.tasks[].phase"]["description"] for phase in TaskPhase)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_status_and_its_tasks_keep_fields_of_a_newer_version(kind: Kind) -> None:
+    fields = fields_of(schema_of(kind))
+    keeping = (fields[".status"], fields[".status.tasks"]["items"])
+    assert all(field["x-kubernetes-preserve-unknown-fields"] is True for field in keeping)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
@@ -96,7 +111,8 @@ def test_lists_are_merged_by_key(kind: Kind) -> None:
     fields = fields_of(schema_of(kind))
     keys = {path: field.get("x-kubernetes-list-map-keys") for path, field in fields.items() if "items" in field}
     tasks = {} if kind is WORKFLOW else {".spec.tasks": ["name"]}
-    assert keys == {**tasks, ".status.tasks": ["name"], ".status.conditions": ["type"]}
+    assert keys == {**tasks, ".status.tasks": None, ".status.conditions": ["type"]}
+    assert fields[".status.tasks"]["x-kubernetes-list-type"] == "atomic"
 
 
 @pytest.mark.parametrize(("kind", "least", "most"), [(CHAIN, 1, 100), (SWARM, None, 1000)], ids=["Chain", "Swarm"])

@@ -15,6 +15,9 @@ from mageflow.api.base import SpecModel
 
 Schema = dict[str, Any]
 
+_OPEN_WORDS = ("Phase", "TaskPhase", "Lifecycle", "LifecycleSource")
+"""Words of the status, which a newer operator may have more of: described, and not listed as an `enum`."""
+
 
 def build_schema(model: type[BaseModel]) -> Schema:
     """Return the structural schema of a model. Defaults are those of specs: the operator writes whole statuses."""
@@ -56,6 +59,9 @@ class _Builder:
             return {**self.build(only), **rest}
         if rest.get("format") == "PodTemplateSpec":
             return {**build_task_template(), "description": rest.get("description", "")}
+        if rest.get("format") in _OPEN_WORDS:
+            words = getattr(mageflow.api, rest.pop("format"))
+            return {**rest, "description": _describe_members(words)}
         if rest.get("type") == "integer":
             return {**rest, "format": "int32" if rest.get("maximum") == INT32_MAX else "int64"}
         if "items" in rest:

@@ -157,7 +157,7 @@ def test_types_are_seen_by_users_of_mypy_strict(tmp_path: Path) -> None:
         "mageflow.client.resource.Chain",
         "mageflow.client.status.Status",
         "mageflow.client.resource.Swarm",
-        "mageflow.api.enums.Phase | None",
+        "str | None",
         "mageflow.sync.Chain",
         "mageflow.client.status.Status",
         "mageflow.sync.Workflow",

@@ -430,9 +430,75 @@ def test_field_is_named_when_the_spec_is_unreadable(spec: Raw | None, named: str
     assert seen.problem.startswith(named)
 
 
-@pytest.mark.parametrize("status", [None, {}, {"phase": "Sleeping"}, {"tasks": [{"run": -1}]}, {"conditions": "none"}])
-def test_status_is_empty_when_it_is_missing_or_not_ours(status: object) -> None:
+@pytest.mark.parametrize("status", [None, {}, {"conditions": "none"}, {"done": -1, "progress": []}])
+def test_status_is_empty_when_it_is_missing_or_is_made_anew_anyway(status: object) -> None:
     assert observe_resource(WORKFLOW, resource(status=status)).status == Status()
+
+
+@pytest.mark.parametrize(
+    ("spec", "lifecycle"),
+    [
+        pytest.param({"lifecycle": "interrupted"}, "interrupted", id="its template is missing"),
+        pytest.param({"lifecycle": "canceled", "onSuccess": {}, "template": {}}, "canceled", id="a newer field"),
+        pytest.param({"lifecycle": "paused", "template": {}}, "suspended", id="a word that isn't known holds"),
+        pytest.param({"lifecycle": ["interrupted"], "template": {}}, "suspended", id="no word at all holds"),
+        pytest.param({"lifecycle": None, "retries": -1}, "active", id="null is as if it were left out"),
+        pytest.param({"retries": -1}, "active", id="left out"),
+        pytest.param(None, "active", id="no spec"),
+    ],
+)
+def test_lifecycle_is_read_by_itself_when_the_spec_is_unreadable(spec: Raw | None, lifecycle: str) -> None:
+    """It was taken for active: who used a newer version's field had no emergency stop."""
+    seen = observe_resource(WORKFLOW, resource(spec=spec))
+    assert (seen.spec, seen.lifecycle) == (None, lifecycle)
+
+
+def test_much_that_is_wrong_is_told_in_part_when_the_spec_is_unreadable() -> None:
+    problem = observe_resource(WORKFLOW, resource(spec={f"field{number}": 1 for number in range(1000)})).problem
+    assert problem is not None
+    assert len(problem) < 1000
+
+
+# ── a status of a newer version, or that somebody has edited ──
+
+
+def test_nothing_of_a_newer_versions_status_is_lost_when_it_is_written_back() -> None:
+    """An unknown word made the whole ledger empty: what had failed for good ran again."""
+    task = {"name": "main", "phase": "Sleeping", "run": 3, "failures": 3, "checkpoint": {"at": None}, "callback": "x"}
+    stored: Raw = {
+        "phase": "Waiting",
+        "lifecycle": "paused",
+        "lifecycleSource": "parent",
+        "outcome": "Failed",
+        "holders": [{"source": "parent", "until": None}],
+        "startedAt": "2026-11-24T12:00:00Z",
+        "tasks": [task],
+    }
+    seen = observe_resource(WORKFLOW, resource(status=stored)).status
+    assert (seen.problem, seen.phase, seen.tasks[0].failures) == (None, "Waiting", 3)
+    written = seen.to_json()
+    assert written["tasks"] == [task]
+    assert {name: written[name] for name in stored} == stored
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "named"),
+    [
+        ("tasks", [{"name": "main", "run": -1}], "status.tasks.0.run: "),
+        ("tasks", "none", "status.tasks: "),
+        ("tasks", [{"run": 1}], "status.tasks.0.name: "),
+        ("phase", 5, "status.phase"),
+        ("startedAt", "yesterday", "status.startedAt: "),
+        ("interruptions", "many", "status.interruptions: "),
+    ],
+)
+def test_unreadable_part_is_named_and_kept_when_the_status_was_edited(field: str, value: object, named: str) -> None:
+    stored = {"phase": "Active", "finishedAt": "2026-11-24T12:00:00Z", field: value}
+    seen = observe_resource(WORKFLOW, resource(status=stored)).status
+    assert (seen.problem or "").startswith(named)
+    assert not seen.can_read(field)
+    assert seen.finished_at is not None
+    assert {name: seen.to_json()[name] for name in stored} == stored
 
 
 def test_spec_is_read_once_when_only_the_status_changes() -> None:

@@ -225,7 +225,7 @@ def environment_of(action: Action) -> dict[str, str]:
 
 
 def phases_of(new: Status) -> dict[str, str]:
-    return {task.name: task.phase.value for task in new.tasks}
+    return {task.name: str(task.phase) for task in new.tasks}
 
 
 def find_entry(new: Status, task: str) -> TaskStatus | None:

@@ -438,11 +438,6 @@ def test_look_again_is_asked_for_only_in_the_future(observed: ObservedResource, 
 
 
 @given(workflows())
-def test_nothing_is_said_or_done_when_it_is_being_deleted(observed: ObservedResource) -> None:
-    assert decide_resource(replace(observed, is_terminating=True), NOON) == Decision()
-
-
-@given(workflows())
 def test_status_speaks_of_this_generation_and_counts_one_task(observed: ObservedResource) -> None:
     case = consider(observed)
     new = case.status

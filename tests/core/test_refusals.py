@@ -171,7 +171,7 @@ def unreadable(observed: ObservedResource) -> ObservedResource:
     [
         pytest.param(None, entry(run=0), NO_RUNS, id="new"),
         pytest.param(Phase.ACTIVE, entry(TaskPhase.RUNNING), ONE_RUNNING, id="running"),
-        pytest.param(Phase.SUSPENDED, entry(), NO_RUNS, id="held"),
+        pytest.param(Phase.PENDING, entry(), NO_RUNS, id="resumed"),
     ],
 )
 def test_problem_is_told_and_nothing_done_when_the_spec_is_unreadable(
@@ -186,7 +186,8 @@ def test_problem_is_told_and_nothing_done_when_the_spec_is_unreadable(
         "spec.retries: Input should be greater than or equal to 0",
     )
     assert (new.phase, new.tasks) == (phase or Phase.PENDING, old.tasks)
-    assert (decision.first, decision.actions, decision.events) == ((), (), ())
+    assert (decision.first, decision.actions) == ((), ())
+    assert [event.reason for event in decision.events] == ["InvalidTask"]
 
 
 def test_task_starts_when_an_unreadable_spec_is_repaired() -> None:

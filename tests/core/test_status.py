@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mageflow.api import Condition, ConditionType, Lifecycle, Phase, Status, TaskPhase
-from mageflow.core.decision import NOTHING
+from mageflow.core.decision import Decision
 from mageflow.core.observed import ObservedPod, ObservedResource, Run, Runs, Waiting
 from mageflow.core.output import MAX_OUTPUT_DEPTH, OUTPUT_LIMIT, parse_output
 from mageflow.core.readiness import NODE_PATIENCE
@@ -338,10 +338,10 @@ def test_pod_is_stopped_when_it_turns_up_after_the_end(phase: Phase, run: Run, a
     assert names_of(decide(workflow(old=old, runs={1: run}))[0].actions) == actions
 
 
-def test_nothing_is_done_when_it_is_being_deleted() -> None:
-    for phase, lifecycle in product(SCENES, Lifecycle):
+def test_nothing_is_done_when_it_is_being_deleted_and_no_stop_is_asked_for() -> None:
+    for phase, lifecycle in product(SCENES, (Lifecycle.ACTIVE, Lifecycle.SUSPENDED)):
         old, runs = SCENES[phase]
-        assert decide_resource(workflow(lifecycle, old, runs, is_terminating=True), NOON) == NOTHING
+        assert decide_resource(workflow(lifecycle, old, runs, is_terminating=True), NOON) == Decision()
 
 
 # ── level-triggered: a decision carried out needs no other ──

@@ -387,7 +387,7 @@ async def test_watch_yields_each_current_status_to_the_end(namespace: Namespace,
     await namespace.kubelet.succeed(pod)
     await asyncio.wait_for(watching, 60)
 
-    phases = [status.phase.value for status in seen if status.phase is not None]
+    phases = [str(status.phase) for status in seen if status.phase is not None]
     order = [phase for number, phase in enumerate(phases) if phases[:number][-1:] != [phase]]
     assert order == ["Pending", "Interrupting", "Interrupted", "Pending", "Active", "Succeeded"]
     assert all(status.is_current for status in seen)

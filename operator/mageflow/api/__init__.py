@@ -11,6 +11,7 @@ from mageflow.api.enums import (
     LifecycleSource,
     Phase,
     TaskPhase,
+    read_lifecycle,
     read_namespace_label,
 )
 from mageflow.api.kinds import API_VERSION, CHAIN, GROUP, KINDS, SWARM, VERSION, WORKFLOW, Kind
@@ -65,5 +66,6 @@ __all__ = [
     "TaskPhase",
     "TaskStatus",
     "WorkflowSpec",
+    "read_lifecycle",
     "read_namespace_label",
 ]

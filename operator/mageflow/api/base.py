@@ -52,6 +52,6 @@ class SpecModel(Model):
 
 
 class StatusModel(Model):
-    """What the operator writes: fields of a newer operator are ignored."""
+    """What the operator writes: fields of a newer operator are kept, and written back as they are."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="allow")

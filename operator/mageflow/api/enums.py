@@ -19,6 +19,16 @@ class Lifecycle(StrEnum):
     """It stops for good. Final."""
 
 
+def read_lifecycle(word: object) -> Lifecycle:
+    """Return what `spec.lifecycle` asks, read by itself, whatever else of the spec can't be read.
+
+    One that this version doesn't know holds as `suspended` does, as that of a namespace's label (docs/adr/0012).
+    """
+    if word is None:
+        return Lifecycle.ACTIVE
+    return next((lifecycle for lifecycle in Lifecycle if lifecycle == word), Lifecycle.SUSPENDED)
+
+
 NAMESPACE_LIFECYCLES: Final = {
     None: Lifecycle.ACTIVE,
     "": Lifecycle.ACTIVE,

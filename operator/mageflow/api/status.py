@@ -1,20 +1,57 @@
-"""The statuses: what the operator writes, and reads back as its ledger."""
+"""The statuses: what the operator writes, and reads back as its ledger.
+
+A newer operator may have written one: words that this one doesn't know stay strings, and fields that it doesn't know
+are kept, so that going back to an older version loses nothing.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, WithJsonSchema
+from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, WithJsonSchema
 
 from mageflow.api.base import AnyJson, Count, StatusModel, Time
 from mageflow.api.enums import ConditionType, Lifecycle, LifecycleSource, Phase, TaskPhase
-from mageflow.api.lists import list_map
+from mageflow.api.lists import ATOMIC_LIST, list_map
+
+KnownFirst = Field(union_mode="left_to_right")
+
+AnyPhase = Annotated[Phase | str, KnownFirst, WithJsonSchema({"type": "string", "format": "Phase"})]
+AnyTaskPhase = Annotated[TaskPhase | str, KnownFirst, WithJsonSchema({"type": "string", "format": "TaskPhase"})]
+AnyLifecycle = Annotated[Lifecycle | str, KnownFirst, WithJsonSchema({"type": "string", "format": "Lifecycle"})]
+AnySource = Annotated[
+    LifecycleSource | str, KnownFirst, WithJsonSchema({"type": "string", "format": "LifecycleSource"})
+]
+
+
+KEEPS_UNKNOWN_FIELDS: Final[dict[str, Any]] = {"x-kubernetes-preserve-unknown-fields": True}
+
+REBUILT: Final = frozenset(
+    {
+        "conditions",
+        "done",
+        "failed",
+        "lifecycle",
+        "lifecycleSource",
+        "observedGeneration",
+        "observedNamespaceLifecycle",
+        "pending",
+        "progress",
+        "running",
+        "total",
+    }
+)
+"""Fields of a status that are made anew in each reconcile: that they can't be read loses nothing."""
+
+MAX_PROBLEMS: Final = 3
+"""How much that is wrong with a status is told at once."""
 
 
 class Condition(StatusModel):
     """One fact about a resource, in the shape of `metav1.Condition`."""
 
-    type: Annotated[ConditionType | str, Field(union_mode="left_to_right"), WithJsonSchema({"type": "string"})]
+    type: Annotated[ConditionType | str, KnownFirst, WithJsonSchema({"type": "string"})]
     """Which fact. Types of a newer operator stay strings."""
     status: Literal["True", "False", "Unknown"]
     """Whether it holds."""
@@ -31,9 +68,11 @@ class Condition(StatusModel):
 class TaskStatus(StatusModel):
     """The ledger of one task: what losing its Jobs must not lose."""
 
+    model_config = ConfigDict(json_schema_extra=KEEPS_UNKNOWN_FIELDS)
+
     name: str
     """The task's name; `main` in a Workflow."""
-    phase: TaskPhase = TaskPhase.UNSTARTED
+    phase: AnyTaskPhase = TaskPhase.UNSTARTED
     """The state that it is in."""
     run: Count = 0
     """Number of the latest run, 0 before the first. Each run is one Job with one pod."""
@@ -74,7 +113,7 @@ class TaskStatus(StatusModel):
         """Return it as the API server stores it: `name`, `phase` and what isn't default."""
         return {
             "name": self.name,
-            "phase": self.phase.value,
+            "phase": str(self.phase),
             **self.model_dump(mode="json", exclude_defaults=True),
         }
 
@@ -82,11 +121,13 @@ class TaskStatus(StatusModel):
 class Status(StatusModel):
     """What the operator has seen and done."""
 
-    phase: Phase | None = None
+    model_config = ConfigDict(json_schema_extra=KEEPS_UNKNOWN_FIELDS)
+
+    phase: AnyPhase | None = None
     """What is seen of it."""
-    lifecycle: Lifecycle | None = None
+    lifecycle: AnyLifecycle | None = None
     """The lifecycle in force: the strongest of the resource's own and its namespace's."""
-    lifecycle_source: LifecycleSource | None = None
+    lifecycle_source: AnySource | None = None
     """Where the lifecycle in force comes from."""
     observed_namespace_lifecycle: str | None = None
     """The namespace's label `mageflow.io/lifecycle` as this status knows it. It doesn't move `metadata.generation`."""
@@ -114,12 +155,40 @@ class Status(StatusModel):
     """How often a running task was interrupted. Uses up no retry."""
     output: AnyJson = None
     """What the task wrote to its termination message: any JSON, or text."""
-    tasks: Annotated[tuple[TaskStatus, ...], Field(json_schema_extra=list_map("name"))] = ()
+    tasks: Annotated[tuple[TaskStatus, ...], Field(json_schema_extra=ATOMIC_LIST)] = ()
     """The ledger of its tasks."""
     conditions: Annotated[tuple[Condition, ...], Field(json_schema_extra=list_map("type"))] = ()
     """What holds of it."""
 
+    _unread: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _problem: str | None = PrivateAttr(default=None)
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> Self:
+        """Read a status as it is stored; `problem` tells what of it can't be read, which is kept and written back."""
+        try:
+            return cls.model_validate(stored)
+        except ValidationError as error:
+            lines = error.errors()
+        wrong = {str(line["loc"][0]) for line in lines}
+        status = cls.model_validate({name: value for name, value in stored.items() if name not in wrong})
+        told = [line for line in lines if line["loc"][0] not in REBUILT][:MAX_PROBLEMS]
+        if told:
+            status._unread = {name: stored[name] for name in wrong - REBUILT}
+            status._problem = "; ".join(f"status.{'.'.join(map(str, line['loc']))}: {line['msg']}" for line in told)
+        return status
+
+    @property
+    def problem(self) -> str | None:
+        """What of it can't be read, naming the fields; None if all can."""
+        return self._problem
+
+    def can_read(self, field: str) -> bool:
+        """Tell whether a field, by its name in JSON, was read; one that isn't there was."""
+        return field not in self._unread
+
     def to_json(self) -> dict[str, Any]:
         """Return it as the API server stores it: without what is unset, counts always there."""
         document: dict[str, Any] = self.model_dump(mode="json", exclude_none=True, exclude={"tasks"})
-        return document | {"tasks": [task.to_json() for task in self.tasks]}
+        kept = {**(self.model_extra or {}), **self._unread}
+        return document | {"tasks": [task.to_json() for task in self.tasks]} | kept

@@ -20,6 +20,8 @@ MAX_TASKS: Final = 10
 def explain_state(view: View, now: datetime) -> list[str]:
     """Say why a resource is in its state: first the state itself, then what each task has to do with it."""
     status = view.status
+    if status.problem is not None:
+        return [f"Its status can't be read: {status.problem}. Nothing starts; a stop still works."]
     if status.phase is None:
         return ["The operator has said nothing of it yet: is one running, and does it watch this namespace?"]
     sentences = list(_explain_phase(view, status.phase, now))
@@ -32,9 +34,12 @@ def explain_state(view: View, now: datetime) -> list[str]:
     return sentences
 
 
-def _explain_phase(view: View, phase: Phase, now: datetime) -> Iterator[str]:
+def _explain_phase(view: View, phase: Phase | str, now: datetime) -> Iterator[str]:
     status = view.status
     ready = status.condition(ConditionType.READY)
+    if not isinstance(phase, Phase):
+        yield f"{phase}: a word of a newer version of the operator{_because(ready)}."
+        return
     done = f"{status.done} of {status.total} {'task is' if status.total == 1 else 'tasks are'} done"
     held = f" for {format_age(status.suspended_at, now)}" if status.suspended_at is not None else ""
     match phase:
@@ -80,6 +85,8 @@ def _explain_tasks(view: View, now: datetime) -> Iterator[str]:
 
 def _explain_task(view: View, task: TaskView, now: datetime) -> str:
     record = task.record
+    if not isinstance(task.phase, TaskPhase):
+        return f"is {task.phase}, a word of a newer version of the operator"
     match task.phase:
         case TaskPhase.RUNNING:
             return f"is running: {describe_run(task, now)}{_tries(task)}"

@@ -16,7 +16,7 @@ from typing import Final
 from xml.sax.saxutils import escape
 
 from mageflow.api import SWARM
-from mageflow.cli.mermaid import COLOURS
+from mageflow.cli.mermaid import COLOURS, UNKNOWN, class_of
 from mageflow.cli.view import TaskView, View
 
 WIDTH: Final = 150
@@ -70,10 +70,10 @@ def _arrow(left: int, right: int, y: int) -> str:
 
 
 def _box(task: TaskView, x: int, y: int) -> Iterator[str]:
-    fill, line = COLOURS[task.phase]
+    fill, line = COLOURS.get(task.phase, UNKNOWN)
     name = task.name if len(task.name) <= MAX_NAME else f"{task.name[: MAX_NAME - 1]}…"
     run = f", run {task.record.run}" if task.record.run > 1 else ""
-    yield f'<g class="{task.phase.value}"><title>{escape(task.name)}</title>'
+    yield f'<g class="{class_of(task)}"><title>{escape(task.name)}</title>'
     yield f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="6" fill="{fill}" stroke="{line}"/>'
     yield f'<text x="{x + 10}" y="{y + 19}">{escape(name)}</text>'
-    yield f'<text class="s" x="{x + 10}" y="{y + 36}">{task.phase.value}{run}</text></g>'
+    yield f'<text class="s" x="{x + 10}" y="{y + 36}">{escape(task.phase)}{run}</text></g>'

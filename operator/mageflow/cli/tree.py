@@ -35,7 +35,7 @@ def _resource_row(view: View, now: datetime, *, has_namespace: bool) -> Sequence
     status = view.status
     name = f"{view.namespace}/{view.short}" if has_namespace else view.short
     done = f"{status.progress} done" if status.progress else ""
-    is_told = status.phase is not None and status.reason not in (status.phase.value, "Running")
+    is_told = status.phase is not None and status.reason not in (status.phase, "Running")
     note = f"{status.reason}: {status.message}" if is_told and status.message else ""
     return (name, view.phase, done, "", format_age(view.created, now), note)
 
@@ -55,7 +55,7 @@ def _task_row(task: TaskView, now: datetime) -> Sequence[str]:
     record = task.record
     run = f"run {record.run}" if record.run else ""
     retries = f"{record.failures}/{task.retries}" if task.retries or record.failures else ""
-    return (task.name, task.phase.value, run, retries, _age(task, now), _note(task))
+    return (task.name, str(task.phase), run, retries, _age(task, now), _note(task))
 
 
 def _age(task: TaskView, now: datetime) -> str:

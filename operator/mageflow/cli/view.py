@@ -18,6 +18,7 @@ from mageflow.api import (
     Lifecycle,
     TaskPhase,
     TaskStatus,
+    read_lifecycle,
     read_namespace_label,
 )
 from mageflow.client.status import Status, read_status
@@ -42,8 +43,8 @@ class TaskView:
         return self.record.name
 
     @property
-    def phase(self) -> TaskPhase:
-        """The state that it is in."""
+    def phase(self) -> TaskPhase | str:
+        """The state that it is in; of a newer operator's words, as it is."""
         return self.record.phase
 
 
@@ -56,7 +57,7 @@ class View:
     name: str
     created: datetime
     lifecycle: Lifecycle
-    """What its spec asks for."""
+    """What its spec asks for; a word that isn't known counts as suspended."""
     status: Status
     tasks: tuple[TaskView, ...]
     """In the order of the spec; then those that are in the status only, having been removed from the spec."""
@@ -76,7 +77,7 @@ class View:
     @property
     def phase(self) -> str:
         """The word for the state that it is in; `Unknown` before the operator has said anything."""
-        return "Unknown" if self.status.phase is None else self.status.phase.value
+        return "Unknown" if self.status.phase is None else str(self.status.phase)
 
     @property
     def is_held_by_namespace(self) -> bool:
@@ -103,7 +104,7 @@ def read_view(resource: Mapping[str, Any]) -> View:
         namespace=metadata["namespace"],
         name=metadata["name"],
         created=datetime.fromisoformat(metadata["creationTimestamp"]),
-        lifecycle=Lifecycle(spec.get("lifecycle", Lifecycle.ACTIVE)),
+        lifecycle=read_lifecycle(spec.get("lifecycle")),
         status=status,
         tasks=tuple(_read_tasks(kind, spec, status)),
         at_once=spec.get("maxConcurrency", DEFAULT_CONCURRENCY) if kind is SWARM else 1,

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from mageflow.api import ENDED_PHASES, Condition, ConditionType
 from mageflow.api import Status as StoredStatus
-from mageflow.client.errors import MageflowError
 
 
 class Status(StoredStatus):
@@ -70,12 +69,6 @@ class Status(StoredStatus):
 
 
 def read_status(resource: Mapping[str, Any]) -> Status:
-    """Return the status of a resource as the API server sent it."""
-    metadata = resource["metadata"]
-    try:
-        return Status.model_validate({**(resource.get("status") or {}), "generation": metadata.get("generation", 0)})
-    except ValidationError as error:
-        cause = error.errors()[0]
-        where = ".".join(map(str, cause["loc"]))
-        what = f"status.{where} of {metadata['name']} is nothing that this version of mageflow knows: {cause['msg']}"
-        raise MageflowError(what) from error
+    """Return the status of a resource as the API server sent it; what of it can't be read, its `problem` tells."""
+    generation = resource["metadata"].get("generation", 0)
+    return Status.read({**(resource.get("status") or {}), "generation": generation})

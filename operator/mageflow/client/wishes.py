@@ -17,7 +17,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
-from mageflow.api import WORKFLOW, Lifecycle, Phase
+from mageflow.api import WORKFLOW, Lifecycle, Phase, read_lifecycle
 from mageflow.client.errors import ConflictError, DeadlineError, OvertakenError, TaskAlreadyRunningError
 from mageflow.client.handle import Handle
 from mageflow.client.status import Status, read_status
@@ -140,4 +140,4 @@ def _too_late(handle: Handle, wish: Wish, answer: Status | None, seconds: float 
 
 
 def _lifecycle_of(resource: Raw) -> Lifecycle:
-    return Lifecycle(resource["spec"].get("lifecycle", Lifecycle.ACTIVE))
+    return read_lifecycle(resource["spec"].get("lifecycle"))

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mageflow.api import LABEL_RUN, LABEL_TASK, LABEL_UID, Kind, Status
+from mageflow.api import LABEL_RUN, LABEL_TASK, LABEL_UID, Kind, Lifecycle, Status, read_lifecycle
 from mageflow.controller.containers import find_cause, find_lingering, find_main_state
 from mageflow.core import reasons
 from mageflow.core.jobs import ANNOTATION_STOPPED
@@ -18,6 +18,9 @@ from mageflow.core.output import find_limit
 
 IMAGE_PROBLEMS = frozenset({"ErrImagePull", "ImagePullBackOff"})
 """The kubelet alternates between the two; they are one fact."""
+
+MAX_PROBLEMS = 5
+"""How much that is wrong with a spec is told at once."""
 
 USUAL_WAITS = frozenset({"ContainerCreating", "PodInitializing"})
 """Why a container waits when all is well."""
@@ -61,10 +64,6 @@ def observe_resource(kind: Kind, raw: Mapping[str, Any], known: ObservedResource
         spec, problem = known.spec, known.problem
     else:
         spec, problem = _read_spec(kind, raw.get("spec") or {})
-    try:
-        status = Status.model_validate(raw.get("status") or {})
-    except ValidationError:
-        status = Status()  # written by someone else; what the Jobs tell is taken up again
     return ObservedResource(
         kind=kind,
         namespace=metadata["namespace"],
@@ -75,7 +74,8 @@ def observe_resource(kind: Kind, raw: Mapping[str, Any], known: ObservedResource
         is_terminating="deletionTimestamp" in metadata,
         spec=spec,
         problem=problem,
-        status=status,
+        status=Status.read(raw.get("status") or {}),
+        lifecycle_alone=read_lifecycle((raw.get("spec") or {}).get("lifecycle")),
     )
 
 
@@ -83,8 +83,11 @@ def _read_spec(kind: Kind, raw: Mapping[str, Any]) -> tuple[Spec | None, str | N
     try:
         spec: Any = kind.spec.model_validate(raw)
     except ValidationError as error:
-        lines = (f"spec.{'.'.join(str(part) for part in line['loc'])}: {line['msg']}" for line in error.errors())
-        return None, "; ".join(lines)
+        lines = [f"spec.{'.'.join(str(part) for part in line['loc'])}: {line['msg']}" for line in error.errors()]
+        if raw.get("lifecycle") is not None and raw["lifecycle"] not in list(Lifecycle):
+            lines.insert(0, f"spec.lifecycle: {raw['lifecycle']!r} is taken for suspended")
+        more = f"; and {len(lines) - MAX_PROBLEMS} more" if len(lines) > MAX_PROBLEMS else ""
+        return None, "; ".join(lines[:MAX_PROBLEMS]) + more
     return spec, None
 
 

@@ -104,7 +104,7 @@ class Reconciler:
             for ending in decision.endings:
                 RUNS.labels(observed.kind.name, ending.value).inc()
             self._pace.note_write(observed, self._clock.monotonic() - began)
-            if decision.status.phase is not old:
+            if decision.status.phase != old:
                 logger.info("%s/%s: %s → %s", observed.namespace, observed.name, old or "new", decision.status.phase)
         try:
             await actor.carry_out(decision.actions)

@@ -47,12 +47,16 @@ def build_conditions(
     generation: int,
     now: datetime,
 ) -> tuple[Condition, ...]:
-    """Build every condition of a resource; `lastTransitionTime` moves only when a status does."""
+    """Build every condition of a resource; `lastTransitionTime` moves only when a status does.
+
+    Those of a newer version, whose types this one doesn't know, stay as they are.
+    """
     previous = {condition.type: condition for condition in old}
-    return tuple(
+    ours = (
         _keep_time(wanted, previous.get(wanted.type), generation, now)
         for wanted in _wanted_conditions(phase, readiness, interruptions)
     )
+    return (*ours, *(condition for condition in previous.values() if not isinstance(condition.type, ConditionType)))
 
 
 def find_condition(conditions: Iterable[Condition], type_: ConditionType) -> Condition | None:

@@ -89,6 +89,3 @@ class Decision:
     """How runs have ended, as the status says from now on."""
     recheck_at: datetime | None = None
     """When to decide again even if nothing is seen to change."""
-
-
-NOTHING = Decision()

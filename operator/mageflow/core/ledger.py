@@ -38,7 +38,7 @@ WAITING: Final = frozenset({TaskPhase.UNSTARTED, TaskPhase.RECORDED, TaskPhase.B
 
 def settle(task: Task, record: TaskStatus, runs: Runs, now: datetime) -> tuple[TaskStatus, Outcome | None]:
     """Bring a ledger entry up to date with what the cluster has: its phase, its marks, the end of its run."""
-    if record.phase in ENDED:
+    if record.phase in ENDED or not is_understood(record):
         return record, None
     record = _reopen(record, runs)
     outcome: Outcome | None = None
@@ -51,6 +51,11 @@ def settle(task: Task, record: TaskStatus, runs: Runs, now: datetime) -> tuple[T
     if outcome is not None or record.phase in WAITING:
         outcome = _find_late_success(record, runs) or outcome
     return (record, None) if outcome is None else (end_run(task, record, outcome, now), outcome)
+
+
+def is_understood(record: TaskStatus) -> bool:
+    """Tell whether this version knows the phase of a ledger entry: a newer one may have written another."""
+    return isinstance(record.phase, TaskPhase)
 
 
 def _find_late_success(record: TaskStatus, runs: Runs) -> Outcome | None:
@@ -178,7 +183,7 @@ def _follow(record: TaskStatus, run: Run) -> TaskStatus:
 def find_state(record: TaskStatus, run: Run) -> TaskPhase:
     """Tell the state of a task whose ledger entry is up to date."""
     if record.phase in CLOSED:
-        return record.phase
+        return TaskPhase(record.phase)
     pods, job = run.live_pods, run.job
     is_stopped_by_us = job is not None and is_stopped(record, job)
     if is_stopped_by_us or any(pod.is_terminating for pod in pods):

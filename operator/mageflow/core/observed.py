@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
-from mageflow.api import ChainSpec, Kind, Status, SwarmSpec, WorkflowSpec
+from mageflow.api import ChainSpec, Kind, Lifecycle, Status, SwarmSpec, WorkflowSpec
 from mageflow.core.output import OUTPUT_LIMIT
 
 
@@ -186,12 +186,19 @@ class ObservedResource:
     """None if it can't be read; `problem` tells why."""
     status: Status
     problem: str | None = None
+    lifecycle_alone: Lifecycle = Lifecycle.ACTIVE
+    """Its `spec.lifecycle`, read by itself: what counts where the rest of the spec can't be read."""
     namespace_lifecycle: str | None = None
     """The namespace's label `mageflow.io/lifecycle`; None if it has none."""
     runs: Mapping[str, Runs] = field(default_factory=dict)
     """By task name."""
     refusals: Mapping[str, Refusal] = field(default_factory=dict)
     """By task name: the last refusal since the spec was edited."""
+
+    @property
+    def lifecycle(self) -> Lifecycle:
+        """Its own `spec.lifecycle`."""
+        return self.lifecycle_alone if self.spec is None else self.spec.lifecycle
 
     def runs_of(self, task: str) -> Runs:
         """Return the runs of one task, by number; empty if it has none."""

@@ -12,7 +12,7 @@ from typing import Final
 from mageflow.api import Phase, TaskPhase, TaskStatus
 from mageflow.core import reasons
 from mageflow.core.jobs import Task
-from mageflow.core.ledger import ENDED
+from mageflow.core.ledger import ENDED, is_understood
 from mageflow.core.observed import Refusal
 
 Ledger = Mapping[str, TaskStatus]
@@ -83,10 +83,12 @@ def find_window(
 
 
 def _has_begun(entry: TaskStatus | None) -> bool:
-    """Tell whether a run is recorded, or was refused for good: that goes on being told."""
-    return entry is not None and (entry.phase is TaskPhase.RECORDED or entry.reason == reasons.INVALID_TASK)
+    """Tell whether a run is recorded, was refused for good, or can't be understood: that goes on being told."""
+    return entry is not None and (
+        entry.phase is TaskPhase.RECORDED or entry.reason == reasons.INVALID_TASK or not is_understood(entry)
+    )
 
 
-def _phase_in(ledger: Ledger, name: str) -> TaskPhase:
+def _phase_in(ledger: Ledger, name: str) -> TaskPhase | str:
     entry = ledger.get(name)
     return TaskPhase.UNSTARTED if entry is None else entry.phase

@@ -89,6 +89,8 @@ def _urgency(readiness: Readiness) -> int:
 def _find_one(task: Progress, label: str) -> Readiness | None:
     """Tell what one task waits for; None if it has ended, runs or isn't its turn."""
     record, state, refusal = task.record, task.state, task.refusal
+    if refusal is not None and refusal.reason == reasons.UNKNOWN_PHASE:
+        return Readiness(False, refusal.reason, f"{label}{refusal.message}", is_stalled=True)
     match state:
         case TaskPhase.SUCCEEDED | TaskPhase.FAILED | TaskPhase.RUNNING:
             return None

@@ -50,6 +50,12 @@ NODE_UNREACHABLE: Final = "NodeUnreachable"
 INVALID_TASK: Final = "InvalidTask"
 """The API server refused the Job of a run; it stays so until the task is edited."""
 
+INVALID_STATUS: Final = "InvalidStatus"
+"""The resource's status, which only the operator writes, can't be read: nothing starts, and a stop still works."""
+
+UNKNOWN_PHASE: Final = "UnknownPhase"
+"""A newer version of the operator has left a phase that this one doesn't know: nothing of that starts; a stop works."""
+
 TASK_CHANGED: Final = "TaskChanged"
 """A task was edited that runs or has succeeded: the edit has no effect on it."""
 

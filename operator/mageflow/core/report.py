@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from mageflow.api import (
     ENDED_PHASES,
@@ -19,6 +19,7 @@ from mageflow.api import (
     TaskPhase,
     TaskStatus,
 )
+from mageflow.api.base import StatusModel
 from mageflow.core import reasons
 from mageflow.core.conditions import Readiness, build_conditions, find_condition
 from mageflow.core.decision import Event
@@ -95,6 +96,7 @@ def build_status(report: Report) -> Status:
         output=_find_output(report) if phase is Phase.SUCCEEDED else None,
         tasks=tuple(_entries(report)),
         conditions=conditions,
+        **_unknown_fields(old),
     )
 
 
@@ -153,7 +155,12 @@ def _entries(report: Report) -> Iterator[TaskStatus]:
         elif record.phase is TaskPhase.SUCCEEDED:
             lost = record.reason if record.reason == reasons.OUTPUT_LOST else None
             yield TaskStatus(
-                name=record.name, phase=record.phase, run=record.run, disruptions=record.disruptions, reason=lost
+                name=record.name,
+                phase=record.phase,
+                run=record.run,
+                disruptions=record.disruptions,
+                reason=lost,
+                **_unknown_fields(record),
             )
         elif record.phase is TaskPhase.FAILED:
             yield TaskStatus(
@@ -166,9 +173,15 @@ def _entries(report: Report) -> Iterator[TaskStatus]:
                 disruptions_in_row=record.disruptions_in_row,
                 reason=record.reason,
                 message=shorten_message(record.message, SHORT_MESSAGE),
+                **_unknown_fields(record),
             )
         elif record != TaskStatus(name=record.name):
             yield record
+
+
+def _unknown_fields(status: StatusModel) -> dict[str, Any]:
+    """Return the fields that a newer version has left: they are written back."""
+    return status.model_extra or {}
 
 
 def _find_readiness(report: Report, phase: Phase) -> Readiness:
@@ -236,21 +249,6 @@ def acknowledge(observed: ObservedResource) -> Status:
     return old.model_copy(update={"observed_generation": generation, "conditions": tuple(conditions)})
 
 
-def report_problem(observed: ObservedResource, now: datetime) -> Status:
-    """Say that the spec can't be read, which the CRD's schema should have refused; leave the rest as it is."""
-    old, generation = observed.status, observed.generation
-    readiness = Readiness(False, reasons.INVALID_TASK, observed.problem or "", is_stalled=True)
-    phase = old.phase or Phase.PENDING
-    conditions = build_conditions(phase, readiness, old.interruptions, old.conditions, generation, now)
-    changes = {
-        "phase": phase,
-        "observed_generation": generation,
-        "observed_namespace_lifecycle": observed.namespace_lifecycle,
-        "conditions": conditions,
-    }
-    return old.model_copy(update=changes)
-
-
 def node_deadline(report: Report) -> datetime | None:
     """Return when a deleted pod's node will have had its time to say that it is gone; None if none is awaited."""
     deadlines = (
@@ -277,7 +275,7 @@ QUIET_REASONS: Final = frozenset({reasons.PENDING, reasons.SUSPENDING, reasons.I
 
 def find_events(report: Report, new: Status) -> tuple[Event, ...]:
     """Find what is worth an Event: transitions of the lifecycle, and failures."""
-    return (*_events_of_runs(report), *_events_of_transitions(report.observed.status, new))
+    return (*_events_of_runs(report), *events_of_transitions(report.observed.status, new))
 
 
 def _events_of_runs(report: Report) -> Iterator[Event]:
@@ -292,14 +290,15 @@ def _events_of_runs(report: Report) -> Iterator[Event]:
         yield Event("Warning", outcome.reason, f"{task}run {step.record.run}: {outcome.message}")
 
 
-def _events_of_transitions(old: Status, new: Status) -> Iterator[Event]:
+def events_of_transitions(old: Status, new: Status) -> Iterator[Event]:
+    """Yield an event for a hold, a release, an end, and for what keeps the spec from being in force."""
     ready = find_condition(new.conditions, ConditionType.READY)
     message = ready.message if ready is not None else ""
     if new.lifecycle is Lifecycle.ACTIVE and old.lifecycle not in (None, Lifecycle.ACTIVE):
         yield Event("Normal", reasons.RESUMED, f"active again after {old.lifecycle}")
-    if new.phase is not old.phase and new.phase in (HELD_PHASES | {Phase.CANCELED}):
-        yield Event("Normal", new.phase.value, message)
-    elif new.phase is not old.phase and new.phase is Phase.FAILED:
+    if new.phase is not None and new.phase != old.phase and new.phase in (HELD_PHASES | {Phase.CANCELED}):
+        yield Event("Normal", str(new.phase), message)
+    elif new.phase != old.phase and new.phase is Phase.FAILED:
         yield Event("Warning", reasons.FAILED, message)
     elif _is_bad_news(ready, find_condition(old.conditions, ConditionType.READY)):
         yield Event("Warning", ready.reason if ready is not None else "", message)

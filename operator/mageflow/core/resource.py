@@ -17,10 +17,10 @@ from typing import assert_never
 from mageflow.api import ENDED_PHASES, ChainSpec, SwarmSpec, TaskPhase, TaskStatus, WorkflowSpec
 from mageflow.core import reasons
 from mageflow.core.chain import plan_chain
-from mageflow.core.decision import NOTHING, Action, CreateJob, Decision
+from mageflow.core.decision import Action, CreateJob, Decision
 from mageflow.core.ending import Outcome
 from mageflow.core.jobs import Owner, Task, find_problem
-from mageflow.core.ledger import WAITING, settle
+from mageflow.core.ledger import WAITING, is_understood, settle
 from mageflow.core.lifecycle import OCCUPIED, Wanted, find_effective, wanted_by
 from mageflow.core.observed import ObservedResource, Refusal, Runs, Spec
 from mageflow.core.plan import Ledger, Plan, Window, find_outcome, find_window
@@ -31,8 +31,8 @@ from mageflow.core.report import (
     earliest,
     find_events,
     node_deadline,
-    report_problem,
 )
+from mageflow.core.stopping import find_obstacle, hold_or_stop, stop_only, unreadable_spec
 from mageflow.core.swarm import plan_swarm
 from mageflow.core.task import Leave, Step, advance, clear_up
 from mageflow.core.workflow import plan_workflow
@@ -41,14 +41,15 @@ from mageflow.core.workflow import plan_workflow
 def decide(observed: ObservedResource, now: datetime) -> Decision:
     """Decide what is to be done about a resource: DESIGN sections 2 and 3."""
     if observed.is_terminating:
-        return NOTHING
+        return stop_only(observed)
     old = observed.status
     if old.phase in ENDED_PHASES:
         return Decision(status=acknowledge(observed), actions=_clear_up(observed))
-    if observed.spec is None:
-        return Decision(status=report_problem(observed, now))
+    obstacle = find_obstacle(observed)
+    if observed.spec is None or obstacle is not None:
+        return hold_or_stop(observed, obstacle or unreadable_spec(observed), now)
     plan = make_plan(observed.spec)
-    effective = find_effective(observed.spec.lifecycle, observed.namespace_lifecycle)
+    effective = find_effective(observed.lifecycle, observed.namespace_lifecycle)
     wanted = wanted_by(effective.lifecycle)
     removed = _find_removed(observed, plan)
     settled = _settle(observed, plan, (*plan.tasks, *removed), now)
@@ -174,6 +175,9 @@ def _previous(task: Task, ledger: Ledger) -> object:
 
 def _find_refusal(observed: ObservedResource, task: Task, entry: TaskStatus | None, now: datetime) -> Refusal | None:
     """Return why the task's Job can't be created, if the ledger, a refusal seen or the task itself tells."""
+    if entry is not None and not is_understood(entry):
+        what = f"its phase is {entry.phase!r}, a word of a newer version of the operator: it is left alone"
+        return Refusal(reasons.UNKNOWN_PHASE, what, is_final=True, retry_at=now)
     if entry is not None and entry.phase not in WAITING:
         return None
     if entry is not None and entry.reason == reasons.INVALID_TASK:

@@ -26,7 +26,7 @@ from mageflow.core.decision import (
     StopJob,
 )
 from mageflow.core.jobs import Owner, Task, build_job, job_name
-from mageflow.core.ledger import CLOSED, ENDED, find_state
+from mageflow.core.ledger import CLOSED, ENDED, find_state, is_understood
 from mageflow.core.lifecycle import Wanted
 from mageflow.core.observed import NO_RUN, ObservedJob, ObservedPod, Refusal, Run, Runs
 
@@ -73,6 +73,8 @@ def advance(
     leave: Leave = Leave(),
 ) -> Step:
     """Do what is wanted of a task whose ledger entry is up to date."""
+    if not is_understood(record):
+        return replace(_leave_alone(record, runs, wanted, now), refusal=leave.refusal)
     state = find_state(record, runs.get(record.run, NO_RUN))
     if record.phase in ENDED:
         return Step(record, state, clear_up(record, runs))
@@ -197,9 +199,10 @@ def _start(owner: Owner, task: Task, record: TaskStatus, now: datetime, leave: L
 
 def _refuse(record: TaskStatus, refusal: Refusal) -> Step:
     """Start nothing; say why in the ledger, where a final refusal is remembered until the spec is edited."""
+    phase = TaskPhase(record.phase)
     if not refusal.is_final:
-        return Step(record, record.phase, recheck_at=refusal.retry_at)
-    phase = TaskPhase.UNSTARTED if record.phase is TaskPhase.RECORDED else record.phase
+        return Step(record, phase, recheck_at=refusal.retry_at)
+    phase = TaskPhase.UNSTARTED if phase is TaskPhase.RECORDED else phase
     record = record.model_copy(update={"phase": phase, "reason": refusal.reason, "message": refusal.message})
     return Step(record, phase)
 
@@ -260,6 +263,49 @@ def _kill(run: Run) -> tuple[Action, ...]:
     if run.job is not None and not run.job.is_terminating and not run.job.has_ended:
         return (StopJob(run.job),)
     return tuple(DeletePod(pod) for pod in run.live_pods if not pod.is_terminating)
+
+
+def stop_runs(runs: Runs) -> tuple[Action, ...]:
+    """Stop all runs of a task by what its Jobs and pods show, whatever its ledger says; nothing where that is done."""
+    return tuple(action for _, run in sorted(runs.items()) if _is_to_be_stopped(run) for action in _kill(run))
+
+
+def _is_to_be_stopped(run: Run) -> bool:
+    """Tell whether a pod of it can run, now or once somebody lets its Job go on, and nobody has stopped it."""
+    job = run.job
+    if job is not None and not job.has_ended and not job.is_terminating:
+        return not job.is_stopped
+    return any(not pod.is_terminating for pod in run.live_pods)
+
+
+def _leave_alone(record: TaskStatus, runs: Runs, wanted: Wanted, now: datetime) -> Step:
+    """Start no run of a task whose phase in the ledger is of a newer version; hold or stop what its Jobs and pods show.
+
+    How its run ended is left for a version to record that knows what the phase means.
+    """
+    state = state_by_cluster(runs)
+    if wanted is Wanted.STOP:
+        return Step(record, state, stop_runs(runs))
+    unstarted = [number for number, run in runs.items() if run.may_get_a_pod or _has_unstarted_pod(run)]
+    if wanted is Wanted.RUN or not unstarted:
+        return Step(record, state)
+    number = max(unstarted)
+    step = _hold_back(record.model_copy(update={"run": number}), runs[number], now)
+    return replace(step, record=record.model_copy(update={"holding": step.record.holding}))
+
+
+def _has_unstarted_pod(run: Run) -> bool:
+    return not run.has_started and any(not pod.is_terminating for pod in run.live_pods)
+
+
+def state_by_cluster(runs: Runs) -> TaskPhase:
+    """Tell the state of a task by its Jobs and pods alone; Unstarted if no pod of it can run."""
+    pods = [pod for run in runs.values() for pod in run.live_pods]
+    if any(pod.has_started and not pod.is_terminating for pod in pods):
+        return TaskPhase.RUNNING
+    if any(pod.is_terminating for pod in pods):
+        return TaskPhase.STOPPING
+    return TaskPhase.PENDING if pods or any(run.may_get_a_pod for run in runs.values()) else TaskPhase.UNSTARTED
 
 
 def _withdraw(record: TaskStatus) -> Step:
