@@ -33,7 +33,7 @@ from mageflow.core.decision import (
     HoldJob,
     StopJob,
 )
-from mageflow.core.jobs import ANNOTATION_STOPPED
+from mageflow.core.jobs import ANNOTATION_STOPPED, STOPPED, STOPPED_WHILE_RUNNING
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Refusal
 
 REFUSAL_RETRY = timedelta(seconds=30)
@@ -137,9 +137,25 @@ class Actor:
             self._caches.see_resource(observed.kind, raw)
         except ApiError as error:
             if error.status not in CHANGED:
-                raise
+                message = f"the status can't be written: {error.message}"
+                raise ApiError(error.status, error.reason, message, error.details) from error
             await read_resource(self._client, self._caches, observed)
             raise RetryError(f"the status of {observed.namespace}/{observed.name}: {error}") from error
+
+    async def stop_unrecorded(self, stops: Sequence[Action]) -> None:
+        """Carry out a stop though the status can't be written, if the resource is still as it was observed.
+
+        Its resourceVersion is the precondition of a status write, so it is looked at first: a stop that was taken back
+        meanwhile stops nothing. Raises RetryError if anything has changed.
+        """
+        if not stops:
+            return
+        observed = self._observed
+        await read_resource(self._client, self._caches, observed)
+        known = self._caches.find(observed.uid)
+        if known is None or known.resource_version != observed.resource_version:
+            raise RetryError(f"{observed.namespace}/{observed.name} was changed")
+        await self.carry_out(stops)
 
     async def record(self, event: Event) -> None:
         """Make an Event on the resource. It is for people only, so a failure is logged and no more."""
@@ -182,8 +198,9 @@ class Actor:
                 await self._evict(pod)
             case HoldJob(job):
                 await self._hold(job)
-            case StopJob(job):
-                metadata = {"uid": job.uid, "annotations": {ANNOTATION_STOPPED: "true"}}
+            case StopJob(job, was_running):
+                mark = STOPPED_WHILE_RUNNING if was_running else STOPPED
+                metadata = {"uid": job.uid, "annotations": {ANNOTATION_STOPPED: mark}}
                 body = {"metadata": metadata, "spec": {"suspend": True}}
                 raw = await self._client.request("PATCH", f"{self._jobs}/{job.name}", body, content_type=MERGE_PATCH)
                 self._caches.see_job(raw)

@@ -49,6 +49,14 @@ class ApiError(Exception):
         return self.status == NO_CONNECTION or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
     @property
+    def is_refusal(self) -> bool:
+        """The API server won't do it however often it is asked: not that it had no time, or the object has changed."""
+        if "request is too large" in self.message:  # etcd's, which comes as 500
+            return True
+        is_for_now = self.status in (HTTPStatus.CONFLICT, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
+        return HTTPStatus.BAD_REQUEST <= self.status < HTTPStatus.INTERNAL_SERVER_ERROR and not is_for_now
+
+    @property
     def is_namespace_terminating(self) -> bool:
         """Nothing can be created any more: the namespace is being deleted."""
         return any(cause.get("reason") == "NamespaceTerminating" for cause in self.details.get("causes", ()))

@@ -12,9 +12,10 @@ from pydantic import ValidationError
 from mageflow.api import LABEL_RUN, LABEL_TASK, LABEL_UID, Kind, Lifecycle, Status, read_lifecycle
 from mageflow.controller.containers import find_cause, find_lingering, find_main_state
 from mageflow.core import reasons
-from mageflow.core.jobs import ANNOTATION_STOPPED
+from mageflow.core.jobs import ANNOTATION_STOPPED, STOPPED_WHILE_RUNNING
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Spec, Waiting
 from mageflow.core.output import find_limit
+from mageflow.core.stored import size_of
 
 IMAGE_PROBLEMS = frozenset({"ErrImagePull", "ImagePullBackOff"})
 """The kubelet alternates between the two; they are one fact."""
@@ -61,9 +62,10 @@ def observe_resource(kind: Kind, raw: Mapping[str, Any], known: ObservedResource
     metadata = raw["metadata"]
     generation = metadata.get("generation", 1)
     if known is not None and known.generation == generation:
-        spec, problem = known.spec, known.problem
+        spec, problem, size = known.spec, known.problem, known.size_of_spec
     else:
         spec, problem = _read_spec(kind, raw.get("spec") or {})
+        size = _size_without_status(raw)
     return ObservedResource(
         kind=kind,
         namespace=metadata["namespace"],
@@ -75,8 +77,22 @@ def observe_resource(kind: Kind, raw: Mapping[str, Any], known: ObservedResource
         spec=spec,
         problem=problem,
         status=Status.read(raw.get("status") or {}),
+        size_of_spec=size,
+        size_of_annotations=_size_of_annotations(metadata),
         lifecycle_alone=read_lifecycle((raw.get("spec") or {}).get("lifecycle")),
     )
+
+
+def _size_without_status(raw: Mapping[str, Any]) -> int:
+    """Return how many bytes are stored of a resource, but for its status and its annotations."""
+    metadata = {name: value for name, value in raw["metadata"].items() if name != "annotations"}
+    return size_of({"metadata": metadata, "spec": raw.get("spec")})
+
+
+def _size_of_annotations(metadata: Mapping[str, Any]) -> int:
+    """Return how many bytes the annotations take: they grow without the generation, and with each `kubectl apply`."""
+    annotations = metadata.get("annotations")
+    return size_of(annotations) if annotations else 0
 
 
 def _read_spec(kind: Kind, raw: Mapping[str, Any]) -> tuple[Spec | None, str | None]:
@@ -102,6 +118,7 @@ def observe_job(raw: Mapping[str, Any]) -> ObservedJob:
         resource_version=metadata["resourceVersion"],
         is_suspended=bool(raw["spec"].get("suspend")),
         is_stopped=bool(raw["spec"].get("suspend")) and ANNOTATION_STOPPED in (metadata.get("annotations") or {}),
+        was_running=(metadata.get("annotations") or {}).get(ANNOTATION_STOPPED) == STOPPED_WHILE_RUNNING,
         is_suspension_in_force="Suspended" in conditions and not status.get("active"),
         is_terminating="deletionTimestamp" in metadata,
         is_complete="Complete" in conditions,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
-from mageflow.api import LABEL_UID, TaskPhase
+from mageflow.api import LABEL_UID, Status, TaskPhase
 from mageflow.controller.act import Actor, read_children, read_resource
 from mageflow.controller.caches import Caches
 from mageflow.controller.client import ApiError, Requests
@@ -15,7 +15,8 @@ from mageflow.controller.pacing import Pace
 from mageflow.controller.queue import RetryError
 from mageflow.controller.settings import Settings
 from mageflow.controller.transitions import Transitions
-from mageflow.core.decision import Decision
+from mageflow.core import reasons
+from mageflow.core.decision import Decision, Event
 from mageflow.core.lifecycle import OCCUPIED
 from mageflow.core.observed import ObservedResource
 from mageflow.core.resource import decide
@@ -34,6 +35,8 @@ class Reconciler:
         self._heard_at: dict[str, float] = {}
         self._pace = Pace(clock)
         self._transitions = Transitions(clock)
+        self._unwritten: dict[str, str] = {}
+        """What was last said of each status that can't be written, by the uid of its resource."""
 
     def hear(self, uid: str) -> None:
         """Note that the watches brought news of a resource or of what belongs to it."""
@@ -77,6 +80,7 @@ class Reconciler:
         self._heard_at.pop(uid, None)
         self._pace.forget(uid)
         self._transitions.forget(uid)
+        self._unwritten.pop(uid, None)
 
     async def _bring_to_spec(self, resource: ObservedResource) -> float | None:
         uid, patience = resource.uid, self._patience(resource)
@@ -95,22 +99,38 @@ class Reconciler:
 
     async def _act(self, observed: ObservedResource, decision: Decision) -> None:
         actor = Actor(self._client, self._caches, observed, self._clock)
-        old = observed.status.phase
         await actor.carry_out(decision.first)
         if decision.status is not None and decision.status != observed.status:
-            began = self._clock.monotonic()
-            with self._transitions.writing(observed, decision.status):
-                await actor.write_status(decision.status)
+            try:
+                await self._write(actor, observed, decision.status)
+            except ApiError as error:
+                await self._tell_unwritten(actor, observed.uid, error)
+                await actor.stop_unrecorded(decision.stops)
+                raise
             for ending in decision.endings:
                 RUNS.labels(observed.kind.name, ending.value).inc()
-            self._pace.note_write(observed, self._clock.monotonic() - began)
-            if decision.status.phase != old:
-                logger.info("%s/%s: %s → %s", observed.namespace, observed.name, old or "new", decision.status.phase)
         try:
             await actor.carry_out(decision.actions)
         finally:  # the status says it, so the events do too, whatever became of the actions
             for event in decision.events:
                 await actor.record(event)
+
+    async def _write(self, actor: Actor, observed: ObservedResource, status: Status) -> None:
+        old, began = observed.status.phase, self._clock.monotonic()
+        with self._transitions.writing(observed, status):
+            await actor.write_status(status)
+        self._unwritten.pop(observed.uid, None)
+        self._pace.note_write(observed, self._clock.monotonic() - began)
+        if status.phase != old:
+            logger.info("%s/%s: %s → %s", observed.namespace, observed.name, old or "new", status.phase)
+
+    async def _tell_unwritten(self, actor: Actor, uid: str, error: ApiError) -> None:
+        """Say in an Event that a status is refused, which the status can't: once, for as long as it is the same."""
+        if not error.is_refusal or self._unwritten.get(uid) == error.message:
+            return
+        self._unwritten[uid] = error.message
+        what = f"{error.message} ({error.status} {error.reason}): nothing starts, and only a stop is carried out"
+        await actor.record(Event("Warning", reasons.STATUS_NOT_WRITTEN, what))
 
     def _patience(self, observed: ObservedResource | None) -> float | None:
         """Return how long a silence may last before the cluster is asked; None if nothing is awaited of it."""

@@ -14,9 +14,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from mageflow.api import ENDED_PHASES, HELD_PHASES, Condition, ConditionType, Phase
 from mageflow.core import reasons
+from mageflow.core.stored import shorten
+
+MAX_MESSAGE: Final = 2048
+"""Bytes of a condition's message: what an API server or a webhook says has no bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,5 +107,5 @@ def _keep_time(wanted: _Wanted, old: Condition | None, generation: int, now: dat
         observed_generation=generation,
         last_transition_time=old.last_transition_time if old is not None and old.status == status else now,
         reason=wanted.reason,
-        message=wanted.message,
+        message=shorten(wanted.message, MAX_MESSAGE),
     )

@@ -39,6 +39,8 @@ class StopJob:
     """Set `suspend: true` on a Job, which deletes its pod, running or not: interrupt."""
 
     job: ObservedJob
+    was_running: bool = False
+    """A container of the run had started: kept on the Job, where the ledger may not be writable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +91,12 @@ class Decision:
     """How runs have ended, as the status says from now on."""
     recheck_at: datetime | None = None
     """When to decide again even if nothing is seen to change."""
+
+    @property
+    def stops(self) -> tuple[Action, ...]:
+        """Those of the actions that are carried out even if the status can't be written: a stop reaches its pods.
+
+        The mark that they leave on the Job keeps what they did until it is recorded. A hold's mark is the ledger, so a
+        hold waits; and what is created or deleted without a record would be created or lost again.
+        """
+        return tuple(action for action in self.actions if isinstance(action, StopJob | DeletePod))

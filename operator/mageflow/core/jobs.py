@@ -29,6 +29,10 @@ from mageflow.core.output import find_limit
 ANNOTATION_STOPPED: Final = "mageflow.io/stopped"
 """On a Job: the interrupt or cancel that suspended it was ours."""
 
+STOPPED: Final = "true"
+STOPPED_WHILE_RUNNING: Final = "while-running"
+"""Its values."""
+
 ANNOTATION_NAME: Final = LABEL_NAME
 """Carries the full name where the label has a hashed one."""
 

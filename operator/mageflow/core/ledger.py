@@ -14,6 +14,7 @@ from mageflow.core import reasons
 from mageflow.core.ending import Ending, Outcome, find_outcome, has_succeeded, is_stopped, success_of
 from mageflow.core.jobs import Task
 from mageflow.core.observed import NO_RUN, ObservedPod, Run, Runs
+from mageflow.core.stored import shorten
 
 FIRST_BACKOFF: Final = timedelta(seconds=10)
 """As the Job controller's own; it doubles with each failure."""
@@ -21,7 +22,7 @@ FIRST_BACKOFF: Final = timedelta(seconds=10)
 MAX_BACKOFF: Final = timedelta(minutes=6)
 
 MAX_MESSAGE: Final = 1024
-"""Characters of a task's message."""
+"""Bytes of a task's message."""
 
 MAX_DISRUPTIONS: Final = 10
 """Runs disrupted in a row after which a task fails: whatever disturbs them doesn't go away."""
@@ -109,8 +110,8 @@ def _has_made_progress(record: TaskStatus, now: datetime) -> bool:
 
 
 def shorten_message(message: str | None, limit: int) -> str | None:
-    """Cut a message to so many characters: a task's output may be in it, and a status has room for 1,000 tasks."""
-    return message if message is None or len(message) <= limit else f"{message[: limit - 1]}…"
+    """Cut a message to so many bytes: a task's output may be in it, and a status has room for 1,000 tasks."""
+    return None if message is None else shorten(message, limit)
 
 
 def backoff(times: int) -> timedelta:
@@ -162,7 +163,8 @@ def _bring_marks_up_to_date(record: TaskStatus, run: Run, now: datetime) -> Task
     """Clear `holding` if the eviction didn't happen; note the start of a run that no suspend has caught before it."""
     if record.holding is not None and run.live_pods and not any(_may_be_going(pod) for pod in run.live_pods):
         record = record.model_copy(update={"holding": None})
-    if run.has_started and record.started_at is None and record.holding != record.run:
+    has_started = run.has_started or (run.job is not None and run.job.was_running)
+    if has_started and record.started_at is None and record.holding != record.run:
         record = record.model_copy(update={"started_at": now})
     return record
 

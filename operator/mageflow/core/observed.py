@@ -91,6 +91,8 @@ class ObservedJob:
     """`spec.suspend`."""
     is_stopped: bool = False
     """It is suspended, and by us: a suspension of somebody else, such as a queueing system, is none of our doing."""
+    was_running: bool = False
+    """A container of the run had started when we suspended it."""
     is_suspension_in_force: bool = False
     """The Job controller has acted on `spec.suspend`: condition Suspended, no active pod. It starts none."""
     is_terminating: bool = False
@@ -188,6 +190,9 @@ class ObservedResource:
     problem: str | None = None
     lifecycle_alone: Lifecycle = Lifecycle.ACTIVE
     """Its `spec.lifecycle`, read by itself: what counts where the rest of the spec can't be read."""
+    size_of_spec: int = 0
+    """Bytes that are stored of it at this generation, without its status and annotations."""
+    size_of_annotations: int = 0
     namespace_lifecycle: str | None = None
     """The namespace's label `mageflow.io/lifecycle`; None if it has none."""
     runs: Mapping[str, Runs] = field(default_factory=dict)
@@ -199,6 +204,11 @@ class ObservedResource:
     def lifecycle(self) -> Lifecycle:
         """Its own `spec.lifecycle`."""
         return self.lifecycle_alone if self.spec is None else self.spec.lifecycle
+
+    @property
+    def size(self) -> int:
+        """Bytes that are stored of it, without its status."""
+        return self.size_of_spec + self.size_of_annotations
 
     def runs_of(self, task: str) -> Runs:
         """Return the runs of one task, by number; empty if it has none."""

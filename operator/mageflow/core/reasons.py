@@ -56,6 +56,9 @@ INVALID_STATUS: Final = "InvalidStatus"
 UNKNOWN_PHASE: Final = "UnknownPhase"
 """A newer version of the operator has left a phase that this one doesn't know: nothing of that starts; a stop works."""
 
+STATUS_NOT_WRITTEN: Final = "StatusNotWritten"
+"""The API server refuses the resource's status: nothing starts, but a stop is carried out (an event)."""
+
 TASK_CHANGED: Final = "TaskChanged"
 """A task was edited that runs or has succeeded: the edit has no effect on it."""
 

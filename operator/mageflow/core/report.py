@@ -24,11 +24,12 @@ from mageflow.core import reasons
 from mageflow.core.conditions import Readiness, build_conditions, find_condition
 from mageflow.core.decision import Event
 from mageflow.core.ending import Outcome
-from mageflow.core.ledger import ENDED, shorten_message
+from mageflow.core.ledger import ENDED, WAITING, shorten_message
 from mageflow.core.lifecycle import OCCUPIED, EffectiveLifecycle, find_label_problem, find_phase
 from mageflow.core.observed import NO_RUN, ObservedResource, Run
 from mageflow.core.plan import Plan, find_outcome
 from mageflow.core.readiness import NODE_PATIENCE, Progress, find_readiness
+from mageflow.core.sizes import FAILED_MESSAGE, SWARM_MESSAGE, cut_outputs, outputs_limit
 from mageflow.core.task import Step
 
 
@@ -46,6 +47,8 @@ class Report:
     ended: Mapping[str, Outcome]
     """How the runs ended that have ended since the last status, by task name."""
     now: datetime
+    size_problem: str | None = None
+    """Why nothing new may start: there is no room for the ledger."""
 
     @property
     def lifecycle(self) -> Lifecycle:
@@ -142,17 +145,14 @@ def _find_output(report: Report) -> object:
     return None if outcome is None else outcome.output
 
 
-SHORT_MESSAGE: Final = 80
-"""Characters of a failed task's message in a ledger that is kept small: 1,000 of them stay under 300 KB."""
-
-
 def _entries(report: Report) -> Iterator[TaskStatus]:
     """Yield the entries of the ledger as they are kept."""
-    for step in (*report.steps, *report.removals):
-        record = step.record
-        if report.plan.keeps_entries:
-            yield record
-        elif record.phase is TaskPhase.SUCCEEDED:
+    records = [step.record for step in (*report.steps, *report.removals)]
+    if report.plan.keeps_entries:
+        yield from cut_outputs(records, outputs_limit(report.plan))
+        return
+    for record in records:
+        if record.phase is TaskPhase.SUCCEEDED:
             lost = record.reason if record.reason == reasons.OUTPUT_LOST else None
             yield TaskStatus(
                 name=record.name,
@@ -172,11 +172,11 @@ def _entries(report: Report) -> Iterator[TaskStatus]:
                 disruptions=record.disruptions,
                 disruptions_in_row=record.disruptions_in_row,
                 reason=record.reason,
-                message=shorten_message(record.message, SHORT_MESSAGE),
+                message=shorten_message(record.message, FAILED_MESSAGE),
                 **_unknown_fields(record),
             )
         elif record != TaskStatus(name=record.name):
-            yield record
+            yield record.model_copy(update={"message": shorten_message(record.message, SWARM_MESSAGE)})
 
 
 def _unknown_fields(status: StatusModel) -> dict[str, Any]:
@@ -200,6 +200,8 @@ def _find_own_readiness(report: Report, phase: Phase) -> Readiness:
         changed = _find_changed(report)
         if changed is not None:
             return changed
+        if report.size_problem is not None and _would_start(report):
+            return Readiness(False, reasons.INVALID_TASK, report.size_problem, is_stalled=True)
     progress = [
         Progress(step.record, step.state, run_of(report.observed, step), step.refusal)
         for step in (*report.steps, *(step for step in report.removals if step.state in OCCUPIED))
@@ -212,6 +214,12 @@ def _find_own_readiness(report: Report, phase: Phase) -> Readiness:
         # Its wording changes with every look of the scheduler; the first is kept.
         return Readiness(readiness.is_ready, readiness.reason, ready.message, readiness.is_stalled)
     return readiness
+
+
+def _would_start(report: Report) -> bool:
+    """Tell whether a task is left that may start, once there is room."""
+    begun = {step.record.name for step in report.steps if step.record.phase not in WAITING}
+    return report.lifecycle is Lifecycle.ACTIVE and any(task.name not in begun for task in report.plan.tasks)
 
 
 def _find_changed(report: Report) -> Readiness | None:

@@ -32,6 +32,7 @@ from mageflow.core.report import (
     find_events,
     node_deadline,
 )
+from mageflow.core.sizes import find_size_problem
 from mageflow.core.stopping import find_obstacle, hold_or_stop, stop_only, unreadable_spec
 from mageflow.core.swarm import plan_swarm
 from mageflow.core.task import Leave, Step, advance, clear_up
@@ -53,12 +54,13 @@ def decide(observed: ObservedResource, now: datetime) -> Decision:
     wanted = wanted_by(effective.lifecycle)
     removed = _find_removed(observed, plan)
     settled = _settle(observed, plan, (*plan.tasks, *removed), now)
-    steps = _take_steps(observed, plan, settled.ledger, wanted, now)
+    size_problem = find_size_problem(observed, plan, removed)
+    steps = _take_steps(observed, plan, settled.ledger, wanted, now, has_room=size_problem is None)
     first: tuple[CreateJob, ...] = ()
     if old.phase is None:
         steps, first = _create_first(steps)
     removals = _end_removed(observed, removed, settled.ledger, wanted, now)
-    report = Report(observed, plan, effective, steps, removals, settled.ended, now)
+    report = Report(observed, plan, effective, steps, removals, settled.ended, now, size_problem)
     status = build_status(report)
     return Decision(
         status=status,
@@ -120,12 +122,14 @@ def _settle(observed: ObservedResource, plan: Plan, tasks: Iterable[Task], now: 
 
 
 def _take_steps(
-    observed: ObservedResource, plan: Plan, ledger: Ledger, wanted: Wanted, now: datetime
+    observed: ObservedResource, plan: Plan, ledger: Ledger, wanted: Wanted, now: datetime, *, has_room: bool
 ) -> tuple[Step, ...]:
     owner = _owner_of(observed)
     if wanted is Wanted.RUN and find_outcome(plan, ledger) is not None:
         wanted = Wanted.HOLD  # a failed task has ended it; an edit may have put it before one that runs
-    window = find_window(plan, ledger, lambda task, entry: _find_refusal(observed, task, entry, now))
+    window: Window = {}
+    if has_room:
+        window = find_window(plan, ledger, lambda task, entry: _find_refusal(observed, task, entry, now))
     free = plan.max_at_once - _count_occupied(observed, ledger, window)
     steps = []
     for task in plan.tasks:

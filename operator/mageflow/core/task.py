@@ -26,7 +26,7 @@ from mageflow.core.decision import (
     StopJob,
 )
 from mageflow.core.jobs import Owner, Task, build_job, job_name
-from mageflow.core.ledger import CLOSED, ENDED, find_state, is_understood
+from mageflow.core.ledger import CLOSED, ENDED, MAX_MESSAGE, find_state, is_understood, shorten_message
 from mageflow.core.lifecycle import Wanted
 from mageflow.core.observed import NO_RUN, ObservedJob, ObservedPod, Refusal, Run, Runs
 
@@ -203,7 +203,8 @@ def _refuse(record: TaskStatus, refusal: Refusal) -> Step:
     if not refusal.is_final:
         return Step(record, phase, recheck_at=refusal.retry_at)
     phase = TaskPhase.UNSTARTED if phase is TaskPhase.RECORDED else phase
-    record = record.model_copy(update={"phase": phase, "reason": refusal.reason, "message": refusal.message})
+    message = shorten_message(refusal.message, MAX_MESSAGE)
+    record = record.model_copy(update={"phase": phase, "reason": refusal.reason, "message": message})
     return Step(record, phase)
 
 
@@ -261,7 +262,7 @@ def _stop(record: TaskStatus, run: Run, state: TaskPhase, now: datetime) -> Step
 def _kill(run: Run) -> tuple[Action, ...]:
     """Stop a run by its Job, which tells afterwards what its pod had done before; by its pod where no Job can."""
     if run.job is not None and not run.job.is_terminating and not run.job.has_ended:
-        return (StopJob(run.job),)
+        return (StopJob(run.job, was_running=run.has_started),)
     return tuple(DeletePod(pod) for pod in run.live_pods if not pod.is_terminating)
 
 

@@ -1,0 +1,33 @@
+"""How many bytes JSON takes as the API server stores it, and text that is cut to fit."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+ESCAPED: Final = 6
+"""Bytes that a character of one byte can take as it is stored: a control character, and `<`, are `\\u003c` there."""
+
+_WIDER: Final = {"<": 5, ">": 5, "&": 5, "\u2028": 3, "\u2029": 3}
+"""Characters that Go writes as \\uXXXX and Python as they are, each with the bytes that are more."""
+
+
+def size_of(document: Any) -> int:
+    """Return how many bytes a JSON value takes; 0 if it is nested too deeply to tell."""
+    try:
+        text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    except RecursionError:
+        return 0
+    wider = sum(text.count(character) * more for character, more in _WIDER.items())
+    return len(text.encode(errors="surrogatepass")) + wider
+
+
+def shorten(text: str, limit: int) -> str:
+    """Cut text that takes more than `limit` bytes, quotes not counted; an `…` says so."""
+    if len(text) * ESCAPED <= limit or size_of(text) - 2 <= limit:
+        return text
+    end = "…"
+    kept = text[: limit - len(end.encode())]
+    while size_of(kept + end) - 2 > limit:
+        kept = kept[: min(len(kept) - 1, len(kept) * limit // (size_of(kept) - 2))]
+    return kept + end
