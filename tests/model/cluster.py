@@ -180,6 +180,12 @@ class Cluster:
         """Delete the resource."""
         self._as_user("DELETE", f"/apis/mageflow.io/v1/namespaces/{NAMESPACE}/{self.plural}/{NAME}", policy)
 
+    def leave(self, finalizer: str | None) -> None:
+        """Have a finalizer keep the resource when it is deleted; None: let it go."""
+        if self.resource is not None:
+            kept = [] if finalizer is None else [finalizer]
+            self.server.change(USER, self.plural, NAME, lambda raw: raw["metadata"].update(finalizers=kept))
+
     def delete_job(self, number: int, policy: str) -> None:
         """Delete a Job by hand."""
         for job in pick(self.server.list("jobs"), number):
@@ -316,7 +322,7 @@ class Cluster:
 
         What is to be stopped runs until it is told to.
         """
-        self.server.fails_half_way = False
+        self.server.fails_half_way = self.server.takes_no_status = False
         self.start_operator()
         assert self.process is not None
         still = 0

@@ -124,6 +124,7 @@ class Wire:
 
     def drop(self, flight: Flight, status: int = NO_CONNECTION) -> None:
         """Lose a request, or have the API server too busy for it."""
+        self._server.has_lost_status |= flight.path.endswith("/status")
         self.flights.remove(flight)
         self._fail(flight, ApiError(status, "ServiceUnavailable", "try again"))
 

@@ -364,7 +364,24 @@ class Promises:
         resource = self._find_resource(uid)
         if resource is None:
             return True  # what belongs to it goes with it
-        observed = resource.get("status", {}).get("observedGeneration")
+        if is_terminating(resource) or self._server.has_lost_status:
+            return self._is_stop_unanswered(resource, name) or self._is_stop_recorded(resource, name)
+        return self._is_stop_recorded(resource, name)
+
+    def _is_stop_unanswered(self, resource: Raw, name: str) -> bool:
+        """Tell whether a stop was asked for that no status speaks of: none is, or can be, written."""
+        uid, observed = uid_of(resource), resource.get("status", {}).get("observedGeneration") or 0
+        asked = [raw for (of, generation), raw in self._specs.items() if of == uid and generation >= observed]
+        labels = self._labels[self._labels_told.get(uid, 0) :]
+        return any(
+            find_effective(Lifecycle(raw["spec"].get("lifecycle", ACTIVE)), label).lifecycle in (INTERRUPTED, CANCELED)
+            or name not in tasks_of(raw)
+            for raw in asked
+            for label in labels
+        )
+
+    def _is_stop_recorded(self, resource: Raw, name: str) -> bool:
+        uid, observed = uid_of(resource), resource.get("status", {}).get("observedGeneration")
         if observed is None:
             return False
         is_removed = name not in tasks_of(self._specs[uid, observed])

@@ -56,6 +56,10 @@ class Server:
         self.listeners: list[Listener] = []
         self.fails_half_way = False
         """The next eviction marks its pod, and then fails to delete it."""
+        self.takes_no_status = False
+        """No status of a resource can be written: it is larger than etcd takes."""
+        self.has_lost_status = False
+        """A status was refused, or lost, since one was written last."""
 
     # ── requests ──
 
@@ -205,6 +209,9 @@ class Server:
         return gone
 
     def _replace_status(self, by: str, plural: str, name: str, body: Raw) -> Raw:
+        self.has_lost_status = self.takes_no_status
+        if self.takes_no_status:
+            raise ApiError(500, "InternalError", "etcdserver: request is too large")
         status = _copy(body["status"])
         return self.change(
             by, plural, name, lambda raw: raw.update(status=status), version=body["metadata"].get("resourceVersion")

@@ -13,6 +13,7 @@ from mageflow.controller.client import Raw
 from mageflow.core.task import POD_PATIENCE
 
 from .cluster import Cluster, Shape
+from .nodes import SIGTERM_EXIT_CODE
 from .process import WATCHED
 from .promises import ACTIVE, CANCELED, INTERRUPTED, SUSPENDED, can_run, phase_of
 from .server import find_condition, is_terminating
@@ -100,6 +101,85 @@ def test_a_node_is_drained_at_each_point(story: Story) -> None:
 
 
 # ── the API server ──
+
+
+def bring_to_rest_unrecorded(cluster: Cluster) -> None:
+    """Let everything happen while no status can be written, or none is."""
+    for _ in range(6):
+        cluster.work()
+        cluster.sync_jobs()
+        for pod in cluster.pods():
+            if not cluster.is_to_be_stopped(pod):
+                cluster.node.move(pod, SIGTERM_EXIT_CODE if is_terminating(pod) else 0)
+        cluster.pass_time(10)
+        cluster.promises.check()
+
+
+def ask_for_a_stop(cluster: Cluster, story: Story) -> None:
+    """Ask in one of three ways, so that each is asked of each kind."""
+    if story.lifecycle is SUSPENDED:
+        cluster.label_namespace("interrupted")
+    else:
+        cluster.ask(INTERRUPTED if story.is_running else CANCELED)
+
+
+@each_story
+def test_no_status_can_be_written_and_a_stop_is_asked_for(story: Story) -> None:
+    """Its pods ran on whatever was asked: a status was recorded first, or nothing was done."""
+
+    def strike(cluster: Cluster) -> None:
+        cluster.server.takes_no_status = True
+        ask_for_a_stop(cluster, story)
+        bring_to_rest_unrecorded(cluster)
+        assert not [pod for pod in cluster.pods() if can_run(pod)]
+
+    strike_at_each_point(story, strike)
+
+
+@each_story
+def test_no_status_can_be_written_and_a_hold_is_asked_for(story: Story) -> None:
+    """A hold waits until its mark can be written: no started task is killed, and none is taken for done or failed."""
+
+    def strike(cluster: Cluster) -> None:
+        cluster.server.takes_no_status = True
+        cluster.ask(SUSPENDED)
+        bring_to_rest_unrecorded(cluster)
+
+    strike_at_each_point(story, strike)
+
+
+@pytest.mark.parametrize("is_killed", [False, True], ids=["", "the operator is started anew"])
+def test_a_stop_that_was_not_recorded_is_found_on_its_job(cluster: Cluster, is_killed: bool) -> None:
+    make_pod(cluster)
+    start(cluster)
+    cluster.server.takes_no_status = True
+    cluster.work()
+    cluster.ask(INTERRUPTED)
+    bring_to_rest_unrecorded(cluster)
+    assert not cluster.pods()
+    if is_killed:
+        cluster.kill_operator()
+    cluster.settle()
+    cluster.check_rest()
+    assert (phase(cluster), entry(cluster)["interruptions"]) == (Phase.INTERRUPTED, 1)
+    cluster.ask(ACTIVE)
+    cluster.settle()
+    assert (phase(cluster), entry(cluster)["run"]) == (Phase.SUCCEEDED, 2)
+
+
+@each_story
+def test_it_hangs_in_deletion_and_a_stop_is_asked_for(story: Story) -> None:
+    """Somebody's finalizer keeps it: nothing starts, no status is written, and its pods are stopped all the same."""
+
+    def strike(cluster: Cluster) -> None:
+        cluster.leave("example.com/backup")
+        cluster.delete("Background")
+        ask_for_a_stop(cluster, story)
+        bring_to_rest_unrecorded(cluster)
+        assert not [pod for pod in cluster.pods() if can_run(pod)]
+        cluster.leave(None)
+
+    strike_at_each_point(story, strike)
 
 
 def half_evict(cluster: Cluster) -> None:
