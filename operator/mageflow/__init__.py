@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mageflow.client.connection import Client
     from mageflow.client.errors import (
         AlreadyExistsError,
+        BeingDeletedError,
         Cause,
         ConfigError,
         ConflictError,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AlreadyExistsError",
+    "BeingDeletedError",
     "Cause",
     "Chain",
     "Client",

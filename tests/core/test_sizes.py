@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mageflow.api import ConditionType, Lifecycle, Phase, TaskPhase, TaskStatus
+from mageflow.api.stored import MAX_OBJECT, shorten, size_of
 from mageflow.core.observed import NO_RUNS, ObservedResource, Refusal
 from mageflow.core.resource import make_plan
-from mageflow.core.sizes import MAX_OBJECT, MAX_STATUS, largest_ledger
-from mageflow.core.stored import shorten, size_of
+from mageflow.core.sizes import MAX_STATUS, largest_ledger
 
 from . import builders
 from .builders import NOON, condition_in, decide, failed_pod, names_of

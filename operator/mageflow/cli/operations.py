@@ -54,7 +54,8 @@ def judge(view: View, operation: Operation) -> Verdict:
     if view.lifecycle is Lifecycle.CANCELED and operation is not CANCEL:
         return Verdict.ENDED
     is_refused = operation is SUSPEND and view.status.reason == TASK_ALREADY_RUNNING
-    if view.lifecycle is operation.lifecycle and view.status.is_current and not is_refused:
+    is_asked = view.lifecycle is operation.lifecycle and view.status.is_current
+    if is_asked and not is_refused and view.deletion is None:
         return Verdict.ALREADY
     return Verdict.GO
 

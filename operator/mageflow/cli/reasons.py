@@ -20,6 +20,8 @@ MAX_TASKS: Final = 10
 def explain_state(view: View, now: datetime) -> list[str]:
     """Say why a resource is in its state: first the state itself, then what each task has to do with it."""
     status = view.status
+    if view.deletion is not None:
+        return [f"It {view.deletion}.", *_explain_tasks(view, now)]
     if status.problem is not None:
         return [f"Its status can't be read: {status.problem}. Nothing starts; a stop still works."]
     if status.phase is None:

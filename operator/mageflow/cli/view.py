@@ -21,6 +21,7 @@ from mageflow.api import (
     read_lifecycle,
     read_namespace_label,
 )
+from mageflow.client.silence import describe_deletion, is_being_deleted
 from mageflow.client.status import Status, read_status
 
 ENDED_TASKS: Final = frozenset({TaskPhase.SUCCEEDED, TaskPhase.FAILED})
@@ -61,6 +62,8 @@ class View:
     status: Status
     tasks: tuple[TaskView, ...]
     """In the order of the spec; then those that are in the status only, having been removed from the spec."""
+    deletion: str | None
+    """That it is being deleted, and what that means; None if it isn't."""
     at_once: int
     """How many of its tasks may have a pod at once."""
 
@@ -98,15 +101,16 @@ def read_view(resource: Mapping[str, Any]) -> View:
     """Read a resource as the API server sent it."""
     kind = next(kind for kind in KINDS if kind.name == resource["kind"])
     metadata, spec = resource["metadata"], resource["spec"]
-    status = read_status(resource)
+    status, lifecycle = read_status(resource), read_lifecycle(spec.get("lifecycle"))
     return View(
         kind=kind,
         namespace=metadata["namespace"],
         name=metadata["name"],
         created=datetime.fromisoformat(metadata["creationTimestamp"]),
-        lifecycle=read_lifecycle(spec.get("lifecycle")),
+        lifecycle=lifecycle,
         status=status,
         tasks=tuple(_read_tasks(kind, spec, status)),
+        deletion=describe_deletion(resource, lifecycle) if is_being_deleted(resource) else None,
         at_once=spec.get("maxConcurrency", DEFAULT_CONCURRENCY) if kind is SWARM else 1,
     )
 

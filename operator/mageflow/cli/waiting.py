@@ -13,7 +13,7 @@ from mageflow.cli.progress import Progress
 from mageflow.cli.view import View, Views
 from mageflow.cli.watching import Place, places_by_name, watch
 from mageflow.client.connection import Connection
-from mageflow.client.errors import DeadlineError, MageflowError, NotFoundError, OvertakenError
+from mageflow.client.errors import BeingDeletedError, DeadlineError, MageflowError, NotFoundError, OvertakenError
 from mageflow.client.wishes import TASK_ALREADY_RUNNING
 
 Ending: TypeAlias = View | MageflowError
@@ -70,6 +70,8 @@ def find_end(now: View | None, operation: Operation, generation: int) -> Ending 
         return NotFoundError(404, "NotFound", "it was deleted")
     if now.status.has_ended:
         return now
+    if now.deletion is not None:
+        return BeingDeletedError(now.deletion)
     if now.status.generation < generation:
         return None
     if now.lifecycle is not operation.lifecycle:

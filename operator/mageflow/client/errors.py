@@ -14,6 +14,7 @@ MageflowError
 │   ├── NotStartedError         `start()` comes first
 │   ├── TaskAlreadyRunningError a single task runs, and a suspend never kills: `interrupt()` does
 │   ├── OvertakenError          somebody else has set another lifecycle since
+│   ├── BeingDeletedError       it is being deleted, so no status says any more what becomes of it
 │   └── EndedError              it ended, and not as was waited for
 └── DeadlineError               what was waited for didn't come in time; also a TimeoutError
 
@@ -117,6 +118,13 @@ class TaskAlreadyRunningError(StateError):
 
 class OvertakenError(StateError):
     """Somebody else has set another lifecycle since: it is theirs that counts."""
+
+
+class BeingDeletedError(StateError):
+    """It is being deleted, which somebody's finalizer may draw out: no status says any more what becomes of it.
+
+    What was asked for is asked for all the same. A stop still stops its pods.
+    """
 
 
 class EndedError(StateError):

@@ -20,6 +20,7 @@ from typing import Final
 from mageflow.api import WORKFLOW, Lifecycle, Phase, read_lifecycle
 from mageflow.client.errors import ConflictError, DeadlineError, OvertakenError, TaskAlreadyRunningError
 from mageflow.client.handle import Handle
+from mageflow.client.silence import check_deletion, find_cause
 from mageflow.client.status import Status, read_status
 from mageflow.client.transport import Raw
 
@@ -60,7 +61,8 @@ async def await_answer(handle: Handle, wish: Wish, *, wait: bool, seconds: float
     """Wait until the operator answers a wish; with `wait`, until it is in force. Return the status that says so.
 
     The operator has as long as the connection has patience; that it is in force may take `seconds`.
-    Raises TaskAlreadyRunningError, OvertakenError, DeadlineError; NotFoundError if it is deleted meanwhile.
+    Raises TaskAlreadyRunningError, OvertakenError, DeadlineError; BeingDeletedError at once if it is on its way out,
+    NotFoundError if it is gone.
     """
     loop = asyncio.get_running_loop()
     patience = handle.place.connection.patience
@@ -72,6 +74,7 @@ async def await_answer(handle: Handle, wish: Wish, *, wait: bool, seconds: float
                 status = read_status(resource)
                 if status.has_ended:
                     break
+                check_deletion(handle, resource, wish.lifecycle)
                 _check_overtaken(handle, wish, resource)
                 if not status.observes(wish.generation):
                     continue
@@ -86,7 +89,8 @@ async def await_answer(handle: Handle, wish: Wish, *, wait: bool, seconds: float
     except TimeoutError:
         if answer is not None and not wait:
             return answer
-        raise _too_late(handle, wish, answer, patience if answer is None else seconds) from None
+        cause = await find_cause(handle) if answer is None else ""
+        raise _too_late(handle, wish, answer, patience if answer is None else seconds, cause) from None
     return status
 
 
@@ -132,10 +136,10 @@ def _check_overtaken(handle: Handle, wish: Wish, resource: Raw) -> None:
         raise OvertakenError(f"{what}, and somebody else has set it to {now.value} since")
 
 
-def _too_late(handle: Handle, wish: Wish, answer: Status | None, seconds: float | None) -> DeadlineError:
+def _too_late(handle: Handle, wish: Wish, answer: Status | None, seconds: float | None, cause: str) -> DeadlineError:
     what = f"spec.lifecycle of {handle.place} is {wish.lifecycle.value}"
     if answer is None:
-        return DeadlineError(f"{what}, but in {seconds:g} s no operator has taken notice: is one running?")
+        return DeadlineError(f"{what}, but in {seconds:g} s no operator has taken notice: {cause}")
     return DeadlineError(f"{what}, but after {seconds:g} s it isn't in force: {answer.phase}, {answer.message}")
 
 

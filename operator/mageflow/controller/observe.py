@@ -10,12 +10,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from mageflow.api import LABEL_RUN, LABEL_TASK, LABEL_UID, Kind, Lifecycle, Status, read_lifecycle
+from mageflow.api.stored import size_of
 from mageflow.controller.containers import find_cause, find_lingering, find_main_state
 from mageflow.core import reasons
 from mageflow.core.jobs import ANNOTATION_STOPPED, STOPPED_WHILE_RUNNING
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Spec, Waiting
 from mageflow.core.output import find_limit
-from mageflow.core.stored import size_of
 
 IMAGE_PROBLEMS = frozenset({"ErrImagePull", "ImagePullBackOff"})
 """The kubelet alternates between the two; they are one fact."""

@@ -17,8 +17,8 @@ from datetime import datetime
 from typing import Final
 
 from mageflow.api import ENDED_PHASES, HELD_PHASES, Condition, ConditionType, Phase
+from mageflow.api.stored import shorten
 from mageflow.core import reasons
-from mageflow.core.stored import shorten
 
 MAX_MESSAGE: Final = 2048
 """Bytes of a condition's message: what an API server or a webhook says has no bound."""

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final, assert_never
 
 from mageflow.api import TaskPhase, TaskStatus
+from mageflow.api.stored import shorten
 from mageflow.core import reasons
 from mageflow.core.ending import Ending, Outcome, find_outcome, has_succeeded, is_stopped, success_of
 from mageflow.core.jobs import Task
 from mageflow.core.observed import NO_RUN, ObservedPod, Run, Runs
-from mageflow.core.stored import shorten
 
 FIRST_BACKOFF: Final = timedelta(seconds=10)
 """As the Job controller's own; it doubles with each failure."""

@@ -13,19 +13,13 @@ from datetime import datetime
 from typing import Any, Final, get_args
 
 from mageflow.api import TaskStatus
+from mageflow.api.stored import ESCAPED, MAX_OBJECT, size_of
 from mageflow.core import reasons
 from mageflow.core.jobs import Task
 from mageflow.core.ledger import MAX_MESSAGE
 from mageflow.core.observed import ObservedResource
 from mageflow.core.output import OUTPUT_LIMIT
 from mageflow.core.plan import MAX_PASSED_OVER, Plan
-from mageflow.core.stored import ESCAPED, size_of
-
-MAX_OBJECT: Final = 1_400_000
-"""Bytes of a resource with its status. A request to etcd has 1.5 MiB, and a little more in it than the object.
-
-https://etcd.io/docs/v3.5/dev-guide/limit/
-"""
 
 MAX_STATUS: Final = 900_000
 """Bytes that no status takes."""

@@ -1,9 +1,15 @@
-"""How many bytes JSON takes as the API server stores it, and text that is cut to fit."""
+"""How many bytes JSON takes as the API server stores it, how many there may be, and text that is cut to fit."""
 
 from __future__ import annotations
 
 import json
 from typing import Any, Final
+
+MAX_OBJECT: Final = 1_400_000
+"""Bytes of a resource with its status. A request to etcd has 1.5 MiB, and a little more in it than the object.
+
+https://etcd.io/docs/v3.5/dev-guide/limit/
+"""
 
 ESCAPED: Final = 6
 """Bytes that a character of one byte can take as it is stored: a control character, and `<`, are `\\u003c` there."""
