@@ -53,7 +53,7 @@ async def test_deletion_is_told_at_once_when_a_finalizer_keeps_it(
 async def test_refused_status_is_told_when_an_event_says_so(
     mageflow_fake: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = mageflow_fake._server  # noqa: SLF001 - it knows no Events
+    server = mageflow_fake._server
     answer = server.request
 
     async def request(method: str, path: str, body: Any = None, **options: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -39,7 +39,7 @@ class StopJob:
     """Set `suspend: true` on a Job, which deletes its pod, running or not: interrupt."""
 
     job: ObservedJob
-    was_running: bool = False
+    was_running: bool = field(default=False, compare=False)
     """A container of the run had started: kept on the Job, where the ledger may not be writable."""
 
 
