@@ -10,7 +10,9 @@ import pytest_asyncio
 import mageflow
 import mageflow.sync
 from devkit.cluster import Cluster
+from devkit.gate import GATE, open_gate
 from devkit.kubectl import Kubectl
+from devkit.patience import PATIENCE
 
 COUNTS = "echo $MAGEFLOW_TASK begins; for i in $(seq 1 {}); do echo $i; sleep 1; done; echo {{}} > /dev/termination-log"
 
@@ -26,43 +28,48 @@ def task(name: str, script: str, retries: int = 0) -> mageflow.Task:
     return mageflow.task(name, image="busybox:1.36", command=shell, retries=retries)
 
 
-async def test_a_pausable_pipeline_pauses_and_goes_on(client: mageflow.Client) -> None:
-    tasks = [task("extract", "sleep 3"), task("load", "sleep 1")]
+async def test_a_pausable_pipeline_pauses_and_goes_on(client: mageflow.Client, kubectl: Kubectl) -> None:
+    tasks = [task("extract", GATE), task("load", "true")]
     workflow = await mageflow.chain(tasks, name="pausable-pipeline", client=client)
     await workflow.start()
-    await workflow.wait("Active", seconds=120)
-    status = await workflow.suspend(wait=True, seconds=120)
+    await workflow.wait("Active", seconds=PATIENCE)
+    suspending = asyncio.create_task(workflow.suspend(wait=True, seconds=PATIENCE))
+    await workflow.wait("Suspending", seconds=PATIENCE)
+    await asyncio.to_thread(open_gate, kubectl, "chain/pausable-pipeline")
+    status = await suspending
     assert (status.phase, status.progress) == (mageflow.Phase.SUSPENDED, "1/2")
     assert (await workflow.resume()).is_consistent
-    assert (await workflow.wait(seconds=120)).progress == "2/2"
+    assert (await workflow.wait(seconds=PATIENCE)).progress == "2/2"
 
 
 async def test_a_running_task_is_interrupted_when_it_cannot_be_suspended(client: mageflow.Client) -> None:
-    workflow = await mageflow.workflow(task("work", "for i in $(seq 60); do sleep 1 & wait $!; done"), client=client)
+    workflow = await mageflow.workflow(task("work", GATE), client=client)
     await workflow.start()
-    await workflow.wait("Active", seconds=120)
+    await workflow.wait("Active", seconds=PATIENCE)
     try:
         status = await workflow.suspend(wait=True)
     except mageflow.TaskAlreadyRunningError:
-        status = await workflow.interrupt(wait=True, seconds=120)
+        status = await workflow.interrupt(wait=True, seconds=PATIENCE)
     assert status.phase is mageflow.Phase.INTERRUPTED
-    await workflow.delete(propagation_policy="Foreground", wait=True, seconds=120)
+    await workflow.delete(propagation_policy="Foreground", wait=True, seconds=PATIENCE)
 
 
-async def test_lines_come_with_their_task_as_they_are_written_when_logs_are_followed(client: mageflow.Client) -> None:
-    chain = await mageflow.chain([task("extract", COUNTS.format(3)), task("load", COUNTS.format(2))], name="x")
+async def test_lines_come_with_their_task_as_they_are_written_when_logs_are_followed(
+    client: mageflow.Client, kubectl: Kubectl
+) -> None:
+    extract = f"{COUNTS.format(3)}; {GATE}"
+    chain = await mageflow.chain([task("extract", extract), task("load", COUNTS.format(2))], name="x")
     await chain.start()
     lines: list[mageflow.LogLine] = []
-    phases: set[str] = set()
     async for line in chain.logs(follow=True):
         lines.append(line)
-        phases.add(str((await chain.status()).phase))
+        if str(line) == "extract: 3":  # it has come while the task runs, not after
+            await asyncio.to_thread(open_gate, kubectl, "chain/x", "extract")
 
     expected = ["extract: extract begins", *[f"extract: {i}" for i in (1, 2, 3)]]
     expected += ["load: load begins", *[f"load: {i}" for i in (1, 2)]]
     assert [str(line) for line in lines] == expected
-    assert "Active" in phases  # they came while it ran, not after
-    assert (await chain.wait(seconds=120)).has_ended
+    assert (await chain.wait(seconds=PATIENCE)).has_ended
     assert [str(line) async for line in chain.logs()] == expected
     assert [line.text async for line in chain.logs(task="load")] == ["load begins", "1", "2"]
 
@@ -82,7 +89,7 @@ async def test_every_line_of_every_run_is_there_when_tasks_of_a_swarm_write_side
     swarm = await mageflow.swarm(tasks, name="x")
     await swarm.start()
     followed = [line async for line in swarm.logs(follow=True)]
-    await swarm.wait(seconds=120)
+    await swarm.wait(seconds=PATIENCE)
     read = [line async for line in swarm.logs()]
 
     def texts(lines: list[mageflow.LogLine], name: str) -> list[str]:
@@ -97,8 +104,8 @@ async def test_every_line_of_every_run_is_there_when_tasks_of_a_swarm_write_side
     assert [line.run for line in read if line.task == "retried"] == [1, 2]
 
 
-async def test_following_lasts_through_a_hold(client: mageflow.Client) -> None:
-    chain = await mageflow.chain([task("a", COUNTS.format(1)), task("b", COUNTS.format(1))], name="x")
+async def test_following_lasts_through_a_hold(client: mageflow.Client, kubectl: Kubectl) -> None:
+    chain = await mageflow.chain([task("a", f"{COUNTS.format(1)}; {GATE}"), task("b", COUNTS.format(1))], name="x")
     await chain.start()
     texts: list[str] = []
 
@@ -107,21 +114,23 @@ async def test_following_lasts_through_a_hold(client: mageflow.Client) -> None:
             texts.append(str(line))
 
     following = asyncio.create_task(follow())
-    await chain.wait("Active", seconds=120)
-    await chain.suspend(wait=True, seconds=120)
+    await chain.wait("Active", seconds=PATIENCE)
+    await chain.suspend()
+    await asyncio.to_thread(open_gate, kubectl, "chain/x", "a")
+    await chain.wait("Suspended", seconds=PATIENCE)
     assert not following.done()
     await chain.resume()
-    await asyncio.wait_for(following, 120)
+    await asyncio.wait_for(following, PATIENCE)
     assert texts == ["a: a begins", "a: 1", "b: b begins", "b: 1"]
 
 
 async def test_following_may_be_left_before_the_end(client: mageflow.Client) -> None:
-    workflow = await mageflow.workflow(task("work", COUNTS.format(60)), client=client)
+    workflow = await mageflow.workflow(task("work", f"{COUNTS.format(1)}; {GATE}"), client=client)
     await workflow.start()
     async for line in workflow.logs(follow=True):
         assert line.task == "main"
         break
-    await workflow.cancel(wait=True, seconds=120)
+    await workflow.cancel(wait=True, seconds=PATIENCE)
 
 
 def test_sync_code_follows_logs_too(cluster: Cluster, kubectl: Kubectl) -> None:

@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from devkit.cluster import ROOT
+from devkit.gate import GATE, open_gate
 from devkit.gitops import recorded
 from devkit.gitops.states import REACHED
 from devkit.gitops.watched import ARGOCD, WatchedKubectl
@@ -100,14 +101,17 @@ def is_suspended(kubectl: WatchedKubectl, kind: str) -> None:
         name = create(kubectl, kind, "is-suspended", container={"image": "nowhere/none:1", "imagePullPolicy": "Never"})
         wait_for_reason(kubectl, name, "ErrImageNeverPull")
     else:
-        name = create(kubectl, kind, "is-suspended", "sleep 8")
+        name = create(kubectl, kind, "is-suspended", GATE)
         kubectl.wait_for_phase(name, "Active")
     kubectl.set_lifecycle(name, "suspended")
+    if kind != "Workflow":
+        kubectl.wait_for_phase(name, "Suspending")
+        open_gate(kubectl, name)
     kubectl.wait_for_phase(name, "Suspended")
 
 
 def runs_on(kubectl: WatchedKubectl, kind: str) -> None:
-    name = create(kubectl, kind, "runs-on", "sleep 8")
+    name = create(kubectl, kind, "runs-on", GATE)
     kubectl.wait_for_phase(name, "Active")
     kubectl.set_lifecycle(name, "suspended")
     if kind == "Workflow":

@@ -19,9 +19,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from devkit.audit import AuditLog
 from devkit.cluster import Cluster
+from devkit.gate import GATE, open_gate
 from devkit.helm import CHART, Helm, HelmError, find_helm
 from devkit.kubectl import Kubectl, KubectlError, Raw, condition
 from devkit.operator import OperatorProcess
+from devkit.patience import PATIENCE
 from localcluster import commands
 from localcluster.components import HELM, Component
 from localcluster.layout import of_this_clone
@@ -64,7 +66,7 @@ class Installation:
         The roles go before the pods, which then can't give the Lease back: what they lack from now on doesn't count.
         """
         assert self._log is None or find_refusals(self._log.requests_by(user_of(SYSTEM, RELEASE))) == []
-        said = self.helm.run("uninstall", RELEASE, "--wait", "--timeout=60s")
+        said = self.helm.run("uninstall", RELEASE, "--wait", f"--timeout={PATIENCE:.0f}s")
         wait_until("nothing of it runs", lambda: not self.pods())
         return said
 
@@ -127,7 +129,7 @@ class Installation:
         repository, _, tag = self.image.rpartition(":")
         values = [f"--set=image.repository={repository}", f"--set-string=image.tag={tag}"]
         try:
-            self.helm.run(verb, RELEASE, str(CHART), *values, *options, "--wait", "--timeout=90s")
+            self.helm.run(verb, RELEASE, str(CHART), *values, *options, "--wait", f"--timeout={PATIENCE:.0f}s")
         except HelmError as error:
             raise AssertionError(f"{error}\n{self.describe()}") from error
 
@@ -168,7 +170,7 @@ def system(cluster: Cluster, image: str, operator: OperatorProcess) -> Iterator[
 def wait_until_it_works(cluster: Cluster) -> None:
     """Wait until the operator has an answer: one that is stopped in the midst of its start ends with a traceback."""
     kubectl = Kubectl(cluster.kubectl, cluster.kubeconfig, "default")
-    manifest = json.loads(chain_of(0))
+    manifest = json.loads(chain_of("true"))
     manifest["spec"]["lifecycle"] = "suspended"
     kubectl.run("apply", "--filename=-", stdin=json.dumps(manifest))
     kubectl.wait_for_phase("chain/x", "Suspended")
@@ -191,8 +193,8 @@ def open_helm(cluster: Cluster, component: Component) -> Helm:
     return Helm(program, f"--kubeconfig={cluster.kubeconfig}", f"--namespace={SYSTEM}")
 
 
-def chain_of(*seconds: float) -> str:
-    """Return a Chain whose tasks sleep, and end at once when they are stopped."""
+def chain_of(*scripts: str) -> str:
+    """Return a Chain whose tasks run scripts, and end at once when they are stopped."""
     tasks = [
         {
             "name": f"task-{number}",
@@ -202,24 +204,24 @@ def chain_of(*seconds: float) -> str:
                         {
                             "name": "main",
                             "image": "busybox:1.36",
-                            "command": ["sh", "-c", f"trap 'exit 143' TERM; sleep {duration} & wait $!"],
+                            "command": ["sh", "-c", f"trap 'exit 143' TERM; {script}"],
                         }
                     ]
                 }
             },
         }
-        for number, duration in enumerate(seconds)
+        for number, script in enumerate(scripts)
     ]
     manifest = {"apiVersion": "mageflow.io/v1", "kind": "Chain", "metadata": {"name": "x"}, "spec": {"tasks": tasks}}
     return json.dumps(manifest)
 
 
-def start_chain(kubectl: Kubectl, *seconds: float) -> None:
-    kubectl.run("apply", "--filename=-", stdin=chain_of(*seconds))
+def start_chain(kubectl: Kubectl, *scripts: str) -> None:
+    kubectl.run("apply", "--filename=-", stdin=chain_of(*scripts))
     kubectl.wait_for_phase("chain/x", "Active")
 
 
-def wait_until(what: str, is_met: Callable[[], object], *, seconds: float = 60) -> None:
+def wait_until(what: str, is_met: Callable[[], object], *, seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not is_met():
         assert time.monotonic() < deadline, f"after {seconds:.0f} s it is still not so that {what}"
@@ -239,7 +241,7 @@ def assert_each_task_ran_once(kubectl: Kubectl, status: Raw) -> None:
 
 
 def test_helm_test_passes_when_it_is_installed(installed: Installation) -> None:
-    assert "Phase:          Succeeded" in installed.helm.run("test", RELEASE, "--timeout=120s")
+    assert "Phase:          Succeeded" in installed.helm.run("test", RELEASE, f"--timeout={PATIENCE:.0f}s")
     assert {pod["spec"]["containers"][0]["image"] for pod in installed.pods()} == {installed.image}
     assert installed.kubectl.find_all("workflows") == []
 
@@ -258,9 +260,11 @@ def test_a_pod_that_is_not_restricted_is_refused_in_its_namespace(installed: Ins
 
 
 def test_it_suspends_and_resumes_when_patched_as_the_readme_says(installed: Installation, kubectl: Kubectl) -> None:
-    start_chain(kubectl, 2, 1)
+    start_chain(kubectl, GATE, "true")
 
     kubectl.set_lifecycle("chain/x", "suspended")
+    kubectl.wait_for_phase("chain/x", "Suspending")
+    open_gate(kubectl, "chain/x")
     status = kubectl.wait_for_phase("chain/x", "Suspended")
     assert status["progress"] == "1/2"
     kubectl.set_lifecycle("chain/x", "active")
@@ -280,12 +284,12 @@ def test_each_replica_serves_metrics_and_one_of_them_leads(installed: Installati
 def test_another_acts_when_the_leader_is_killed(installed: Installation, kubectl: Kubectl) -> None:
     wait_until("somebody leads", installed.leader)
     killed = installed.leader()
-    start_chain(kubectl, 20)
+    start_chain(kubectl, GATE)
 
     installed.kill(killed)
     began = time.monotonic()
     kubectl.set_lifecycle("chain/x", "interrupted")
-    status = kubectl.wait_for_phase("chain/x", "Interrupted", seconds=30)
+    status = kubectl.wait_for_phase("chain/x", "Interrupted")
 
     print(f"interrupted {time.monotonic() - began:.1f} s after the leader was killed")
     assert status["interruptions"] == 1
@@ -294,7 +298,7 @@ def test_another_acts_when_the_leader_is_killed(installed: Installation, kubectl
 
 def test_nothing_restarts_when_it_is_upgraded_while_a_chain_runs(installed: Installation, kubectl: Kubectl) -> None:
     before = {pod["metadata"]["uid"] for pod in installed.pods()}
-    start_chain(kubectl, 4, 4, 1)
+    start_chain(kubectl, "sleep 4", "sleep 4", "true")
 
     installed.upgrade("--set=log.level=debug", "--set=podDisruptionBudget.enabled=true")
     status = kubectl.wait_for_phase("chain/x", "Succeeded")
@@ -307,7 +311,7 @@ def test_a_drain_waits_for_the_other_replica_and_nothing_restarts(installed: Ins
     """The budget came with the upgrade before."""
     wait_until("both replicas are ready", lambda: len(installed.ready_pods()) == 2)
     first, second = installed.ready_pods()
-    start_chain(kubectl, 3, 1)
+    start_chain(kubectl, "sleep 3", "true")
 
     wait_until("the budget lets one go", lambda: installed.evict(first))
     assert not installed.evict(second)
@@ -320,14 +324,15 @@ def test_a_drain_waits_for_the_other_replica_and_nothing_restarts(installed: Ins
 def test_running_jobs_go_on_and_are_adopted_when_it_is_uninstalled_and_installed_again(
     installed: Installation, kubectl: Kubectl
 ) -> None:
-    start_chain(kubectl, 8, 1)
+    start_chain(kubectl, GATE, "true")
     crds = {crd["metadata"]["uid"] for crd in installed.kubectl.find_all("crds") if "mageflow" in crd["spec"]["group"]}
-    kubectl.run("apply", "--filename=-", stdin=chain_of(60).replace('"x"', '"deleted"'))
+    kubectl.run("apply", "--filename=-", stdin=chain_of(GATE).replace('"x"', '"deleted"'))
 
     assert "[CustomResourceDefinition] chains.mageflow.io" in installed.uninstall()
-    kubectl.run("delete", "chain", "deleted", "--timeout=30s")
+    kubectl.run("delete", "chain", "deleted", f"--timeout={PATIENCE:.0f}s")
     [job] = kubectl.jobs_of("chain/x")
-    kubectl.run("wait", f"job/{job['metadata']['name']}", "--for=condition=Complete", "--timeout=60s")
+    open_gate(kubectl, "chain/x")
+    kubectl.run("wait", f"job/{job['metadata']['name']}", "--for=condition=Complete", f"--timeout={PATIENCE:.0f}s")
     assert kubectl.status_of("chain/x")["done"] == 0
     installed.install()
 
@@ -354,9 +359,11 @@ def test_only_its_namespace_is_worked_on_when_helm_4_installs_it_for_one(
     )
     try:
         elsewhere = Kubectl(cluster.kubectl, cluster.kubeconfig, "default")
-        elsewhere.run("apply", "--filename=-", stdin=chain_of(1))
-        start_chain(kubectl, 3, 1)
+        elsewhere.run("apply", "--filename=-", stdin=chain_of("true"))
+        start_chain(kubectl, GATE, "true")
         label_namespace(kubectl, "mageflow.io/lifecycle=suspended")  # read, as a Role doesn't let one watch it
+        kubectl.wait_for_phase("chain/x", "Suspending")
+        open_gate(kubectl, "chain/x")
         assert kubectl.wait_for_phase("chain/x", "Suspended")["progress"] == "1/2"
         label_namespace(kubectl, "mageflow.io/lifecycle-")
         kubectl.wait_for_phase("chain/x", "Succeeded")
@@ -364,6 +371,6 @@ def test_only_its_namespace_is_worked_on_when_helm_4_installs_it_for_one(
         assert elsewhere.status_of("chain/x") == {"observedGeneration": 0}, "nobody has seen it"
         elsewhere.run("delete", "chain", "x")
         assert installed.kubectl.run("get", "clusterroles", f"--selector=app.kubernetes.io/instance={RELEASE}") == ""
-        assert "Phase:          Succeeded" in installation.helm.run("test", RELEASE, "--timeout=120s")
+        assert "Phase:          Succeeded" in installation.helm.run("test", RELEASE, f"--timeout={PATIENCE:.0f}s")
     finally:
         installation.uninstall_if_there()

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from devkit.audit import AuditLog
+from devkit.gate import GATE, open_gate
 from devkit.kubectl import Kubectl, Raw, condition
 from devkit.operator import OperatorProcess
+from devkit.patience import PATIENCE
 
 from .pods import evicted_after_start
 
@@ -22,7 +24,12 @@ trap 'echo stopped > /dev/termination-log; exit 0' TERM
 for i in $(seq 40); do sleep 0.1 & wait $!; done
 echo finished > /dev/termination-log
 """
-IGNORES_SIGTERM = "trap '' TERM; for i in $(seq 60); do sleep 1; done"
+RUNS_ON_AND_EXITS_0_ON_SIGTERM = f"""
+trap 'echo stopped > /dev/termination-log; exit 0' TERM
+{GATE}
+echo finished > /dev/termination-log
+"""
+IGNORES_SIGTERM = f"trap '' TERM; {GATE}"
 
 
 def build_workflow(name: str, script: str, **spec: Any) -> str:
@@ -89,7 +96,7 @@ def test_suspended_tasks_run_again_when_resumed_and_each_succeeds_once(kubectl: 
 
 
 def test_it_is_interrupted_and_not_succeeded_when_a_task_exits_0_on_sigterm(kubectl: Kubectl) -> None:
-    create(kubectl, "x", EXITS_0_ON_SIGTERM)
+    create(kubectl, "x", RUNS_ON_AND_EXITS_0_ON_SIGTERM)
     kubectl.wait_for_phase("x", "Active")
 
     kubectl.set_lifecycle("x", "interrupted")
@@ -98,16 +105,18 @@ def test_it_is_interrupted_and_not_succeeded_when_a_task_exits_0_on_sigterm(kube
     assert status["interruptions"] == 1
     assert condition(status, "Consistent")["reason"] == "InterruptedWhileRunning"
     kubectl.set_lifecycle("x", "active")
+    open_gate(kubectl, "x")
     assert kubectl.wait_for_phase("x", "Succeeded")["output"] == "finished"
 
 
 def test_it_says_interrupting_while_a_task_ignores_sigterm(kubectl: Kubectl) -> None:
-    create(kubectl, "x", IGNORES_SIGTERM, grace=8)
+    create(kubectl, "x", IGNORES_SIGTERM, grace=600)
     kubectl.wait_for_phase("x", "Active")
 
     kubectl.set_lifecycle("x", "interrupted")
     kubectl.wait_for_phase("x", "Interrupting")
     assert [pod["status"]["phase"] for pod in kubectl.pods_of("x")] == ["Running"]
+    open_gate(kubectl, "x")
     status = kubectl.wait_for_phase("x", "Interrupted")
 
     assert condition(status, "Suspended")["status"] == "True"
@@ -153,7 +162,7 @@ def test_it_converges_and_then_writes_nothing_when_the_operator_is_killed(
 def wait_for_quiet(audit_log: AuditLog, namespace: str) -> bool:
     """Tell whether the operator stops writing: three seconds in a row without a write, within a generous time."""
     writes, quiet_since = len(audit_log.operators_writes(namespace)), time.monotonic()
-    deadline = quiet_since + 60
+    deadline = quiet_since + PATIENCE
     while time.monotonic() < deadline:
         time.sleep(0.5)
         seen = len(audit_log.operators_writes(namespace))
@@ -177,8 +186,8 @@ def test_the_spec_stays_the_users_and_deletion_needs_no_operator(kubectl: Kubect
     assert set(workflow["metadata"]["annotations"]) == {"kubectl.kubernetes.io/last-applied-configuration"}
     operator.kill()
     try:
-        kubectl.run("delete", "workflow", "x", "--timeout=60s")
-        deadline = time.monotonic() + 60
+        kubectl.run("delete", "workflow", "x", f"--timeout={PATIENCE:.0f}s")
+        deadline = time.monotonic() + PATIENCE
         while kubectl.jobs_of("x") or kubectl.pods_of("x"):
             assert time.monotonic() < deadline, kubectl.describe("x")
             time.sleep(0.2)

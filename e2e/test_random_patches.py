@@ -20,6 +20,7 @@ import pytest
 
 from devkit.audit import AuditLog, Request
 from devkit.kubectl import Kubectl, KubectlError, Raw
+from devkit.patience import PATIENCE
 
 from .pods import evicted_after_start, has_ended
 
@@ -109,7 +110,7 @@ def play_round(kubectl: Kubectl, name: str, manifest: Raw) -> None:
         kubectl.set_lifecycle(name, chance.choice(LIFECYCLES))
     kubectl.set_lifecycle(name, "active")
     try:
-        kubectl.run("wait", name, "--for=jsonpath={.status.phase}=Succeeded", "--timeout=300s")
+        kubectl.run("wait", name, "--for=jsonpath={.status.phase}=Succeeded", f"--timeout={2 * PATIENCE:.0f}s")
     except KubectlError as error:
         raise AssertionError(f"{error}\n{kubectl.describe(name)}") from error
 

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from devkit.cluster import ROOT
 from devkit.kubectl import Kubectl, KubectlError, Raw, Unmet, condition, parse
+from devkit.patience import PATIENCE
 from mageflow.api import LABEL_LIFECYCLE
 
 
@@ -158,7 +159,7 @@ class Play:
 
     def _await_pods(self, name: str, wanted: str) -> list[Raw]:
         """Return the pods; wait for those that are wanted, which may take a moment. None at all is never waited for."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         seen = self.kubectl.pods_of(name)
         while wanted != "none" and not _are_as_wanted(seen, wanted) and time.monotonic() < deadline:
             time.sleep(0.1)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from devkit.patience import PATIENCE
+
 Raw = dict[str, Any]
 
 
@@ -42,7 +44,7 @@ class Kubectl:
         """Apply manifests."""
         return self.run("apply", *(f"--filename={path}" for path in paths))
 
-    def install(self, crds: Path, *, seconds: float = 60) -> str:
+    def install(self, crds: Path, *, seconds: float = PATIENCE) -> str:
         """Apply the CRDs of a folder and wait until the API server serves them."""
         written = self.apply(crds)
         deadline = time.monotonic() + seconds
@@ -81,11 +83,11 @@ class Kubectl:
         status: Raw = (self.find(*parse(name)) or {}).get("status") or {}
         return status
 
-    def wait_for_phase(self, name: str, phase: str, *, seconds: float = 120) -> Raw:
+    def wait_for_phase(self, name: str, phase: str, *, seconds: float = PATIENCE) -> Raw:
         """Wait until a resource is in a phase *for its present spec*; return its status."""
         return self.wait(f"{name} is {phase}", name, lambda status: status.get("phase") == phase, seconds=seconds)
 
-    def wait(self, what: str, name: str, is_met: Callable[[Raw], bool], *, seconds: float = 120) -> Raw:
+    def wait(self, what: str, name: str, is_met: Callable[[Raw], bool], *, seconds: float = PATIENCE) -> Raw:
         """Wait until the status of a resource, once it speaks of its present spec, is as wanted; return it."""
         deadline = time.monotonic() + seconds
         while True:

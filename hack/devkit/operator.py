@@ -12,6 +12,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from devkit.patience import PATIENCE
+
 
 class OperatorError(Exception):
     """The operator didn't come up, or ended by itself; the message has the end of its log."""
@@ -33,7 +35,7 @@ class OperatorProcess:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def start(self, *, seconds: float = 60) -> None:
+    def start(self, *, seconds: float = PATIENCE) -> None:
         """Start it and wait until /healthz answers; raise OperatorError if it doesn't."""
         command = [sys.executable, "-m", "mageflow.controller", "--all-namespaces", f"--health-port={self.health_port}"]
         environment = {**os.environ, "KUBECONFIG": str(self._kubeconfig)}
@@ -71,7 +73,7 @@ class OperatorProcess:
             return
         self._process.send_signal(how)
         try:
-            self._process.wait(timeout=30)
+            self._process.wait(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from devkit.kubectl import Unmet
+from devkit.patience import PATIENCE
 
 Shown = tuple[float, str]
 """Something that was shown, and how many seconds after the start."""
@@ -57,7 +58,7 @@ class Terminal:
         """Type something; `\\x03` is Ctrl-C."""
         os.write(self._master, text.encode())
 
-    def wait_for(self, text: str, *, seconds: float = 60) -> None:
+    def wait_for(self, text: str, *, seconds: float = PATIENCE) -> None:
         """Wait until something is shown."""
         deadline = time.monotonic() + seconds
         while text not in self.text:
@@ -65,7 +66,7 @@ class Terminal:
                 raise Unmet(f"{text!r} isn't shown, but\n{self.text}")
             time.sleep(0.02)
 
-    def finish(self, *, seconds: float = 60) -> int:
+    def finish(self, *, seconds: float = PATIENCE) -> int:
         """Wait until the program has ended; return its exit code."""
         try:
             code = self._process.wait(seconds)

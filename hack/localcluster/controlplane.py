@@ -127,7 +127,7 @@ class ControlPlane:
         path = self.directory / "kubeconfigs" / file_name
         return write_kubeconfig(path, self.server, self.authority.pair.certificate, user, pair)
 
-    def wait_until_ready(self, timeout_s: float = 60) -> None:
+    def wait_until_ready(self, timeout_s: float = 300) -> None:
         """Wait until the API server answers /readyz with 200."""
         self._wait_for("/readyz", "the API server", timeout_s)
 
@@ -239,7 +239,7 @@ class ControlPlane:
     def _listeners(self, ports: Ports) -> list[tuple[str, int]]:
         return [("127.0.0.1", ports.etcd), ("127.0.0.1", ports.etcd_peer), (self.address, ports.api)]
 
-    def _wait_for(self, path: str, what: str, timeout_s: float = 60) -> None:
+    def _wait_for(self, path: str, what: str, timeout_s: float = 300) -> None:
         """Wait until the API server answers a GET with 200; tell at once if it has died."""
         tls = ssl.create_default_context(cafile=str(self.authority.pair.certificate))
         tls.load_cert_chain(self._admin.certificate, self._admin.key)

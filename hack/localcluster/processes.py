@@ -125,7 +125,7 @@ class Supervisor:
             self._children[name] = child
         else:
             child.wait()
-        wait_until(lambda: self._identity(name) is not None, 5, f"{name} to record itself", interval_s=0.002)
+        wait_until(lambda: self._identity(name) is not None, 60, f"{name} to record itself", interval_s=0.002)
 
     def is_running(self, name: str) -> bool:
         """Tell whether the recorded process is there (a stopped one, too)."""
@@ -149,7 +149,7 @@ class Supervisor:
         if pid is not None:
             os.kill(pid, number)
 
-    def kill(self, name: str, timeout_s: float = 10) -> None:
+    def kill(self, name: str, timeout_s: float = 60) -> None:
         """End the process at once, wait until it is gone, and forget it."""
         self.signal(name, signal.SIGKILL)
         wait_until(lambda: not self.is_running(name), timeout_s, f"{name} to end", interval_s=0.01)

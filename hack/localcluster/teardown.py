@@ -66,7 +66,7 @@ def _kill_all(observe: Callable[[], set[int]], what: str) -> None:
                 os.kill(pid, signal.SIGKILL)
         return not alive
 
-    wait_until(all_gone, 20, what, interval_s=0.02)
+    wait_until(all_gone, 60, what, interval_s=0.02)
 
 
 def _remove_traces(layout: Layout) -> None:

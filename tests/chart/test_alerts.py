@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from devkit.patience import PATIENCE
+
 from .conftest import NAMESPACE, Manifest, Renderer
 from .promql import find_unknown
 from .scenarios import SCENARIOS, Scenario
@@ -42,7 +44,7 @@ def rule_file(rules: dict[str, Manifest], tmp_path_factory: pytest.TempPathFacto
 
 
 def run(promtool: Path, *arguments: str | Path) -> None:
-    done = subprocess.run([promtool, *arguments], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([promtool, *arguments], capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 

@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 import mageflow
+from devkit.patience import PATIENCE
 
 KREW = Path(__file__).parents[2] / "integrations" / "krew"
 TEMPLATE = (KREW / "mageflow.yaml").read_text()
@@ -117,6 +118,8 @@ def test_launcher_wants_the_python_that_it_was_built_for(tmp_path: Path, version
     link.symlink_to(folder / "kubectl-mageflow")
     with (tmp_path / "output").open("wb") as output:
         command = [sys.executable, "-S", str(link), "get"]
-        done = subprocess.run(command, env=dict(os.environ), stdout=output, stderr=output, check=False, timeout=60)
+        done = subprocess.run(
+            command, env=dict(os.environ), stdout=output, stderr=output, check=False, timeout=PATIENCE
+        )
     assert (done.returncode, (tmp_path / "output").read_text()) == (code, told)
     assert os.access(KREW / "kubectl-mageflow", os.X_OK)

@@ -16,6 +16,7 @@ from mypy import api as mypy
 import mageflow
 import mageflow.client.errors as errors
 import mageflow.sync
+from devkit.patience import PATIENCE
 from mageflow.client.portal import Portal
 
 ROOT = Path(__file__).parents[2]
@@ -64,7 +65,7 @@ with mageflow.sync.Client(namespace="a") as client:
 def run_python(code: str, tmp_path: Path) -> None:
     with (tmp_path / "output").open("w") as output:
         command = [sys.executable, "-W", "error", "-c", code]
-        done = subprocess.run(command, stdout=output, stderr=output, check=False, timeout=120)
+        done = subprocess.run(command, stdout=output, stderr=output, check=False, timeout=PATIENCE)
     assert done.returncode == 0, (tmp_path / "output").read_text()
 
 

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 import uvloop
 
+from devkit.patience import PATIENCE
 from mageflow.controller.queue import MAX_RETRY_SECONDS, RetryError, WorkQueue
 
 Handler = Callable[[str], Awaitable[float | None]]
@@ -47,12 +48,12 @@ async def open_queue(handler: Handler, workers: int = 2) -> AsyncIterator[WorkQu
         yield queue
     finally:
         queue.close()
-        await asyncio.wait_for(running, 5)
+        await asyncio.wait_for(running, PATIENCE)
 
 
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop turn until something is so; a deadline, no sleep."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0)
 
@@ -225,7 +226,7 @@ async def test_work_in_hand_is_finished_when_it_closes_and_nothing_more_starts()
     await turn()
     assert not running.done()
     worker.gate.set()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, PATIENCE)
     assert worker.worked == ["a"]
     assert worker.at_once == set()
 

@@ -14,6 +14,8 @@ from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import load_kube_config
 
+from devkit.patience import PATIENCE
+
 Raw = dict[str, Any]
 
 NODE: Final = "node-1"
@@ -31,7 +33,7 @@ NODE_STATUS: Final[Raw] = {
     }
 }
 
-REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=60)
+REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=PATIENCE)
 
 MERGE: Final = "application/merge-patch+json"
 STRATEGIC: Final = "application/strategic-merge-patch+json"
@@ -152,7 +154,7 @@ async def create_node(api: Api) -> None:
 async def create_namespace(api: Api, name: str) -> None:
     """Create a namespace and wait for its default service account, without which it takes no pods."""
     await api.create("/api/v1/namespaces", {"metadata": {"name": name}})
-    deadline = asyncio.get_running_loop().time() + 60
+    deadline = asyncio.get_running_loop().time() + PATIENCE
     while await api.find(f"/api/v1/namespaces/{name}/serviceaccounts/default") is None:
         assert asyncio.get_running_loop().time() < deadline, f"no default service account in {name}"
         await asyncio.sleep(0.02)

@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final
 
+from devkit.patience import PATIENCE
+
 from .control import NODE, STRATEGIC, Api, Raw, RequestError, condition
 from .history import PodHistories, has_ended, has_started, is_terminating
 
@@ -133,7 +135,7 @@ class Kubelet:
 
     async def give_up(self, pod: Raw, exit_code: int = 137) -> None:
         """End a deleted pod whose containers ignored SIGTERM, once it is deleted: before, that would be a failure."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             await self._deleted[pod["metadata"]["uid"]].wait()
         async with self._turns[pod["metadata"]["uid"]]:
             await self._finish(pod, exit_code)

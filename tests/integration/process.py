@@ -13,6 +13,7 @@ from typing import Final
 
 import aiohttp
 
+from devkit.patience import PATIENCE
 from localcluster.processes import Supervisor
 
 NAME: Final = "mageflow-operator"
@@ -49,7 +50,7 @@ class Operator:
         fields = Path(f"/proc/{self._supervisor.pid(NAME)}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    async def start(self, *, seconds: float = 60) -> None:
+    async def start(self, *, seconds: float = PATIENCE) -> None:
         """Start it, unless it runs, and wait until /healthz answers with 200."""
         if not self.is_running:
             self._log_start = len(self.log)
@@ -90,7 +91,7 @@ class Operator:
         """It has heard, since it was started, that it is to end."""
         return ENDING in self.log[self._log_start :]
 
-    async def stop(self, *, seconds: float = 30) -> None:
+    async def stop(self, *, seconds: float = PATIENCE) -> None:
         """Ask it to end (SIGTERM), and wait until it has."""
         self._supervisor.signal(NAME, signal.SIGTERM)
         deadline = asyncio.get_running_loop().time() + seconds

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeVar
 import yaml
 
 from devkit.kubectl import Kubectl, Unmet
+from devkit.patience import PATIENCE
 from localcluster.controlplane import ControlPlane
 
 from .audit import AuditLog, Request
@@ -19,9 +20,6 @@ from .history import PodHistories, PodHistory, can_run, is_terminating
 from .kubelet import Kubelet, is_accepted
 from .process import Operator
 from .wire import Hold, When, Wire, Write
-
-PATIENCE: Final = 60.0
-"""Seconds that a wait may take. Nothing here takes nearly as long; a slow machine may be ten times slower."""
 
 QUIET: Final = 1.0
 """Seconds without a write after which the operator is said to write no more."""
@@ -102,13 +100,17 @@ class Namespace:
         return await wait_until(what, is_met, self._describe_writes)
 
     async def wait_until_quiet(self, seconds: float = QUIET) -> None:
-        """Wait until the operator has written nothing for so long, counted from now at the earliest."""
+        """Wait until the operator has written nothing for so long, counted from now at the earliest.
+
+        Counted in looks as well: where each takes longer, as the machine is busy, so does what the operator does.
+        """
         deadline = _now() + PATIENCE
-        seen, quiet_since = len(self.writes()), _now()
-        while _now() < quiet_since + seconds:
+        seen, quiet_since, looks = len(self.writes()), _now(), 0
+        while _now() < quiet_since + seconds or looks < seconds / INTERVAL:
             await asyncio.sleep(INTERVAL)
+            looks += 1
             if (writes := len(self.writes())) > seen:
-                seen, quiet_since = writes, _now()
+                seen, quiet_since, looks = writes, _now(), 0
             if _now() > deadline:
                 raise Unmet(f"the operator never stops to write:\n{await self._describe_writes()}")
 

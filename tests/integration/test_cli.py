@@ -21,6 +21,7 @@ import pytest_asyncio
 import yaml
 
 from devkit.cluster import ROOT
+from devkit.patience import PATIENCE
 from devkit.terminal import Terminal
 from localcluster.controlplane import ControlPlane
 
@@ -37,8 +38,6 @@ CHANGES: Final = re.compile(r" (suspend|interrupt|resume|cancel) ")
 LINES: Final = [line for block in BLOCKS for line in block.splitlines() if re.match(r"kubectl[- ]mageflow ", line)]
 COMMANDS: Final = list(dict.fromkeys(re.sub(r" +# [^e].*", "", line) for line in LINES))
 """Each once, though the README has some of them, too."""
-
-SECONDS: Final = 60
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class Command:
 
     async def end(self, *, code: int = 0) -> Ended:
         """Wait for its end; check its exit code, and that nobody sees a traceback."""
-        ended = Ended(await asyncio.wait_for(self.process.wait(), SECONDS), self.out, self.err)
+        ended = Ended(await asyncio.wait_for(self.process.wait(), PATIENCE), self.out, self.err)
         assert "Traceback" not in ended.out + ended.err, ended
         assert ended.code == code, ended
         return ended
@@ -235,7 +234,7 @@ async def test_objects_are_printed_as_kubectl_prints_them(namespace: Namespace, 
 
 async def complete(shell: Shell, line: str, wanted: str) -> None:
     """Press the tab key until the name is there: an API server that is busy for two seconds is not waited for."""
-    deadline = asyncio.get_running_loop().time() + 60
+    deadline = asyncio.get_running_loop().time() + PATIENCE
     while (shown := (await shell.run(line)).out.splitlines())[0] != wanted:
         assert asyncio.get_running_loop().time() < deadline, f"{line} shows {shown}"
 
@@ -309,6 +308,8 @@ async def test_it_says_so_when_no_operator_answers(namespace: Namespace, shell: 
 
 async def test_each_change_is_a_line_when_there_is_no_terminal(namespace: Namespace, shell: Shell) -> None:
     chain = await create_running(namespace)
+    await shell.run("kubectl mageflow suspend nightly")
+    await chain.wait_for("Suspending")
     late = await shell.run("kubectl mageflow suspend nightly --wait --timeout 0.5s", code=5)
     assert "after 0.5 s it is still suspending: 1 task to finish (extract)" in late.err
     waiting = await shell.start("exec kubectl mageflow suspend nightly --wait -o json")

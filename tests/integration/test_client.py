@@ -12,6 +12,7 @@ import pytest_asyncio
 
 import mageflow
 import mageflow.sync
+from devkit.patience import PATIENCE
 from localcluster.controlplane import ControlPlane
 from mageflow.client.fake import FakeCluster
 from mageflow.client.handle import Handle
@@ -97,7 +98,7 @@ async def test_api_servers_check_names_the_field_when_a_description_is_wrong(
 async def test_outputs_come_back_when_a_chain_runs_to_its_end(namespace: Namespace, client: mageflow.Client) -> None:
     chain = await mageflow.chain([task("extract", input={"day": 1}), task("load")], name="pipeline", client=client)
     await chain.start()
-    ending = asyncio.create_task(chain.wait(seconds=60))
+    ending = asyncio.create_task(chain.wait(seconds=PATIENCE))
     for name, output in (("extract", '{"rows": 3}'), ("load", '{"rows": 4}')):
         pod = await Workflow(namespace, "pipeline", "Chain").wait_for_pod(task=name)
         await namespace.kubelet.start(pod)
@@ -120,7 +121,7 @@ async def test_it_is_created_held_when_it_is_held_before_its_start(
     swarm = await mageflow.swarm([task("a"), task("b")], name="pair", max_concurrency=1, client=client)
     await getattr(swarm, verb)()
     await swarm.start()
-    status = await swarm.wait("Suspended", "Interrupted", seconds=60)
+    status = await swarm.wait("Suspended", "Interrupted", seconds=PATIENCE)
 
     assert status.is_in_force
     assert namespace.audit.created_jobs(namespace.name) == []
@@ -132,7 +133,7 @@ async def test_fields_reach_the_cluster_when_they_are_given_in_python(
     namespace: Namespace, client: mageflow.Client
 ) -> None:
     described = task(
-        "a", command=["sh"], args=["-c", "true"], env={"A": "b"}, input=None, retries=2, timeout_seconds=60,
+        "a", command=["sh"], args=["-c", "true"], env={"A": "b"}, input=None, retries=2, timeout_seconds=PATIENCE,
         resources={"requests": {"cpu": "10m"}},
     )  # fmt: skip
     swarm = await mageflow.swarm([described], name="one", labels={"team": "a"}, client=client)
@@ -146,7 +147,7 @@ async def test_fields_reach_the_cluster_when_they_are_given_in_python(
     }  # fmt: skip
     assert container["env"] == [{"name": "A", "value": "b"}]
     assert (container["command"], container["args"]) == (["sh"], ["-c", "true"])
-    await found.cancel(wait=True, seconds=60)
+    await found.cancel(wait=True, seconds=PATIENCE)
     assert (await swarm.status()).phase is mageflow.Phase.CANCELED
     with pytest.raises(mageflow.InvalidError, match=r"spec\.lifecycle: .*canceled is final"):
         await swarm.resume()
@@ -166,7 +167,7 @@ async def test_suspend_raises_and_is_taken_back_when_the_task_runs(
     assert await lifecycle_of(namespace) == "active"
     await Workflow(namespace, "work").wait_for("Active", ready="Running")
     await namespace.kubelet.succeed(pod)
-    assert (await workflow.wait(seconds=60)).interruptions == 0
+    assert (await workflow.wait(seconds=PATIENCE)).interruptions == 0
 
 
 async def test_the_task_can_be_interrupted_when_suspend_says_that_it_runs(
@@ -176,7 +177,7 @@ async def test_the_task_can_be_interrupted_when_suspend_says_that_it_runs(
     try:
         await workflow.suspend(wait=True)
     except mageflow.TaskAlreadyRunningError:
-        status = await workflow.interrupt(wait=True, seconds=60)
+        status = await workflow.interrupt(wait=True, seconds=PATIENCE)
 
     assert status.phase is mageflow.Phase.INTERRUPTED
     assert await Workflow(namespace, "work").live_pods() == []
@@ -397,14 +398,14 @@ async def test_ended_error_has_the_reason_when_it_fails_instead(namespace: Names
     workflow, pod = await start_running(namespace, client)
     await namespace.kubelet.fail(pod, 3)
     with pytest.raises(mageflow.EndedError, match=r"ended as Failed: .*NonZeroExitCode") as caught:
-        await workflow.wait(seconds=60)
+        await workflow.wait(seconds=PATIENCE)
     assert caught.value.status.phase is mageflow.Phase.FAILED
     assert (await workflow.wait("Failed")) == caught.value.status
 
 
 async def test_it_is_gone_with_its_pods_when_it_is_deleted(namespace: Namespace, client: mageflow.Client) -> None:
     workflow, _ = await start_running(namespace, client)
-    await workflow.delete(propagation_policy="Foreground", wait=True, seconds=60)
+    await workflow.delete(propagation_policy="Foreground", wait=True, seconds=PATIENCE)
 
     assert await Workflow(namespace, "work").jobs() == []
     for call in (workflow.status, workflow.interrupt, workflow.delete):
@@ -455,7 +456,7 @@ async def test_sync_code_does_the_same_without_asyncio(
             workflow = mageflow.sync.workflow(task("work"))
             workflow.suspend()
             workflow.start()
-            seen: list[object] = [workflow.wait("Suspended").phase, workflow.resume(seconds=60).is_current]
+            seen: list[object] = [workflow.wait("Suspended").phase, workflow.resume(seconds=PATIENCE).is_current]
             for status in workflow.watch():
                 seen.append(status.phase)
                 if status.phase == "Active":
@@ -483,7 +484,7 @@ async def test_the_largest_swarm_is_checked_created_watched_and_deleted(
     swarm = await mageflow.swarm(tasks, name="large", template=template, client=client)
     await swarm.suspend()
     await swarm.start()
-    status = await swarm.wait("Suspended", seconds=60)
+    status = await swarm.wait("Suspended", seconds=PATIENCE)
     assert status.total == 1000
     await swarm.delete()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from devkit.patience import PATIENCE
 from localcluster.controlplane import ControlPlane
 
 PROGRAM = [sys.executable, "-m", "mageflow.controller"]
@@ -20,7 +21,7 @@ def start(kubeconfig: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Run the command until it ends; it must, by itself."""
     environment = {"KUBECONFIG": str(kubeconfig), "PATH": "/usr/bin:/bin"}
     return subprocess.run(
-        [*PROGRAM, *options], env=environment, capture_output=True, text=True, timeout=60, check=False
+        [*PROGRAM, *options], env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
 
 

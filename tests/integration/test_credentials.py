@@ -28,10 +28,14 @@ async def test_it_goes_on_when_its_credentials_are_refused_for_a_while(
         await workflow.wait_for_pod()
         await workflow.set_lifecycle("suspended")
         await workflow.wait_for("Suspended")
-        assert await operator.health() == 200
+        await wait_until("/healthz is good", lambda: _is_healthy(operator))
     finally:
         operator.kill()
     assert "Traceback" not in operator.log, operator.log[-6000:]
+
+
+async def _is_healthy(operator: Operator) -> bool:
+    return await operator.health() == 200
 
 
 async def _have_been_refused(wire: Wire) -> bool:

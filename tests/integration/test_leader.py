@@ -12,6 +12,7 @@ from typing import Final
 import pytest
 import pytest_asyncio
 
+from devkit.patience import PATIENCE
 from mageflow.controller.lease import LEASE_SECONDS
 
 from .player import Player
@@ -42,7 +43,7 @@ class Replicas:
 
     async def leader(self) -> tuple[Operator, str]:
         """Wait until somebody holds the Lease who runs and has said so; return that operator, and its identity."""
-        deadline = asyncio.get_running_loop().time() + 60
+        deadline = asyncio.get_running_loop().time() + PATIENCE
         while True:
             holder = await self.holder()
             for operator in self.operators:
@@ -110,6 +111,8 @@ async def test_lease_is_given_back_last_when_the_leader_is_stopped_with_work_in_
     namespace = replicas.namespace
     workflow, _ = await namespace.create_running("task")
     leader, identity = await replicas.leader()
+    (follower,) = (operator for operator in replicas.operators if operator is not leader)
+    follower.pause()
     with namespace.hold(Write.STOP_JOB) as stop:
         await workflow.set_lifecycle("interrupted")
         await stop.wait()
@@ -117,6 +120,7 @@ async def test_lease_is_given_back_last_when_the_leader_is_stopped_with_work_in_
         await workflow.wait_until("the leader has heard", lambda: _is_ending(leader))
         assert await replicas.holder() == identity
     await ending
+    follower.resume()
     stops = [write.code for write in namespace.writes() if (write.verb, write.resource) == ("patch", "jobs")]
     assert stops == [200]
     await workflow.wait_for("Interrupted")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from devkit.kubectl import Unmet
+from devkit.patience import PATIENCE
 
 from .control import Raw
 from .history import count_live_at_once, success_of
@@ -25,7 +26,6 @@ HOLDS_AT: Final = (0.2, 0.45, 0.7)
 
 MAX_STATUS_BYTES: Final = 300_000
 
-PATIENCE: Final = 300.0
 INTERVAL: Final = 0.3
 
 

@@ -12,6 +12,8 @@ import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
+from devkit.patience import PATIENCE
+
 from .process import COMMAND, Operator, free_port
 from .stage import Namespace
 
@@ -33,7 +35,7 @@ class Exporter:
 
     async def wait_for(self, name: str, value: float, **labels: str) -> None:
         """Wait until a sample has a value."""
-        deadline = asyncio.get_running_loop().time() + 60
+        deadline = asyncio.get_running_loop().time() + PATIENCE
         while (found := (await self.read()).get((name, frozenset(labels.items())))) != value:
             assert asyncio.get_running_loop().time() < deadline, f"{name} {labels} is {found}, not {value}"
             await asyncio.sleep(0.1)

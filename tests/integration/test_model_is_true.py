@@ -34,6 +34,7 @@ from typing import Final
 
 import pytest_asyncio
 
+from devkit.patience import PATIENCE
 from localcluster.controlplane import ControlPlane
 
 from .control import NODE_MANIFEST, NODE_STATUS, STRATEGIC, Api, Raw, RequestError, create_namespace
@@ -59,9 +60,6 @@ from .scripts import (
 ROUNDS: Final = int(os.environ.get("MAGEFLOW_ROUNDS", "20"))
 AT_ONCE: Final = 120
 """So many scripts are played side by side."""
-
-PATIENCE: Final = 30.0
-"""Seconds that the real controllers may take for a step: what is deleted and has no node waits for up to 20."""
 
 CONTROLLER_MANAGER: Final = "kube-controller-manager"
 NODE: Final = "node-by-hand"

@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 
+from devkit.patience import PATIENCE
+
 from .control import Raw, RequestError, condition
 from .kubelet import OnSigterm
 from .stage import NOWHERE, WITH_INIT, Namespace, Workflow
@@ -288,13 +290,17 @@ async def test_ended_workflow_stays_as_it_is_when_its_lifecycle_changes(namespac
 async def test_kubectl_wait_answers_when_each_phase_is_reached(namespace: Namespace) -> None:
     workflow, pod = await namespace.create_running()
     await workflow.set_lifecycle("interrupted")
-    await namespace.kubectl("wait", "workflow/work", "--for=jsonpath={.status.phase}=Interrupted", "--timeout=60s")
+    await namespace.kubectl(
+        "wait", "workflow/work", "--for=jsonpath={.status.phase}=Interrupted", f"--timeout={PATIENCE:.0f}s"
+    )
     await workflow.set_lifecycle("active")
-    await namespace.kubectl("wait", "workflow/work", "--for=jsonpath={.status.phase}=Active", "--timeout=60s")
+    await namespace.kubectl(
+        "wait", "workflow/work", "--for=jsonpath={.status.phase}=Active", f"--timeout={PATIENCE:.0f}s"
+    )
     second = await workflow.wait_for_pod(run=2)
     await namespace.kubelet.start(second)
     waiting = asyncio.create_task(
-        namespace.kubectl("wait", "workflow/work", "--for=condition=Complete", "--timeout=60s")
+        namespace.kubectl("wait", "workflow/work", "--for=condition=Complete", f"--timeout={PATIENCE:.0f}s")
     )
     await namespace.kubelet.succeed(second)
     assert "condition met" in await waiting

@@ -23,6 +23,8 @@ import aiohttp
 import yaml
 from aiohttp import web
 
+from devkit.patience import PATIENCE
+
 from .control import open_session
 
 HOP_BY_HOP: Final = frozenset({"connection", "host", "keep-alive", "transfer-encoding", "upgrade", "content-length"})
@@ -68,7 +70,7 @@ class Hold:
         self._released = asyncio.Event()
         self._is_dropped = False
 
-    async def wait(self, *, seconds: float = 60) -> None:
+    async def wait(self, *, seconds: float = PATIENCE) -> None:
         """Wait until a write like this is held."""
         try:
             async with asyncio.timeout(seconds):
