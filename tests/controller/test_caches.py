@@ -8,9 +8,10 @@ import pytest
 
 from mageflow.api import WORKFLOW
 from mageflow.controller.caches import REMEMBERED_DELETIONS, Caches
+from mageflow.core.ending import has_succeeded
 from mageflow.core.observed import ObservedResource, Refusal, Run
 
-from .documents import UID, deleted, job, namespace, pod, resource
+from .documents import UID, Raw, condition, deleted, ended, job, namespace, pod, resource, running
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 FORBIDDEN = Refusal("Forbidden", "exceeded quota", False, NOON)
@@ -153,17 +154,17 @@ def test_versions_compare_as_numbers(caches: Caches) -> None:
 
 
 def test_object_stays_gone_when_an_answer_of_before_comes_late(caches: Caches) -> None:
-    caches.see_pod(pod())
-    assert caches.forget_pod(deleted(pod(), 30)) == UID
-    caches.see_pod(pod(version=25))
+    caches.see_job(job())
+    assert caches.forget_job(deleted(job(), 30)) == UID
+    caches.see_job(job(version=25))
     assert seen(caches).runs == {}
 
 
 def test_memory_of_deletions_is_bounded(caches: Caches) -> None:
     for number in range(REMEMBERED_DELETIONS + 1):
-        caches.forget_pod(pod(uid=f"gone-{number}"))
-    caches.see_pod(pod(uid="gone-0"))
-    assert len(run_of(caches).pods) == 1, "the oldest is forgotten"
+        caches.forget_job(job(uid=f"gone-{number}"))
+    caches.see_job(job(uid="gone-0"))
+    assert run_of(caches).job is not None, "the oldest is forgotten"
 
 
 # ── a success stays one ──
@@ -179,19 +180,70 @@ def test_success_stays_when_the_pod_is_deleted_afterwards(caches: Caches) -> Non
     assert run_of(caches).pods[0].phase == "Succeeded"
 
 
-def test_success_is_forgotten_with_its_job(caches: Caches) -> None:
+def test_success_stays_when_its_job_is_deleted_too(caches: Caches) -> None:
+    """What has succeeded never runs again, whoever deletes what."""
     caches.see_job(job())
     caches.see_pod(pod(phase="Succeeded"))
     caches.forget_pod(pod())
     caches.forget_job(job())
+    (kept,) = run_of(caches).pods
+    assert has_succeeded(kept)
+
+
+def test_success_that_came_after_the_deletion_is_none(caches: Caches) -> None:
+    caches.see_pod(deleted(pod(version=21, phase="Succeeded"), 21))
+    caches.forget_pod(deleted(pod(version=22, phase="Succeeded"), 22))
+    (kept,) = run_of(caches).pods
+    assert kept.is_gone
+    assert not has_succeeded(kept)
+
+
+# ── the last that was seen of a pod ──
+
+
+def test_last_state_of_a_pod_is_kept_until_the_end_of_its_run_is_recorded(caches: Caches) -> None:
+    """A kubelet that reports a start late reports it with the end, right before the pod is gone."""
+    caches.see_pod(pod())
+    caches.forget_pod(deleted(pod(version=21, phase="Failed", containerStatuses=[ended(137)]), 21))
+    (kept,) = run_of(caches).pods
+    assert (kept.has_started, kept.exit_code, kept.can_run, kept.is_gone) == (True, 137, False, True)
+
+    ledger = {"phase": "Suspended", "tasks": [{"name": "main", "phase": "Unstarted", "run": 1}]}
+    caches.see_resource(WORKFLOW, resource(version=101, status=ledger))
     assert seen(caches).runs == {}
 
 
-def test_no_success_is_kept_when_it_came_after_the_deletion(caches: Caches) -> None:
-    caches.see_job(job())
-    caches.see_pod(deleted(pod(version=21, phase="Succeeded"), 21))
-    caches.forget_pod(pod())
-    assert run_of(caches).pods == ()
+def test_pod_that_was_deleted_without_grace_was_stopped(caches: Caches) -> None:
+    caches.see_pod(pod(phase="Running", containerStatuses=[running()]))
+    caches.forget_pod(pod(version=21, phase="Running", containerStatuses=[running()]))
+    (kept,) = run_of(caches).pods
+    assert (kept.is_terminating, kept.can_run, kept.has_ended_by_itself) == (True, False, False)
+
+
+def test_pod_that_is_missing_is_forgotten_when_nothing_tells_how_it_ended(caches: Caches) -> None:
+    """Its deletion was missed: what it was like last says nothing of its end."""
+    caches.see_pod(pod(phase="Running", containerStatuses=[running()]))
+    caches.replace_children(UID, caches.children_of(UID), [], [])
+    assert seen(caches).runs == {}
+
+
+@pytest.mark.parametrize(
+    ("before", "had_failed"),
+    [
+        pytest.param(pod(phase="Running", containerStatuses=[ended(3)]), True, id="it had failed"),
+        pytest.param(pod(phase="Running", containerStatuses=[running()]), False, id="it ran"),
+        pytest.param(
+            pod(phase="Failed", containerStatuses=[ended(137)], conditions=[condition("DisruptionTarget")]),
+            False,
+            id="the kubelet had ended it",
+        ),
+        pytest.param(deleted(pod(phase="Running", containerStatuses=[ended(3)])), False, id="it was deleted already"),
+    ],
+)
+def test_failure_before_the_deletion_is_told_from_one_after_it(caches: Caches, before: Raw, had_failed: bool) -> None:
+    caches.see_pod(before)
+    caches.see_pod(deleted(pod(version=21, phase="Failed", containerStatuses=[ended(137)]), 21))
+    assert run_of(caches).pods[0].had_failed is had_failed
 
 
 def test_nothing_is_kept_when_the_resource_goes(caches: Caches) -> None:

@@ -63,6 +63,9 @@ RUNNING = one(builders.running_pod())
 EVICTED = one(builders.evicted(builders.pending_pod()))
 STOPPING = one(builders.terminating(builders.running_pod()), builders.job(is_suspended=True))
 STOPPED = one(None, builders.suspended_job())
+"""Stopped, and no pod of it can run: its Job is to go, as somebody could unsuspend it."""
+GOING = one(None, builders.suspended_job(is_terminating=True))
+"""Stopped, and its Job goes: it is over."""
 FAILED = one(builders.failed_pod(), builders.failed_job())
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mageflow.api import CHAIN, ConditionType, Lifecycle, Phase, Status, TaskPhase, TaskStatus
-from mageflow.core.conditions import Readiness, build_conditions
+from mageflow.core.conditions import Consistency, Readiness, build_conditions
 from mageflow.core.decision import Decision
 from mageflow.core.observed import ObservedResource, Refusal, Run, Runs
 
@@ -34,6 +34,7 @@ from .many_builders import (
     ABC,
     EVICTED,
     FAILED,
+    GOING,
     OTHER_TEMPLATE,
     PENDING,
     RUNNING,
@@ -88,7 +89,7 @@ def follow(*steps: tuple[Lifecycle, Seen], **facts: Any) -> list[tuple[Decision,
 
 
 def ended(phase: Phase, b: TaskPhase) -> Status:
-    conditions = build_conditions(phase, Readiness(True, phase.value, "it ended"), 0, (), 1, EARLIER)
+    conditions = build_conditions(phase, Readiness(True, phase.value, "it ended"), Consistency(), (), 1, EARLIER)
     last = entry("c", TaskPhase.SUCCEEDED) if phase is Phase.SUCCEEDED else TaskStatus(name="c")
     return status(phase, (A_DONE, entry("b", b), last), finished_at=EARLIER, conditions=conditions)
 
@@ -411,16 +412,17 @@ def test_running_task_is_stopped_and_runs_again_from_its_start_when_interrupted_
         (INTERRUPTED, a | {"b": RUNNING}),
         (INTERRUPTED, a | {"b": STOPPING}),
         (INTERRUPTED, a | {"b": STOPPED}),
+        (INTERRUPTED, a | {"b": GOING}),
         (INTERRUPTED, a),
         (ACTIVE, a),
         (ACTIVE, a | {"b": one(running_pod(), job(2), run=2)}),
     )
 
     assert [all_of(decision) for decision, _ in decided[3:]] == [
-        ["StopJob b-1"], [], ["DeleteJob b-1"], [], ["CreateJob b-2"], [],
+        ["StopJob b-1"], [], ["DeleteJob b-1"], [], [], ["CreateJob b-2"], [],
     ]  # fmt: skip
     assert [new.phase for _, new in decided[3:]] == [
-        Phase.INTERRUPTING, Phase.INTERRUPTING, Phase.INTERRUPTED, Phase.INTERRUPTED, Phase.ACTIVE, Phase.ACTIVE,
+        *[Phase.INTERRUPTING] * 3, Phase.INTERRUPTED, Phase.INTERRUPTED, Phase.ACTIVE, Phase.ACTIVE,
     ]  # fmt: skip
     resumed, last = decided[-2][0], decided[-1][1]
     environment = environment_of(resumed.actions[0])
@@ -433,9 +435,11 @@ def test_running_task_is_stopped_and_runs_again_from_its_start_when_interrupted_
 def test_chain_is_canceled_for_good_when_its_pod_is_gone() -> None:
     a = {"a": A_RAN}
     old = at_b(Phase.INTERRUPTING, entry("b", TaskPhase.STOPPING, started_at=EARLIER), CANCELED)
-    _, canceled = decide(chain(CANCELED, old, a | {"b": STOPPED}))
+    quiet, still = decide(chain(CANCELED, old, a | {"b": STOPPED}))
+    _, canceled = decide(chain(CANCELED, still, a | {"b": GOING}))
     decision, same = decide(chain(ACTIVE, canceled, a))
 
+    assert (still.phase, all_of(quiet)) == (Phase.INTERRUPTING, ["DeleteJob b-1"])
     assert (canceled.phase, canceled.finished_at) == (Phase.CANCELED, NOON)
     assert counts_of(canceled) == (1, 0, 0, 2, 3)
     assert (same, all_of(decision)) == (canceled, [])
@@ -600,12 +604,14 @@ def test_running_task_is_stopped_and_the_next_waits_for_it_when_it_is_removed() 
     without_b = (ABC[0], ABC[2])
     runs = {"a": A_RAN, "b": RUNNING}
     stopping, new = decide(chain(old=at_b(Phase.ACTIVE, entry("b", TaskPhase.RUNNING)), runs=runs, tasks=without_b))
-    ended_, later = decide(chain(old=new, runs={"a": A_RAN, "b": STOPPED}, tasks=without_b))
+    quiet, still = decide(chain(old=new, runs={"a": A_RAN, "b": STOPPED}, tasks=without_b))
+    ended_, later = decide(chain(old=still, runs={"a": A_RAN, "b": GOING}, tasks=without_b))
     going_on, _ = decide(chain(old=later, runs={"a": A_RAN}, tasks=without_b))
 
     assert all_of(stopping) == ["StopJob b-1"], "never two at once"
     assert counts_of(new) == (1, 0, 0, 1, 2)
-    assert all_of(ended_) == ["CreateJob c-1", "DeleteJob b-1"]
+    assert all_of(quiet) == ["DeleteJob b-1"], "and not before its Job is gone, which could be let go"
+    assert all_of(ended_) == ["CreateJob c-1"]
     assert all_of(going_on) == ["CreateJob c-1"], "recorded, and not seen yet"
     assert later.interruptions == 1
 
@@ -614,7 +620,7 @@ def test_chain_has_not_ended_when_a_removed_task_still_runs() -> None:
     runs = {"a": A_RAN, "b": RUNNING}
     old = at_b(Phase.ACTIVE, entry("b", TaskPhase.RUNNING))
     decision, new = decide(chain(old=old, runs=runs, tasks=ABC[:1]))
-    _, later = decide(chain(old=new, runs={"a": A_RAN, "b": STOPPED}, tasks=ABC[:1]))
+    _, later = decide(chain(old=new, runs={"a": A_RAN, "b": GOING}, tasks=ABC[:1]))
 
     assert (all_of(decision), new.phase) == (["StopJob b-1"], Phase.ACTIVE)
     assert (later.phase, later.output) == (Phase.SUCCEEDED, {"rows": 3})

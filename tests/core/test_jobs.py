@@ -33,8 +33,8 @@ NAMES = [
 ]
 
 
-def built(task: Task = TASK, owner: Owner = OWNER, run: int = 1, *, was_interrupted: bool = False) -> dict[str, Any]:
-    return build_job(owner, task, run, was_interrupted=was_interrupted)
+def built(task: Task = TASK, owner: Owner = OWNER, run: int = 1, *, was_cut_short: bool = False) -> dict[str, Any]:
+    return build_job(owner, task, run, was_cut_short=was_cut_short)
 
 
 def pod_of(manifest: dict[str, Any]) -> dict[str, Any]:
@@ -130,7 +130,15 @@ def test_nothing_replaces_the_pod() -> None:
     assert (spec["completions"], spec["parallelism"], spec["backoffLimit"]) == (1, 1, 0)
     assert spec["podReplacementPolicy"] == "Failed"
     assert spec["podFailurePolicy"] == {
-        "rules": [{"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
+        "rules": [
+            {
+                "action": "FailJob",
+                "onPodConditions": [
+                    {"type": "DisruptionTarget", "status": "True"},
+                    {"type": "TerminationTarget", "status": "True"},
+                ],
+            }
+        ]
     }
     assert spec["template"]["spec"]["restartPolicy"] == "Never"
     assert "suspend" not in spec
@@ -223,7 +231,7 @@ def test_task_sees_where_it_belongs() -> None:
 
 def test_task_sees_what_the_reference_lists() -> None:
     owner = replace(OWNER, kind="Chain")
-    job = build_job(owner, Task("a", TASK.template), 1, was_interrupted=False, previous=None)
+    job = build_job(owner, Task("a", TASK.template), 1, was_cut_short=False, previous=None)
     (container,) = pod_of(job)["spec"]["containers"]
     assert set(environment(container)) == set(Variable)
 
@@ -242,8 +250,8 @@ def test_task_sees_how_much_it_may_write_when_its_pod_has_several_containers(
     assert environment(main)["MAGEFLOW_OUTPUT_LIMIT"] == limit
 
 
-def test_task_sees_that_it_was_interrupted() -> None:
-    (container,) = pod_of(built(was_interrupted=True))["spec"]["containers"]
+def test_task_sees_that_it_was_cut_short() -> None:
+    (container,) = pod_of(built(was_cut_short=True))["spec"]["containers"]
     assert environment(container)["MAGEFLOW_RESUMED"] == "true"
 
 

@@ -310,7 +310,8 @@ def test_interrupt_leaves_no_pod_alone(observed: ObservedResource) -> None:
                 continue  # one at a time: two pods of a run are nothing that we make
             for pod in run.live_pods:
                 is_going = pod.is_terminating or (run.job is not None and run.job.is_suspended)
-                is_stopped = run.job is not None and StopJob(run.job) in case.actions
+                stops = () if run.job is None else (StopJob(run.job), DeleteJob(run.job, in_foreground=True))
+                is_stopped = any(stop in case.actions for stop in stops)
                 assert is_going or is_stopped or DeletePod(pod) in case.actions, pod.uid
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from mageflow.api import Lifecycle, Phase, TaskPhase, TaskStatus
+from mageflow.api import ConditionType, Lifecycle, Phase, TaskPhase, TaskStatus
 from mageflow.core.ledger import MAX_DISRUPTIONS, backoff
 from mageflow.core.observed import NO_RUNS, Run, Runs
 
@@ -16,6 +16,7 @@ from .builders import (
     ONE_RUNNING,
     after,
     complete_job,
+    condition_in,
     decide,
     disrupted_job,
     entry,
@@ -182,7 +183,7 @@ def test_message_tells_of_disruptions_when_they_ended_the_task() -> None:
 
     assert (new.phase, task_in(new).failures) == (Phase.FAILED, 0)
     (message,) = {condition.message for condition in new.conditions if condition.type == "Failed"}
-    assert message == "10 runs in a row were disrupted; the last one, 1: pod report-pod was disrupted"
+    assert message == "10 runs in a row were disrupted; the last one, 1: pod report-pod was disrupted while it ran"
 
 
 @pytest.mark.parametrize(
@@ -211,11 +212,53 @@ def test_job_is_deleted_when_its_run_was_disrupted() -> None:
     assert names_of(decide(workflow(ACTIVE, old, DRAINED))[0].actions) == ["DeleteJob 1"]
 
 
-def test_nothing_is_counted_when_a_job_is_deleted_by_hand() -> None:
-    task = next_entry(entry(TaskPhase.RUNNING, failures=1), NO_RUNS)
+def test_nothing_is_counted_when_a_job_is_deleted_by_hand_before_it_started() -> None:
+    task = next_entry(entry(TaskPhase.PENDING, failures=1), NO_RUNS)
 
     assert (task.phase, task.run) == (TaskPhase.RECORDED, 2)
     assert (task.failures, task.interruptions, task.disruptions) == (1, 0, 0)
+
+
+def test_job_deleted_by_hand_is_a_disruption_when_it_had_started() -> None:
+    task = next_entry(entry(TaskPhase.RUNNING, failures=1), NO_RUNS)
+
+    assert (task.phase, task.retry_at) == (TaskPhase.BACKING_OFF, after(10))
+    assert (task.failures, task.interruptions, task.disruptions, task.cut_short) == (1, 0, 1, True)
+
+
+# ── what was cut short is told ──
+
+
+@pytest.mark.parametrize(
+    ("runs", "reason"),
+    [
+        pytest.param(DRAINED, "DisruptedWhileRunning", id="drained"),
+        pytest.param({1: Run(job(), (terminating(succeeded_pod()),))}, "DisruptedWhileRunning", id="deleted by hand"),
+        pytest.param({1: Run(suspended_job())}, "DisruptedWhileRunning", id="suspended by somebody else"),
+        pytest.param(NO_RUNS, "DisruptedWhileRunning", id="its Job deleted by hand"),
+        pytest.param({1: Run(failed_job(), (failed_pod(),))}, "NeverInterrupted", id="it failed by itself"),
+    ],
+)
+def test_consistency_is_told_when_a_run_ended(runs: Runs, reason: str) -> None:
+    old = status(Phase.ACTIVE, entry(TaskPhase.RUNNING))
+    _, new = decide(workflow(ACTIVE, old, runs, retries=1))
+    assert condition_in(new, ConditionType.CONSISTENT).reason == reason
+
+
+def test_consistency_is_told_as_before_when_the_task_has_succeeded_since() -> None:
+    old = status(Phase.ACTIVE, entry(TaskPhase.RUNNING))
+    _, cut_short = decide(workflow(ACTIVE, old, DRAINED, retries=1))
+    running = cut_short.model_copy(update={"tasks": (entry(TaskPhase.RUNNING, run=2),)})
+    _, new = decide(workflow(ACTIVE, running, {2: Run(complete_job(2), (succeeded_pod(),))}))
+
+    assert new.phase is Phase.SUCCEEDED
+    assert condition_in(new, ConditionType.CONSISTENT).reason == "DisruptedWhileRunning"
+
+
+def test_disruption_before_a_container_started_leaves_it_consistent() -> None:
+    old = status(Phase.PENDING, entry(TaskPhase.PENDING))
+    _, new = decide(workflow(ACTIVE, old, {1: Run(failed_job(), (refused_pod(),))}))
+    assert condition_in(new, ConditionType.CONSISTENT).status == "True"
 
 
 # ── holds and interrupts ──
@@ -233,10 +276,10 @@ def test_nothing_is_counted_when_a_job_is_deleted_by_hand() -> None:
             SUSPENDED,
             id="suspended, exit 143 on SIGTERM",
         ),
-        pytest.param(entry(TaskPhase.STOPPING), {1: Run(suspended_job())}, INTERRUPTED, id="interrupted, pod gone"),
+        pytest.param(entry(TaskPhase.STOPPING), NO_RUNS, INTERRUPTED, id="interrupted, pod gone"),
         pytest.param(
             entry(TaskPhase.STOPPING, started_at=EARLIER),
-            {1: Run(suspended_job(), (terminating(failed_pod(exit_code=143)),))},
+            {1: Run(suspended_job(is_terminating=True), (terminating(failed_pod(exit_code=143)),))},
             INTERRUPTED,
             id="interrupted, exit 143 on SIGTERM",
         ),
@@ -249,23 +292,23 @@ def test_no_retry_is_used_up_when_we_stop_a_run(task: TaskStatus, runs: Runs, li
 
 def test_interruption_is_counted_when_the_run_had_started() -> None:
     old = status(Phase.ACTIVE, entry(TaskPhase.STOPPING, started_at=EARLIER), INTERRUPTED)
-    _, new = decide(workflow(INTERRUPTED, old, {1: Run(suspended_job())}))
+    _, new = decide(workflow(INTERRUPTED, old, NO_RUNS))
     assert (new.interruptions, task_in(new).interruptions) == (1, 1)
 
 
 def test_interruption_is_not_counted_when_the_run_had_not_started() -> None:
     old = status(Phase.PENDING, entry(TaskPhase.STOPPING), INTERRUPTED)
-    _, new = decide(workflow(INTERRUPTED, old, {1: Run(suspended_job())}))
+    _, new = decide(workflow(INTERRUPTED, old, NO_RUNS))
     assert (new.interruptions, task_in(new).interruptions) == (0, 0)
 
 
 def test_interruption_is_counted_when_the_kubelet_reports_the_start_after_the_stop() -> None:
     stopping = next_entry(entry(TaskPhase.STOPPING), {1: Run(suspended_job(), (terminating(running_pod()),))})
-    assert next_entry(stopping, {1: Run(suspended_job())}, INTERRUPTED).interruptions == 1
+    assert next_entry(stopping, NO_RUNS, INTERRUPTED).interruptions == 1
 
 
 def test_retries_are_all_there_when_resumed_after_an_interrupt() -> None:
-    task = next_entry(entry(TaskPhase.STOPPING, started_at=EARLIER), {1: Run(suspended_job())}, ACTIVE)
+    task = next_entry(entry(TaskPhase.STOPPING, started_at=EARLIER), NO_RUNS, ACTIVE)
     assert (task.phase, task.run, task.failures) == (TaskPhase.RECORDED, 2, 0)
 
 

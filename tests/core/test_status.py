@@ -329,7 +329,13 @@ def test_nothing_is_written_when_an_ended_workflow_is_seen_again(phase: Phase) -
         pytest.param(Run(job(), (pending_pod(),)), ["StopJob 1"], id="its Job turned up"),
         pytest.param(Run(pods=(running_pod(),)), ["DeletePod"], id="a pod without a Job"),
         pytest.param(Run(pods=(terminating(running_pod()),)), [], id="a pod that is going"),
-        pytest.param(Run(job(is_suspended=True), (running_pod(),)), [], id="its Job is stopped already"),
+        pytest.param(
+            Run(job(is_suspended=True, is_stopped=True), (running_pod(),)), [], id="its Job is stopped already"
+        ),
+        pytest.param(Run(job(is_suspended=True), (running_pod(),)), ["StopJob 1"], id="somebody else suspends its Job"),
+        pytest.param(
+            Run(suspended_job()), ["DeleteJob 1"], id="somebody else has suspended its Job, and can let it go"
+        ),
     ],
 )
 def test_pod_is_stopped_when_it_turns_up_after_the_end(phase: Phase, run: Run, actions: list[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mageflow.api import ConditionType, Lifecycle, Phase, Status, TaskPhase
-from mageflow.core.conditions import Readiness, build_conditions
+from mageflow.core.conditions import Consistency, Readiness, build_conditions
 from mageflow.core.observed import ObservedResource, Refusal, Runs
 from mageflow.core.plan import MAX_PASSED_OVER
 
@@ -30,6 +30,7 @@ from .builders import (
 from .many_builders import (
     EVICTED,
     FAILED,
+    GOING,
     OTHER_TEMPLATE,
     PENDING,
     RUNNING,
@@ -76,7 +77,7 @@ def each(runs: Runs, *names: str) -> dict[str, Runs]:
 
 
 def ended(phase: Phase, b: TaskPhase) -> Status:
-    conditions = build_conditions(phase, Readiness(True, phase.value, "it ended"), 0, (), 1, EARLIER)
+    conditions = build_conditions(phase, Readiness(True, phase.value, "it ended"), Consistency(), (), 1, EARLIER)
     return status(phase, (compact("a"), entry("b", b)), finished_at=EARLIER, conditions=conditions)
 
 
@@ -385,13 +386,15 @@ def test_failed_task_stays_failed_and_retries_wait_when_suspended() -> None:
 def test_every_task_is_stopped_when_interrupted_and_only_those_that_ran_are_counted() -> None:
     old = status(Phase.ACTIVE, (compact("a"), entry("b", TaskPhase.RUNNING), entry("c", TaskPhase.PENDING)))
     decision, new = decide(swarm(INTERRUPTED, old, A_RAN | {"b": RUNNING, "c": PENDING}))
-    _, half = decide(swarm(INTERRUPTED, new, A_RAN | {"b": STOPPED, "c": one(pending_pod(), job(is_suspended=True))}))
-    quiet, last = decide(swarm(INTERRUPTED, half, A_RAN | {"c": STOPPED}))
+    _, half = decide(swarm(INTERRUPTED, new, A_RAN | {"b": GOING, "c": one(pending_pod(), job(is_suspended=True))}))
+    quiet, still = decide(swarm(INTERRUPTED, half, A_RAN | {"c": STOPPED}))
+    _, last = decide(swarm(INTERRUPTED, still, A_RAN))
     resumed, again = decide(swarm(ACTIVE, last, A_RAN))
 
     assert names_of(decision.actions) == ["StopJob b-1", "StopJob c-1"]
     assert (half.phase, half.interruptions) == (Phase.INTERRUPTING, 1)
-    assert (names_of(quiet.actions), last.phase, last.interruptions) == (["DeleteJob c-1"], Phase.INTERRUPTED, 1)
+    assert (names_of(quiet.actions), still.phase) == (["DeleteJob c-1"], Phase.INTERRUPTING)
+    assert (last.phase, last.interruptions) == (Phase.INTERRUPTED, 1)
     assert names_of(resumed.actions) == ["CreateJob b-2", "CreateJob c-2"]
     assert [environment_of(action)["MAGEFLOW_RESUMED"] for action in resumed.actions] == ["true", "false"]
     assert (again.interruptions, told(again, ConditionType.CONSISTENT)) == (1, "False/InterruptedWhileRunning")
@@ -474,8 +477,10 @@ def test_swarm_has_failed_once_all_have_ended_when_any_failed(failed_before: str
 
 def test_swarm_is_canceled_when_its_pods_are_gone() -> None:
     old = status(Phase.INTERRUPTING, (compact("a"), entry("b", TaskPhase.STOPPING, started_at=EARLIER)), CANCELED)
-    decision, new = decide(swarm(CANCELED, old, A_RAN | {"b": STOPPED}))
-    assert (new.phase, counts_of(new), all_of(decision)) == (Phase.CANCELED, (1, 0, 0, 4, 5), ["DeleteJob b-1"])
+    decision, still = decide(swarm(CANCELED, old, A_RAN | {"b": STOPPED}))
+    _, new = decide(swarm(CANCELED, still, A_RAN))
+    assert (still.phase, all_of(decision)) == (Phase.INTERRUPTING, ["DeleteJob b-1"])
+    assert (new.phase, counts_of(new)) == (Phase.CANCELED, (1, 0, 0, 4, 5))
 
 
 def test_task_backs_off_by_itself_when_it_failed_with_retries_left() -> None:
@@ -613,12 +618,14 @@ def test_refused_task_is_tried_again_when_it_was_edited_while_its_place_was_take
 def test_removed_task_is_stopped_and_takes_a_place_until_its_pod_is_gone() -> None:
     old = running("a", "b")
     decision, new = decide(swarm(old=old, runs=each(RUNNING, "a", "b"), tasks="acde"))
-    gone, later = decide(swarm(old=new, runs={"a": RUNNING, "b": STOPPED}, tasks="acde"))
+    quiet, still = decide(swarm(old=new, runs={"a": RUNNING, "b": STOPPED}, tasks="acde"))
+    gone, later = decide(swarm(old=still, runs={"a": RUNNING}, tasks="acde"))
 
     assert names_of(decision.actions) == ["StopJob b-1"]
     assert counts_of(new) == (0, 0, 1, 3, 4)
     assert (phases_of(new), new.phase) == ({"a": "Running", "b": "Stopping"}, Phase.ACTIVE)
-    assert names_of(gone.actions) == ["CreateJob c-1", "DeleteJob b-1"]
+    assert names_of(quiet.actions) == ["DeleteJob b-1"]
+    assert names_of(gone.actions) == ["CreateJob c-1"]
     assert (entry_of(later, "b").phase, later.interruptions) == (TaskPhase.UNSTARTED, 1)
 
 

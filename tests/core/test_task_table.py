@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from mageflow.api import TaskPhase, TaskStatus
+from mageflow.core.decision import Action, CreateJob, DeleteJob, HoldJob
 from mageflow.core.jobs import job_name
 from mageflow.core.ledger import settle
 from mageflow.core.lifecycle import Wanted
-from mageflow.core.observed import NO_RUNS, Run, Runs
+from mageflow.core.observed import NO_RUNS, ObservedPod, Run, Runs
 
 from .builders import (
     EARLIER,
@@ -26,6 +27,7 @@ from .builders import (
     advance,
     after,
     complete_job,
+    disrupted_job,
     entry,
     evicted,
     failed_job,
@@ -210,20 +212,141 @@ def test_held_run_is_recorded_and_its_job_deleted_when_its_pod_is_gone() -> None
     assert names_of(step.actions) == ["DeleteJob 1"]
 
 
-def test_interrupted_run_is_recorded_and_its_job_deleted_when_its_pod_is_gone() -> None:
-    step = advance(OWNER, TASK, STOPPING, {1: Run(suspended_job())}, STOP, NOON)
+@pytest.mark.parametrize("wanted", Wanted)
+def test_job_that_we_stopped_is_deleted_before_its_run_is_over_as_somebody_could_let_it_go(wanted: Wanted) -> None:
+    step = advance(OWNER, TASK, STOPPING, {1: Run(suspended_job())}, wanted, NOON)
+
+    assert (step.record, step.state) == (STOPPING, TaskPhase.STOPPING)
+    assert step.actions == (DeleteJob(suspended_job()),)
+
+
+@pytest.mark.parametrize("wanted", Wanted)
+@pytest.mark.parametrize("pods", [(), (pending_pod(uid="pod-2"),), (running_pod(uid="pod-2"),)], ids=len)
+def test_job_that_we_stopped_is_deleted_with_its_pods_when_somebody_lets_it_go(
+    wanted: Wanted, pods: tuple[ObservedPod, ...]
+) -> None:
+    """As Kueue does where a Job is in a queue: it admits what is suspended."""
+    let_go = job(is_stopped=True)
+    step = advance(OWNER, TASK, STOPPING, {1: Run(let_go, pods)}, wanted, NOON)
+
+    assert (step.record, step.state) == (STOPPING, TaskPhase.STOPPING)
+    assert step.actions == (DeleteJob(let_go, in_foreground=True),)
+
+
+@pytest.mark.parametrize("runs", [NO_RUNS, {1: Run(suspended_job(is_terminating=True))}], ids=["gone", "going"])
+def test_interrupted_run_is_recorded_when_its_job_is_gone(runs: Runs) -> None:
+    step = advance(OWNER, TASK, STOPPING, runs, STOP, NOON)
 
     assert step.record == STOPPING.model_copy(
         update={"phase": TaskPhase.UNSTARTED, "finished_at": NOON, "interruptions": 1}
     )
-    assert names_of(step.actions) == ["DeleteJob 1"]
+    assert step.actions == ()
 
 
 def test_next_run_starts_at_once_when_a_stop_has_ended_and_the_task_is_wanted_again() -> None:
-    step = advance(OWNER, TASK, STOPPING, {1: Run(suspended_job())}, RUN, NOON)
+    step = advance(OWNER, TASK, STOPPING, NO_RUNS, RUN, NOON)
 
-    assert names_of(step.actions) == ["DeleteJob 1", "CreateJob 2"]
+    assert names_of(step.actions) == ["CreateJob 2"]
     assert (step.record.phase, step.record.run) == (TaskPhase.RECORDED, 2)
+
+
+# ── somebody else suspends the Job of a run ──
+
+GATED = entry(reason="JobSuspended", disruptions=1, cut_short=True, started_at=EARLIER, finished_at=NOON)
+"""The run was cut short; the next waits until whoever suspended its Job lets it go."""
+
+
+def test_run_is_over_and_its_job_stays_when_somebody_else_suspends_it_while_it_runs() -> None:
+    runs = {1: Run(suspended_job(suspended_by="kueue"), (terminating(succeeded_pod()),))}
+    step = advance(OWNER, TASK, RUNNING, runs, RUN, NOON)
+
+    record = step.record
+    assert (step.state, step.actions) == (TaskPhase.PENDING, ())
+    assert (record.phase, record.reason, record.was_cut_short) == (TaskPhase.UNSTARTED, "JobSuspended", True)
+    assert (record.failures, record.interruptions, record.disruptions, record.retry_at) == (0, 0, 1, None)
+
+
+def test_next_run_waits_when_the_job_is_still_suspended() -> None:
+    step = advance(OWNER, TASK, GATED, {1: Run(suspended_job())}, RUN, NOON)
+    assert (step.record, step.state, step.actions) == (GATED, TaskPhase.PENDING, ())
+
+
+@pytest.mark.parametrize(
+    ("run", "actions"),
+    [
+        pytest.param(Run(job(), (pending_pod(uid="pod-2"),)), ["EvictPod"], id="its new pod, not started, is evicted"),
+        pytest.param(Run(job(), (evicted(pending_pod(uid="pod-2")),)), [], id="its new pod goes"),
+        pytest.param(
+            Run(disrupted_job(), (evicted(pending_pod(uid="pod-2")),)), [], id="its new pod goes, and it has ended"
+        ),
+        pytest.param(Run(job()), ["HoldJob 1"], id="it has made no pod: it is deleted, and what slips through is left"),
+    ],
+)
+def test_job_makes_way_when_it_is_let_go(run: Run, actions: list[str]) -> None:
+    """The next run is told that it isn't the first; the Job that is let go says otherwise."""
+    step = advance(OWNER, TASK, GATED, {1: run}, RUN, NOON)
+
+    assert (step.record, names_of(step.actions)) == (GATED, actions)
+    assert step.state in (TaskPhase.PENDING, TaskPhase.STOPPING)
+
+
+def test_run_goes_on_when_its_job_is_let_go_and_its_new_pod_has_started() -> None:
+    step = advance(OWNER, TASK, GATED, {1: Run(job(), (running_pod(uid="pod-2"),))}, RUN, NOON)
+
+    assert (step.record.phase, step.record.run, step.actions) == (TaskPhase.RUNNING, 1, ())
+    assert (step.record.disruptions, step.record.was_cut_short) == (1, True)
+
+
+def test_next_run_starts_when_the_job_is_gone_and_knows_that_it_is_not_the_first() -> None:
+    step = advance(OWNER, TASK, GATED, NO_RUNS, RUN, NOON)
+
+    (creation,) = step.actions
+    assert isinstance(creation, CreateJob)
+    (container,) = creation.manifest["spec"]["template"]["spec"]["containers"]
+    assert {"name": "MAGEFLOW_RESUMED", "value": "true"} in container["env"]
+    assert step.record.run == 2
+
+
+@pytest.mark.parametrize(
+    ("wanted", "action"),
+    [
+        pytest.param(HOLD, HoldJob(suspended_job()), id="held: what starts in that very moment lives"),
+        pytest.param(STOP, DeleteJob(suspended_job()), id="stopped"),
+    ],
+)
+def test_suspended_job_goes_when_its_task_is_held_or_stopped(wanted: Wanted, action: Action) -> None:
+    """Nothing may start when somebody lets it go."""
+    step = advance(OWNER, TASK, GATED, {1: Run(suspended_job())}, wanted, NOON)
+
+    assert (step.record, step.actions, step.state) == (GATED, (action,), TaskPhase.PENDING)
+    after_it, _ = settle(TASK, step.record, NO_RUNS, NOON)
+    assert (after_it.phase, after_it.reason, after_it.disruptions) == (TaskPhase.UNSTARTED, None, 1)
+
+
+@pytest.mark.parametrize("wanted", [HOLD, STOP])
+def test_pod_of_a_job_that_is_let_go_while_held_or_stopped_goes_if_it_has_not_started(wanted: Wanted) -> None:
+    step = advance(OWNER, TASK, GATED, {1: Run(job(), (pending_pod(uid="pod-2"),))}, wanted, NOON)
+    expected = ["EvictPod"] if wanted is HOLD else ["DeletePod", "DeleteJob 1"]
+    assert (names_of(step.actions), step.state) == (expected, TaskPhase.STOPPING)
+
+
+@pytest.mark.parametrize("ended", [SUCCEEDED, FAILED], ids=["succeeded", "failed"])
+def test_no_suspended_job_is_left_that_could_be_let_go_when_its_task_has_ended(ended: TaskStatus) -> None:
+    step = advance(OWNER, TASK, ended, {2: Run(suspended_job(2))}, RUN, NOON)
+    assert names_of(step.actions) == ["DeleteJob 2"]
+
+
+def test_job_waits_as_it_is_when_somebody_else_suspends_it_before_it_started() -> None:
+    """As Kueue does with what it queues: the same Job makes its pod later."""
+    step = advance(OWNER, TASK, PENDING, {1: Run(suspended_job())}, RUN, NOON)
+    assert (step.record, step.state, step.actions) == (PENDING, TaskPhase.PENDING, ())
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_job_that_says_complete_goes_when_its_run_was_cut_short(number: int) -> None:
+    """If the status were lost, it would be taken for a success."""
+    record = entry(TaskPhase.BACKING_OFF, run=number, retry_at=after(10), reason="Disrupted", disruptions=1)
+    assert names_of(advance(OWNER, TASK, record, {1: Run(complete_job())}, RUN, NOON).actions) == ["DeleteJob 1"]
 
 
 @pytest.mark.parametrize("wanted", Wanted)
@@ -369,9 +492,20 @@ def test_start_is_recorded_when_the_eviction_came_too_late() -> None:
     assert advance(OWNER, TASK, HOLDING, ONE_RUNNING, STOP, NOON).record.started_at == NOON
 
 
-def test_start_is_not_recorded_when_the_kubelet_reports_it_after_the_eviction() -> None:
+def test_run_counts_as_interrupted_when_the_kubelet_reports_its_start_after_the_eviction() -> None:
     step = advance(OWNER, TASK, HOLDING, {1: Run(job(), (evicted(running_pod()),))}, HOLD, NOON)
-    assert step.record == HOLDING
+    assert step.record == HOLDING.model_copy(update={"started_at": EARLIER})
+
+    ended = advance(OWNER, TASK, step.record, {1: Run(disrupted_job())}, HOLD, NOON).record
+    assert (ended.phase, ended.interruptions, ended.failures, ended.disruptions) == (TaskPhase.UNSTARTED, 1, 0, 0)
+
+
+def test_run_counts_as_interrupted_when_its_start_shows_only_in_the_last_state_of_its_pod() -> None:
+    last = evicted(failed_pod(exit_code=143, is_gone=True))
+    record = advance(OWNER, TASK, HOLDING, {1: Run(disrupted_job(), (last,))}, HOLD, NOON).record
+
+    assert (record.phase, record.interruptions, record.reason) == (TaskPhase.UNSTARTED, 1, "InterruptedWhileRunning")
+    assert record.message == "pod report-pod was evicted by a suspend, and turned out to have started"
 
 
 def test_mark_stays_when_only_the_disruption_condition_is_there() -> None:

@@ -9,7 +9,7 @@ from itertools import product
 import pytest
 
 from mageflow.api import ENDED_PHASES, ConditionType, Lifecycle, Phase, Status, TaskPhase
-from mageflow.core.conditions import Readiness, build_conditions
+from mageflow.core.conditions import Consistency, Readiness, build_conditions
 from mageflow.core.observed import NO_RUNS, Run, Runs
 
 from .builders import (
@@ -44,10 +44,11 @@ FAILED = {1: Run(failed_job(), (failed_pod(),))}
 EVICTED = {1: Run(job(), (evicted(pending_pod()),))}
 STOPPING = {1: Run(job(is_suspended=True), (terminating(running_pod()),))}
 STOPPED = {1: Run(suspended_job())}
+GOING = {1: Run(suspended_job(is_terminating=True))}
 
 
 def ended(phase: Phase, task_phase: TaskPhase) -> Status:
-    conditions = build_conditions(phase, Readiness(True, phase.value, "it ended"), 0, (), 1, EARLIER)
+    conditions = build_conditions(phase, Readiness(True, phase.value, "it ended"), Consistency(), (), 1, EARLIER)
     return status(phase, entry(task_phase), finished_at=EARLIER, conditions=conditions)
 
 
@@ -272,7 +273,8 @@ BEGUN: Steps = [(ACTIVE, NO_RUNS, Phase.PENDING), (ACTIVE, ONE_PENDING, Phase.PE
             [
                 *BEGUN,
                 (INTERRUPTED, ONE_PENDING, Phase.INTERRUPTING),
-                (INTERRUPTED, STOPPED, Phase.INTERRUPTED),
+                (INTERRUPTED, STOPPED, Phase.INTERRUPTING),
+                (INTERRUPTED, GOING, Phase.INTERRUPTED),
                 (ACTIVE, NO_RUNS, Phase.PENDING),
                 (ACTIVE, SECOND_PENDING, Phase.PENDING),
             ],
@@ -284,7 +286,8 @@ BEGUN: Steps = [(ACTIVE, NO_RUNS, Phase.PENDING), (ACTIVE, ONE_PENDING, Phase.PE
                 (ACTIVE, ONE_RUNNING, Phase.ACTIVE),
                 (INTERRUPTED, ONE_RUNNING, Phase.INTERRUPTING),
                 (INTERRUPTED, STOPPING, Phase.INTERRUPTING),
-                (INTERRUPTED, STOPPED, Phase.INTERRUPTED),
+                (INTERRUPTED, STOPPED, Phase.INTERRUPTING),
+                (INTERRUPTED, GOING, Phase.INTERRUPTED),
                 (ACTIVE, NO_RUNS, Phase.ACTIVE),
                 (ACTIVE, SECOND_RUNNING, Phase.ACTIVE),
             ],
@@ -334,7 +337,8 @@ BEGUN: Steps = [(ACTIVE, NO_RUNS, Phase.PENDING), (ACTIVE, ONE_PENDING, Phase.PE
                 *BEGUN,
                 (ACTIVE, ONE_RUNNING, Phase.ACTIVE),
                 (CANCELED, ONE_RUNNING, Phase.INTERRUPTING),
-                (CANCELED, STOPPED, Phase.CANCELED),
+                (CANCELED, STOPPED, Phase.INTERRUPTING),
+                (CANCELED, GOING, Phase.CANCELED),
                 (ACTIVE, NO_RUNS, Phase.CANCELED),
             ],
             id="canceled is final",

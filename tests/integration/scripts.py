@@ -215,7 +215,7 @@ def _build_job(owner: Raw, run: int, *, has_init: bool) -> Raw:
     if has_init:
         spec["initContainers"] = [{"name": "init", "image": "busybox:1.36"}]
     parent = Owner(WORKFLOW.name, owner["namespace"], owner["name"], owner["uid"])
-    return build_job(parent, Task("main", {"spec": spec}), run, was_interrupted=False)
+    return build_job(parent, Task("main", {"spec": spec}), run, was_cut_short=False)
 
 
 def _build_eviction(versions: Sequence[Raw], how: str) -> Request:

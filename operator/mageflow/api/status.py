@@ -90,6 +90,8 @@ class TaskStatus(StatusModel):
     """How many of its runs have failed."""
     interruptions: Count = 0
     """How often it was interrupted while it ran. Uses up no retry."""
+    cut_short: bool = False
+    """A run of it was cut short by others while it ran: a drain, a preemption, somebody's deletion or suspension."""
     disruptions: Count = 0
     """How many of its runs ended through no fault of its own, such as a node drain, or nobody knows how."""
     disruptions_in_row: Count = 0
@@ -108,6 +110,11 @@ class TaskStatus(StatusModel):
     """Why it is in this phase, in one PascalCase word for programs."""
     message: str | None = None
     """Why it is in this phase, in a sentence for people."""
+
+    @property
+    def was_cut_short(self) -> bool:
+        """A run of it was cut short while it ran, by us or by others: the next is told by MAGEFLOW_RESUMED."""
+        return self.interruptions > 0 or self.cut_short
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the API server stores it: `name`, `phase` and what isn't default."""

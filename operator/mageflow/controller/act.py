@@ -208,8 +208,8 @@ class Actor:
                 body = {"preconditions": {"uid": pod.uid, "resourceVersion": pod.resource_version}}
                 await self._client.request("DELETE", f"{self._pods}/{pod.name}", body)
                 self._await_deletion(pod)
-            case DeleteJob(job):
-                await self._delete_job(job, "Background")
+            case DeleteJob(job, in_foreground):
+                await self._delete_job(job, "Foreground" if in_foreground else "Background")
             case ExplainMissingPod(job):
                 await self._explain(job)
             case _:

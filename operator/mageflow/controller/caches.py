@@ -30,7 +30,7 @@ from mageflow.controller.observe import (
     run_key,
 )
 from mageflow.core.ending import has_succeeded
-from mageflow.core.ledger import CLOSED
+from mageflow.core.ledger import CLOSED, ENDED
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Refusal, Run
 
 REMEMBERED_DELETIONS: Final = 10_000
@@ -64,7 +64,7 @@ class _Family:
     """By a Job's uid: why it has no pod, and when that was asked."""
 
     kept: set[str] = field(default_factory=set)
-    """The uids of pods that are gone and were seen to have succeeded."""
+    """The uids of pods that are gone, and of which the ledger doesn't have the end yet."""
     is_in_doubt: bool = False
     """There may be Jobs and pods that the watches don't tell of, or not yet."""
     unseen: set[RunKey] = field(default_factory=set)
@@ -73,21 +73,34 @@ class _Family:
     Not if the ledger has the run's end; that is looked at when it matters: Jobs may be told of before their resource.
     """
 
-    def keep_success(self, pod_uid: str) -> bool:
-        """Keep a pod that is gone, if it was seen to have succeeded and its Job is still there; tell whether it is."""
+    def keep(self, pod_uid: str) -> bool:
+        """Keep a pod that is gone as it was seen last, if its end is known and not recorded; tell whether it is kept.
+
+        Its exit code, a start that the kubelet reported late, a success: nothing else would tell of them.
+        """
         key, pod = self.pods.get(pod_uid, (None, None))
-        has_job = self.resource is not None and any(key == job_key for job_key, _ in self.jobs.values())
-        if pod is None or not has_succeeded(pod) or not has_job:
+        if key is None or pod is None or not (pod.has_ended or pod.is_terminating) or not self._is_needed(key, pod):
             return False
+        self.pods[pod_uid] = (key, replace(pod, is_gone=True))
         self.kept.add(pod_uid)
         self.awaited.discard(pod_uid)
         return True
 
-    def drop_kept(self, key: RunKey | None = None) -> None:
-        """Forget the pods that are gone: those of one run, or all."""
-        for uid in [uid for uid in self.kept if key is None or self.pods[uid][0] == key]:
+    def drop_kept(self) -> None:
+        """Forget the pods that are gone, once the ledger has the end of their runs, or the resource is gone."""
+        for uid in [uid for uid in self.kept if not self._is_needed(*self.pods[uid])]:
             del self.pods[uid]
             self.kept.discard(uid)
+
+    def _is_needed(self, key: RunKey, pod: ObservedPod) -> bool:
+        if self.resource is None:
+            return False
+        entry = next((entry for entry in self.resource.status.tasks if entry.name == key.task), None)
+        if entry is None or entry.run < key.run:
+            return True
+        if entry.phase in ENDED:
+            return False
+        return has_succeeded(pod) or _is_open(entry, key.run)
 
     def look_for_pod(self, key: RunKey) -> None:
         """Note that a run is over by its Job: if no pod of it is known, the watch of pods may be the slower one."""
@@ -122,6 +135,7 @@ class Caches:
         known = family.resource
         if self._is_news(raw, known, family):
             family.resource = observe_resource(kind, raw, known)
+            family.drop_kept()
             self.namespaces.add_resource(family.resource.namespace, uid)
         self._drop_if_empty(uid)
         return uid
@@ -150,7 +164,7 @@ class Caches:
         family = self._family(key)
         family.unseen.discard(key)
         _, known = family.pods.get(raw["metadata"]["uid"], (None, None))
-        return self._see(key, raw, family.pods, lambda raw: _keep_success(known, observe_pod(raw)))
+        return self._see(key, raw, family.pods, lambda raw: _carry_over(known, observe_pod(raw)))
 
     def forget_resource(self, raw: Raw) -> str:
         """Take in that a resource is gone; return its uid. Its Jobs and pods follow, each with its own event."""
@@ -170,20 +184,25 @@ class Caches:
         key = run_key(raw)
         family = None if key is None else self._families.get(key.owner_uid)
         if family is not None and key is not None:
-            family.drop_kept(key)
             family.look_for_pod(key)
         return self._forget(raw, lambda family: family.jobs)
 
     def forget_pod(self, raw: Raw) -> str | None:
         """Take in that a pod is gone; return the uid of the resource that it belonged to.
 
-        One that was seen to have succeeded is kept until its Job goes too: a Job controller that suspends the Job on an
-        older view deletes such a pod without counting it, and nothing else would tell that the task has succeeded.
+        What was seen of it last is kept until the ledger has the end of its run: a Job controller that suspends the Job
+        on an older view deletes a pod that has succeeded without counting it; and what a kubelet has reported late, or
+        what a container exited with after a stop, may show in the last state only.
         """
         uid, key = raw["metadata"]["uid"], run_key(raw)
         family = None if key is None else self._families.get(key.owner_uid)
-        if family is not None and key is not None and family.keep_success(uid):
-            return key.owner_uid
+        if family is not None and key is not None and uid not in self._deleted:
+            self.see_pod(raw)
+            _, pod = family.pods[uid]
+            family.pods[uid] = key, replace(pod, is_terminating=pod.is_terminating or not pod.has_ended)
+            if family.keep(uid):
+                self._bury(uid)
+                return key.owner_uid
         return self._forget(raw, lambda family: family.pods)
 
     # ── what our own doing makes known ──
@@ -275,12 +294,11 @@ class Caches:
         family = self._families.setdefault(owner_uid, _Family())
         present = {raw["metadata"]["uid"] for raw in (*jobs, *pods)}
         gone = set(known) - present
-        for uid in gone & family.jobs.keys():
-            key, _ = family.jobs.pop(uid)
-            family.drop_kept(key)
         for uid in gone:
-            if not family.keep_success(uid):
+            family.jobs.pop(uid, None)
+            if not family.keep(uid):
                 family.pods.pop(uid, None)
+                family.kept.discard(uid)
             self._bury(uid)
         family.awaited.clear()
         for raw in jobs:
@@ -379,11 +397,14 @@ def _is_over(job: ObservedJob) -> bool:
     return job.has_ended or job.is_suspension_in_force
 
 
-def _keep_success(known: ObservedPod | None, new: ObservedPod) -> ObservedPod:
-    """Return what is known of a pod now: once seen to have succeeded it has, though it is deleted afterwards."""
-    if known is not None and has_succeeded(known):
+def _carry_over(known: ObservedPod | None, new: ObservedPod) -> ObservedPod:
+    """Return what is known of a pod now: what had ended before it was deleted has ended by itself, and that counts."""
+    if known is None:
+        return new
+    if known.has_ended_by_itself:
         return replace(known, resource_version=new.resource_version)
-    return new
+    had_failed = known.cause is not None and not (known.is_terminating or known.is_disrupted)
+    return replace(new, had_failed=new.is_terminating and (had_failed or known.had_failed))
 
 
 def _gather_runs(family: _Family, namespace: str) -> dict[str, dict[int, Run]]:

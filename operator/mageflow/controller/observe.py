@@ -12,8 +12,13 @@ from pydantic import ValidationError
 from mageflow.api import LABEL_RUN, LABEL_TASK, LABEL_UID, Kind, Lifecycle, Status, read_lifecycle
 from mageflow.api.stored import size_of
 from mageflow.controller.containers import find_cause, find_lingering, find_main_state
+from mageflow.controller.settings import FIELD_MANAGER
 from mageflow.core import reasons
+<<<<<<< HEAD
 from mageflow.core.jobs import ANNOTATION_STOPPED, STOPPED_WHILE_RUNNING
+=======
+from mageflow.core.jobs import ANNOTATION_STOPPED, DISRUPTION_CONDITIONS
+>>>>>>> acd5985 (WIP: whoever stops a run)
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Spec, Waiting
 from mageflow.core.output import find_limit
 
@@ -112,19 +117,40 @@ def observe_job(raw: Mapping[str, Any]) -> ObservedJob:
     metadata, status = raw["metadata"], raw.get("status") or {}
     conditions = _true_conditions(status)
     failed = conditions.get("Failed")
+    is_suspended = bool(raw["spec"].get("suspend"))
+    is_stopped = ANNOTATION_STOPPED in (metadata.get("annotations") or {})
     return ObservedJob(
         name=metadata["name"],
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
+<<<<<<< HEAD
         is_suspended=bool(raw["spec"].get("suspend")),
         is_stopped=bool(raw["spec"].get("suspend")) and ANNOTATION_STOPPED in (metadata.get("annotations") or {}),
         was_running=(metadata.get("annotations") or {}).get(ANNOTATION_STOPPED) == STOPPED_WHILE_RUNNING,
+=======
+        is_suspended=is_suspended,
+        is_stopped=is_stopped,
+        suspended_by=_find_suspender(metadata) if is_suspended and not is_stopped else None,
+>>>>>>> acd5985 (WIP: whoever stops a run)
         is_suspension_in_force="Suspended" in conditions and not status.get("active"),
         is_terminating="deletionTimestamp" in metadata,
         is_complete="Complete" in conditions,
         failure=None if failed is None else Waiting(failed.get("reason") or "", failed.get("message") or ""),
         created_at=_time(metadata.get("creationTimestamp")),
     )
+
+
+def _find_suspender(metadata: Mapping[str, Any]) -> str | None:
+    """Return the field manager of a Job's `spec.suspend`; None if none is named, or it is us.
+
+    It is us where an admission webhook has set it at the creation.
+    https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management
+    """
+    for entry in metadata.get("managedFields") or ():
+        if "f:suspend" in ((entry.get("fieldsV1") or {}).get("f:spec") or {}) and entry["manager"] != FIELD_MANAGER:
+            manager: str = entry["manager"]
+            return manager
+    return None
 
 
 def observe_pod(raw: Mapping[str, Any]) -> ObservedPod:
@@ -142,7 +168,7 @@ def observe_pod(raw: Mapping[str, Any]) -> ObservedPod:
         has_started=has_begun or phase == "Running",
         is_terminating="deletionTimestamp" in metadata,
         deletion_due=_time(metadata.get("deletionTimestamp")),
-        is_disrupted="DisruptionTarget" in _true_conditions(status),
+        is_disrupted=not _true_conditions(status).keys().isdisjoint(DISRUPTION_CONDITIONS),
         node=spec.get("nodeName"),
         reason=status.get("reason"),
         message=(status.get("message") or "").rstrip() or None,

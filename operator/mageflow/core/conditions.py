@@ -3,7 +3,7 @@
     Ready                 what the spec asks is in force: running as asked, held as asked, or ended
     Reconciling, Stalled  kstatus: present only while True
     Suspended             held, and nothing runs: safe to drain
-    Consistent            no running task was ever interrupted
+    Consistent            no running task was ever cut short, by us or by others
     Complete, Failed      ended, as in a Job
 
 https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md
@@ -16,8 +16,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+<<<<<<< HEAD
 from mageflow.api import ENDED_PHASES, HELD_PHASES, Condition, ConditionType, Phase
 from mageflow.api.stored import shorten
+=======
+from mageflow.api import ENDED_PHASES, HELD_PHASES, Condition, ConditionType, Phase, Status
+>>>>>>> acd5985 (WIP: whoever stops a run)
 from mageflow.core import reasons
 
 MAX_MESSAGE: Final = 2048
@@ -35,6 +39,16 @@ class Readiness:
 
 
 @dataclass(frozen=True, slots=True)
+class Consistency:
+    """What has cut running tasks short, ever: tasks that have succeeded since, or that the spec has no more, count."""
+
+    interruptions: int = 0
+    """How often a stop of ours did."""
+    was_disrupted: bool = False
+    """Whether anybody else did."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Wanted:
     """A condition as it should be; when it changed is found by comparing it with the old one."""
 
@@ -47,7 +61,7 @@ class _Wanted:
 def build_conditions(
     phase: Phase,
     readiness: Readiness,
-    interruptions: int,
+    consistency: Consistency,
     old: Iterable[Condition],
     generation: int,
     now: datetime,
@@ -59,7 +73,7 @@ def build_conditions(
     previous = {condition.type: condition for condition in old}
     ours = (
         _keep_time(wanted, previous.get(wanted.type), generation, now)
-        for wanted in _wanted_conditions(phase, readiness, interruptions)
+        for wanted in _wanted_conditions(phase, readiness, consistency)
     )
     return (*ours, *(condition for condition in previous.values() if not isinstance(condition.type, ConditionType)))
 
@@ -69,22 +83,35 @@ def find_condition(conditions: Iterable[Condition], type_: ConditionType) -> Con
     return next((condition for condition in conditions if condition.type == type_), None)
 
 
-def _wanted_conditions(phase: Phase, readiness: Readiness, interruptions: int) -> Iterable[_Wanted]:
+def was_disrupted(status: Status) -> bool:
+    """Tell whether a status says that others have cut a running task short: that stays for ever."""
+    consistent = find_condition(status.conditions, ConditionType.CONSISTENT)
+    return consistent is not None and consistent.reason == reasons.DISRUPTED_WHILE_RUNNING
+
+
+def _wanted_conditions(phase: Phase, readiness: Readiness, consistency: Consistency) -> Iterable[_Wanted]:
     yield _Wanted(ConditionType.READY, readiness.is_ready, readiness.reason, readiness.message)
     if readiness.is_stalled:
         yield _Wanted(ConditionType.STALLED, True, readiness.reason, readiness.message)
     elif not readiness.is_ready:
         yield _Wanted(ConditionType.RECONCILING, True, readiness.reason, readiness.message)
     yield _suspended(phase, readiness)
-    if interruptions:
-        what = f"a running task was interrupted, {interruptions} in all: it runs again from its start"
-        yield _Wanted(ConditionType.CONSISTENT, False, reasons.INTERRUPTED_WHILE_RUNNING, what)
-    else:
-        yield _Wanted(ConditionType.CONSISTENT, True, reasons.NEVER_INTERRUPTED)
+    yield _consistent(consistency)
     if phase is Phase.SUCCEEDED:
         yield _Wanted(ConditionType.COMPLETE, True, reasons.SUCCEEDED, readiness.message)
     if phase is Phase.FAILED:
         yield _Wanted(ConditionType.FAILED, True, reasons.FAILED, readiness.message)
+
+
+def _consistent(consistency: Consistency) -> _Wanted:
+    """Tell of what we cut short ourselves before what others did: who asks for a stop wants to know what it cost."""
+    if consistency.interruptions:
+        what = f"a running task was interrupted, {consistency.interruptions} in all: it runs again from its start"
+        return _Wanted(ConditionType.CONSISTENT, False, reasons.INTERRUPTED_WHILE_RUNNING, what)
+    if consistency.was_disrupted:
+        what = "a running task was cut short by others, as by a drain or a preemption: it runs again from its start"
+        return _Wanted(ConditionType.CONSISTENT, False, reasons.DISRUPTED_WHILE_RUNNING, what)
+    return _Wanted(ConditionType.CONSISTENT, True, reasons.NEVER_INTERRUPTED)
 
 
 def _suspended(phase: Phase, readiness: Readiness) -> _Wanted:

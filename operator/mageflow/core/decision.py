@@ -52,9 +52,11 @@ class DeletePod:
 
 @dataclass(frozen=True, slots=True)
 class DeleteJob:
-    """Delete the Job of a run whose end is recorded, in the background, with its uid as precondition."""
+    """Delete the Job of a run that is over, or that we have stopped, with its uid as precondition."""
 
     job: ObservedJob
+    in_foreground: bool = False
+    """It stays until its pods are gone, and makes no other. Else they are collected in the background."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,8 @@
-"""How a run ended: what its Job and its pod tell, and the marks that we left in the ledger before we touched them."""
+"""How a run ended: what its Job and its pod tell, and the marks that we left in the ledger before we touched them.
+
+Whoever stops a run, it has not succeeded, and it is no failure of its task (DESIGN section 3). What a container exits
+with counts only if it had ended before anybody stopped its pod; what does not count runs again.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +24,14 @@ class Ending(Enum):
     """Its own fault: uses up a retry."""
     DISRUPTED = "disrupted"
     """Not its fault, nor asked for: backs off, uses up no retry."""
+    SUSPENDED = "suspended"
+    """Somebody else suspended its Job while it ran: runs again once they let go, with no back-off."""
     HELD = "held"
     """A suspend caught it before it started, as far as the API server knew."""
     INTERRUPTED = "interrupted"
     """An interrupt or a cancel stopped it."""
     LOST = "lost"
-    """Someone deleted its Job: as if it had never been."""
+    """Someone deleted its Job before it started: as if it had never been."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,67 +43,129 @@ class Outcome:
     message: str | None = None
     output: Any = None
     """What it wrote, as a status can hold it."""
+    has_run: bool = False
+    """A container of it had started, also if the ledger has no start: the run was cut short, unless it ended by itself.
+    """
 
 
 def find_outcome(record: TaskStatus, run: Run) -> Outcome | None:
-    """Tell how the latest run ended; None while it hasn't, or while that can't be told yet."""
+    """Tell how the latest run ended; None while it hasn't, or while that can't be told yet.
+
+    `record` is its ledger entry with the marks up to date: `started_at` is set once a container was seen to have
+    started.
+    """
     if run.live_pods:
-        return None
+        return _outcome_of_replaced(record, run)
     if run.pods:
         # More than one only if someone meddled; the one that ran to its end counts.
-        pod = max(run.pods, key=lambda pod: (has_succeeded(pod), pod.has_ended and not pod.is_terminating))
+        pod = max(run.pods, key=lambda pod: (has_succeeded(pod), pod.has_ended_by_itself, pod.had_failed))
         return _outcome_by_pod(record, run.job, pod)
     return _outcome_by_job(record, run.job)
+
+
+def has_succeeded(pod: ObservedPod) -> bool:
+    """It ran to its end and did well: an exit code of 0 counts for nothing if it was stopped."""
+    return pod.phase == "Succeeded" and pod.has_ended_by_itself
+
+
+def is_stopped(record: TaskStatus, job: ObservedJob) -> bool:
+    """We suspended the Job: the ledger says so, or the Job itself, where a leader that was replaced did (ADR 9)."""
+    return job.is_stopped or (job.is_suspended and record.phase is TaskPhase.STOPPING)
+
+
+def has_lost_its_pod(record: TaskStatus, run: Run) -> bool:
+    """The pod that had started is gone, and its Job has made another: somebody suspended the Job, and let go again.
+
+    What has started never counts as not started again, so a pod that hasn't is another one.
+    """
+    if record.started_at is None or any(pod.has_ended_by_itself for pod in run.pods):
+        return False
+    return bool(run.live_pods) and not any(pod.has_started for pod in run.live_pods)
+
+
+def _outcome_of_replaced(record: TaskStatus, run: Run) -> Outcome | None:
+    """End a run whose Job has made a second pod: a run has one, and the next must know that it was cut short."""
+    is_ours = record.holding == record.run or run.job is None or is_stopped(record, run.job)
+    if is_ours or run.job is None or not has_lost_its_pod(record, run):
+        return None
+    return _outcome_of_suspension(run.job)
 
 
 def _outcome_by_pod(record: TaskStatus, job: ObservedJob | None, pod: ObservedPod) -> Outcome | None:
     if has_succeeded(pod):
         return success_of(pod)
-    if pod.phase == "Failed" and not pod.is_terminating and not pod.is_disrupted:
+    if pod.has_ended_by_itself or pod.had_failed:
         return _failure_of(pod)
-    # From here on somebody stopped it, so an exit code of 0 is no success.
+    # From here on somebody stopped it, so an exit code counts for nothing.
+    has_run = pod.has_started or record.started_at is not None
     if record.holding == record.run:
-        return Outcome(Ending.HELD)
+        return _outcome_of_hold(pod)
     if _is_interrupting(record, job):
-        return _outcome_of_interrupt(job, pod)
-    if job is None or (job.is_terminating and not job.has_ended):
+        return _outcome_of_interrupt(job, has_run)
+    if job is not None and job.is_gated:
+        return _outcome_of_suspension(job) if has_run else None
+    if not has_run and (job is None or (job.is_terminating and not job.has_ended)):
         return Outcome(Ending.LOST)
-    if pod.is_disrupted:
-        return Outcome(Ending.DISRUPTED, reasons.DISRUPTED, pod.message or f"pod {pod.name} was disrupted")
-    if pod.phase == "Succeeded":
-        return success_of(pod)
-    return _failure_of(pod)
-
-
-def has_succeeded(pod: ObservedPod) -> bool:
-    """It ran to its end and did well: an exit code of 0 counts for nothing if it was stopped."""
-    return pod.phase == "Succeeded" and not pod.is_terminating
-
-
-def _outcome_of_interrupt(job: ObservedJob | None, pod: ObservedPod) -> Outcome | None:
-    """Tell what became of a run that we stop: only the Job knows what its pod had done before."""
-    if job is not None and job.is_complete:
-        return success_of(pod)
-    if job is not None and job.failure is not None:
+    if pod.phase == "Failed" and not pod.is_terminating:
         return _failure_of(pod)
-    if job is None or job.is_terminating or job.is_suspension_in_force:
-        return Outcome(Ending.INTERRUPTED)
+    return Outcome(Ending.DISRUPTED, reasons.DISRUPTED, pod.message or _describe_disruption(pod), has_run=has_run)
+
+
+def _describe_disruption(pod: ObservedPod) -> str:
+    what = "disrupted" if pod.is_disrupted else "deleted"
+    return f"pod {pod.name} was {what} {'while it ran' if pod.has_started else 'before a container started'}"
+
+
+def _outcome_of_hold(pod: ObservedPod) -> Outcome:
+    """A suspend has evicted it; what the kubelet had not reported by then shows now: the pod had started after all."""
+    if not pod.has_started:
+        return Outcome(Ending.HELD)
+    what = f"pod {pod.name} was evicted by a suspend, and turned out to have started"
+    return Outcome(Ending.HELD, reasons.INTERRUPTED_WHILE_RUNNING, what, has_run=True)
+
+
+def _outcome_of_interrupt(job: ObservedJob | None, has_run: bool) -> Outcome | None:
+    """End a run that we stop, once its Job is gone: as long as it is there somebody may unsuspend it."""
+    if job is None or job.is_terminating or job.has_ended:
+        return Outcome(Ending.INTERRUPTED, has_run=has_run)
     return None
+
+
+def _outcome_of_suspension(job: ObservedJob) -> Outcome:
+    return Outcome(Ending.SUSPENDED, reasons.JOB_SUSPENDED, describe_gate(job, "while it ran"), has_run=True)
+
+
+def describe_gate(job: ObservedJob, when: str = "") -> str:
+    """Say who has suspended a Job, and what lets it go on."""
+    who = f"by {job.suspended_by}" if job.suspended_by else "by somebody else"
+    what = " ".join(filter(None, (f"Job {job.name} was suspended {who}", when)))
+    return f"{what}: it goes on once spec.suspend of that Job is false"
 
 
 def _outcome_by_job(record: TaskStatus, job: ObservedJob | None) -> Outcome | None:
     is_held = record.holding == record.run
+    has_run = record.started_at is not None
     if job is None:
         if is_held:
             return Outcome(Ending.HELD)
         if _is_interrupting(record, job):
             return Outcome(Ending.INTERRUPTED)
-        return None if record.phase is TaskPhase.RECORDED else Outcome(Ending.LOST)
+        return None if record.phase is TaskPhase.RECORDED else _outcome_of_lost_job(has_run)
     if job.has_ended:
         return Outcome(Ending.HELD) if is_held else _outcome_of_ended_job(record, job)
-    if is_stopped(record, job) and job.is_suspension_in_force:
+    if not job.is_suspension_in_force:
+        return None
+    if job.is_terminating and is_stopped(record, job):
         return Outcome(Ending.HELD if is_held else Ending.INTERRUPTED)
+    if job.is_gated and has_run and not is_stopped(record, job):
+        return _outcome_of_suspension(job)
     return None
+
+
+def _outcome_of_lost_job(has_run: bool) -> Outcome:
+    if not has_run:
+        return Outcome(Ending.LOST)
+    return Outcome(Ending.DISRUPTED, reasons.DISRUPTED, "its Job was deleted while it ran", has_run=True)
 
 
 def _outcome_of_ended_job(record: TaskStatus, job: ObservedJob) -> Outcome:
@@ -125,7 +193,7 @@ def _failure_of(pod: ObservedPod) -> Outcome:
         return Outcome(Ending.FAILED, reasons.DEADLINE_EXCEEDED, pod.message)
     if pod.is_disrupted or not (pod.has_started or _could_not_start(pod)):
         what = pod.message or f"pod {pod.name} ended before a container started"
-        return Outcome(Ending.DISRUPTED, pod.reason or reasons.DISRUPTED, what)
+        return Outcome(Ending.DISRUPTED, pod.reason or reasons.DISRUPTED, what, has_run=pod.has_started)
     if pod.reason == reasons.EVICTED:  # for what it took itself: an eviction for the node's sake is a disruption
         return Outcome(Ending.FAILED, reasons.EVICTED, pod.message)
     if pod.cause is None:
@@ -149,8 +217,3 @@ def _is_interrupting(record: TaskStatus, job: ObservedJob | None) -> bool:
         return False
     is_going = record.phase is TaskPhase.STOPPING and (job is None or job.is_terminating)
     return is_going or (job is not None and is_stopped(record, job))
-
-
-def is_stopped(record: TaskStatus, job: ObservedJob) -> bool:
-    """We suspended the Job: the ledger says so, or the Job itself, where a leader that was replaced did (ADR 9)."""
-    return job.is_suspended and (job.is_stopped or record.phase is TaskPhase.STOPPING)

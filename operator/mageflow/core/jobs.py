@@ -36,6 +36,12 @@ STOPPED_WHILE_RUNNING: Final = "while-running"
 ANNOTATION_NAME: Final = LABEL_NAME
 """Carries the full name where the label has a hashed one."""
 
+DISRUPTION_CONDITIONS: Final = ("DisruptionTarget", "TerminationTarget")
+"""Conditions of a pod that somebody is about to stop: Kubernetes' own, and that of Kueue for pods that it preempts.
+
+https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
+"""
+
 MAX_LABEL: Final = 63
 """Characters in a label value, and in a Job's name, which becomes one.
 
@@ -124,15 +130,15 @@ def find_problem(task: Task) -> str | None:
     )
 
 
-def build_job(owner: Owner, task: Task, run: int, *, was_interrupted: bool, previous: Any = None) -> dict[str, Any]:
+def build_job(owner: Owner, task: Task, run: int, *, was_cut_short: bool, previous: Any = None) -> dict[str, Any]:
     """Build the manifest of a run's Job.
 
-    `previous` is the output of the task before it, in a Chain. `was_interrupted` tells the task that an earlier run of
-    it was interrupted (MAGEFLOW_RESUMED), so that it can pick up a checkpoint.
+    `previous` is the output of the task before it, in a Chain. `was_cut_short` tells the task that an earlier run of
+    it was cut short while it ran (MAGEFLOW_RESUMED): interrupted, drained, preempted; so it can pick up a checkpoint.
     """
     labels = labels_of(owner, task.name, run)
     annotations = {} if labels[LABEL_NAME] == owner.name else {ANNOTATION_NAME: owner.name}
-    environment = _environment(owner, task, run, was_interrupted=was_interrupted, previous=previous)
+    environment = _environment(owner, task, run, was_cut_short=was_cut_short, previous=previous)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -161,7 +167,7 @@ def build_job(owner: Owner, task: Task, run: int, *, was_interrupted: bool, prev
                 "rules": [
                     {
                         "action": "FailJob",
-                        "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+                        "onPodConditions": [{"type": type_, "status": "True"} for type_ in DISRUPTION_CONDITIONS],
                     }
                 ]
             },
@@ -207,7 +213,7 @@ def _build_template(
     return template
 
 
-def _environment(owner: Owner, task: Task, run: int, *, was_interrupted: bool, previous: Any) -> dict[str, str]:
+def _environment(owner: Owner, task: Task, run: int, *, was_cut_short: bool, previous: Any) -> dict[str, str]:
     """Return what a task sees of itself: DESIGN section 2, "What a task sees"."""
     chained = {"MAGEFLOW_PREVIOUS": _as_json(previous)} if owner.kind == CHAIN.name else {}
     return {
@@ -220,7 +226,7 @@ def _environment(owner: Owner, task: Task, run: int, *, was_interrupted: bool, p
         "MAGEFLOW_RUN": str(run),
         "MAGEFLOW_INPUT": _as_json(task.input),
         **chained,
-        "MAGEFLOW_RESUMED": "true" if was_interrupted else "false",
+        "MAGEFLOW_RESUMED": "true" if was_cut_short else "false",
         "MAGEFLOW_OUTPUT_LIMIT": str(find_limit((task.template or {}).get("spec") or {})),
     }
 

@@ -14,7 +14,7 @@ from mageflow.api.stored import shorten
 from mageflow.core import reasons
 from mageflow.core.ending import Ending, Outcome, find_outcome, has_succeeded, is_stopped, success_of
 from mageflow.core.jobs import Task
-from mageflow.core.observed import NO_RUN, ObservedPod, Run, Runs
+from mageflow.core.observed import NO_RUN, ObservedJob, ObservedPod, Run, Runs
 
 FIRST_BACKOFF: Final = timedelta(seconds=10)
 """As the Job controller's own; it doubles with each failure."""
@@ -42,6 +42,7 @@ def settle(task: Task, record: TaskStatus, runs: Runs, now: datetime) -> tuple[T
     if record.phase in ENDED or not is_understood(record):
         return record, None
     record = _reopen(record, runs)
+    record = _forget_gate(record, runs.get(record.run, NO_RUN))
     outcome: Outcome | None = None
     if record.phase not in CLOSED:
         run = runs.get(record.run, NO_RUN)
@@ -67,6 +68,7 @@ def _find_late_success(record: TaskStatus, runs: Runs) -> Outcome | None:
 
 def end_run(task: Task, record: TaskStatus, outcome: Outcome, now: datetime) -> TaskStatus:
     """Record how the latest run ended."""
+    was_running = record.started_at is not None or outcome.has_run
     update: dict[str, Any] = {
         "holding": None,
         "job_uid": None,
@@ -94,10 +96,12 @@ def end_run(task: Task, record: TaskStatus, outcome: Outcome, now: datetime) -> 
                 update |= {"phase": TaskPhase.FAILED, "reason": reasons.TOO_MANY_DISRUPTIONS}
             else:
                 update |= {"phase": TaskPhase.BACKING_OFF, "retry_at": now + backoff(in_row)}
-        case Ending.INTERRUPTED:
-            was_running = record.started_at is not None
+            update |= {"cut_short": record.cut_short or was_running}
+        case Ending.SUSPENDED:
+            update |= {"phase": TaskPhase.UNSTARTED, "disruptions": record.disruptions + 1, "cut_short": True}
+        case Ending.INTERRUPTED | Ending.HELD:
             update |= {"phase": TaskPhase.UNSTARTED, "interruptions": record.interruptions + was_running}
-        case Ending.HELD | Ending.LOST:
+        case Ending.LOST:
             update |= {"phase": TaskPhase.UNSTARTED}
         case _:
             assert_never(outcome.ending)
@@ -125,7 +129,8 @@ def _reopen(record: TaskStatus, runs: Runs) -> TaskStatus:
 
     A Job was created before its first record; a status was lost; a run was given up as never made (`_withdraw`), and
     its Job came after all; a pod slipped through while its Job was being deleted (HoldJob). A pod's own outcome
-    counts, so that nothing that succeeded runs again.
+    counts, so that nothing that succeeded runs again. A Job that somebody else had suspended, and lets go again, goes
+    on with its run if its pod has started by the time that it is seen (`find_gate`).
     """
     newest = max(runs, default=0)
     number = newest if newest > record.run else record.run
@@ -153,18 +158,23 @@ def _reopen(record: TaskStatus, runs: Runs) -> TaskStatus:
 def _was_given_up_too_soon(record: TaskStatus, run: Run) -> bool:
     if record.phase is not TaskPhase.UNSTARTED or record.run == 0:
         return False
-    slipped = any(
-        pod.can_run or (pod.has_ended and not pod.is_terminating and not pod.is_disrupted) for pod in run.pods
-    )
+    if is_cut_short_by_suspension(record):
+        goes_on = (pod.has_started and pod.can_run and not pod.is_terminating for pod in run.pods)
+        return any(goes_on) or any(pod.has_ended_by_itself for pod in run.pods)
+    slipped = any(pod.can_run or pod.has_ended_by_itself for pod in run.pods)
     return slipped or (record.job is None and run.job is not None and not run.job.is_terminating)
 
 
 def _bring_marks_up_to_date(record: TaskStatus, run: Run, now: datetime) -> TaskStatus:
-    """Clear `holding` if the eviction didn't happen; note the start of a run that no suspend has caught before it."""
+    """Clear `holding` if the eviction didn't happen; note the start of a run, be it reported after its eviction."""
     if record.holding is not None and run.live_pods and not any(_may_be_going(pod) for pod in run.live_pods):
         record = record.model_copy(update={"holding": None})
+<<<<<<< HEAD
     has_started = run.has_started or (run.job is not None and run.job.was_running)
     if has_started and record.started_at is None and record.holding != record.run:
+=======
+    if run.has_started and record.started_at is None:
+>>>>>>> acd5985 (WIP: whoever stops a run)
         record = record.model_copy(update={"started_at": now})
     return record
 
@@ -182,10 +192,40 @@ def _follow(record: TaskStatus, run: Run) -> TaskStatus:
     return record if state is record.phase else record.model_copy(update={"phase": state})
 
 
+def is_cut_short_by_suspension(record: TaskStatus) -> bool:
+    """Tell whether the latest run is over as somebody else suspended its Job, and no other has begun."""
+    return record.phase is TaskPhase.UNSTARTED and record.reason == reasons.JOB_SUSPENDED
+
+
+def find_gate(record: TaskStatus, run: Run) -> ObservedJob | None:
+    """Return the Job of the latest run, if that is over and the Job keeps the next one from starting.
+
+    Somebody else suspended it while it ran, and has to let go: by unsuspending it, or deleting it. No other run starts
+    before it is gone, as it makes a pod when it is let go.
+    """
+    job = run.job
+    if job is None or job.has_ended or job.is_terminating or job.is_stopped:
+        return None
+    return job if is_cut_short_by_suspension(record) else None
+
+
+def _forget_gate(record: TaskStatus, run: Run) -> TaskStatus:
+    """Note that nothing is left of a run that somebody else suspended: the next may start."""
+    job = run.job
+    is_there = job is not None and not (job.is_terminating or job.has_ended)
+    if is_there or run.live_pods or not is_cut_short_by_suspension(record):
+        return record
+    return record.model_copy(update={"reason": None, "message": None})
+
+
 def find_state(record: TaskStatus, run: Run) -> TaskPhase:
     """Tell the state of a task whose ledger entry is up to date."""
     if record.phase in CLOSED:
+<<<<<<< HEAD
         return TaskPhase(record.phase)
+=======
+        return record.phase if find_gate(record, run) is None else TaskPhase.PENDING
+>>>>>>> acd5985 (WIP: whoever stops a run)
     pods, job = run.live_pods, run.job
     is_stopped_by_us = job is not None and is_stopped(record, job)
     if is_stopped_by_us or any(pod.is_terminating for pod in pods):

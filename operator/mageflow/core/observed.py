@@ -27,7 +27,11 @@ class ObservedPod:
     deletion_due: datetime | None = None
     """The deletionTimestamp: when its grace period is over."""
     is_disrupted: bool = False
-    """Its condition DisruptionTarget is True. Set *before* the delete, which may fail."""
+    """Its condition DisruptionTarget, or Kueue's TerminationTarget, is True. Set *before* a delete, which may fail."""
+    is_gone: bool = False
+    """It was deleted; this is what was seen of it last, kept until the ledger has the end of its run."""
+    had_failed: bool = False
+    """A container of it had failed before it was deleted: a version without deletionTimestamp showed it."""
     node: str | None = None
     reason: str | None = None
     """`status.reason`, such as DeadlineExceeded or Evicted."""
@@ -46,7 +50,17 @@ class ObservedPod:
     @property
     def has_ended(self) -> bool:
         """No container of it runs, and none will."""
-        return self.phase in ("Succeeded", "Failed")
+        return self.is_gone or self.phase in ("Succeeded", "Failed")
+
+    @property
+    def has_ended_by_itself(self) -> bool:
+        """It ran to its end before anybody stopped it: its exit codes count.
+
+        A pod that succeeded has, whatever marks it; one that failed hasn't if what marks it made it fail.
+        """
+        if self.is_terminating:
+            return False
+        return self.phase == "Succeeded" or (self.phase == "Failed" and not self.is_disrupted)
 
     @property
     def can_run(self) -> bool:
@@ -90,9 +104,15 @@ class ObservedJob:
     is_suspended: bool = False
     """`spec.suspend`."""
     is_stopped: bool = False
+<<<<<<< HEAD
     """It is suspended, and by us: a suspension of somebody else, such as a queueing system, is none of our doing."""
     was_running: bool = False
     """A container of the run had started when we suspended it."""
+=======
+    """It carries our mark of a stop, whether or not somebody has unsuspended it since."""
+    suspended_by: str | None = None
+    """The field manager of `spec.suspend`, if it is suspended and isn't stopped by us: a queueing system, a person."""
+>>>>>>> acd5985 (WIP: whoever stops a run)
     is_suspension_in_force: bool = False
     """The Job controller has acted on `spec.suspend`: condition Suspended, no active pod. It starts none."""
     is_terminating: bool = False
@@ -109,6 +129,16 @@ class ObservedJob:
     def has_ended(self) -> bool:
         """It is Complete or Failed: it makes no more pods."""
         return self.is_complete or self.failure is not None
+
+    @property
+    def is_gated(self) -> bool:
+        """Somebody else has suspended it, and may let it go on at any time."""
+        return self.is_suspended and not (self.is_stopped or self.has_ended or self.is_terminating)
+
+    @property
+    def is_stop_undone(self) -> bool:
+        """We have stopped it, and somebody has unsuspended it: it makes pods again."""
+        return self.is_stopped and not (self.is_suspended or self.has_ended or self.is_terminating)
 
     @property
     def is_disrupted(self) -> bool:
@@ -147,7 +177,9 @@ class Run:
     def may_get_a_pod(self) -> bool:
         """It has no pod, and the Job controller may yet make one."""
         job = self.job
-        if job is None or self.pods or job.has_ended or job.is_terminating:
+        if job is None or job.has_ended or job.is_terminating:
+            return False
+        if any(not pod.is_gone or pod.has_ended_by_itself for pod in self.pods):
             return False
         return not (job.is_suspended and job.is_suspension_in_force)
 

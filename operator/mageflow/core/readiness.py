@@ -10,6 +10,7 @@ from typing import Final, assert_never
 from mageflow.api import LABEL_LIFECYCLE, Lifecycle, Phase, TaskPhase, TaskStatus
 from mageflow.core import reasons
 from mageflow.core.conditions import Readiness
+from mageflow.core.ending import describe_gate
 from mageflow.core.lifecycle import EffectiveLifecycle
 from mageflow.core.observed import Refusal, Run, Waiting
 
@@ -119,9 +120,8 @@ def _find_waiting(run: Run) -> Waiting | None:
     for pod in run.live_pods:
         if pod.waiting is not None:
             return pod.waiting
-    if run.job is not None and run.job.is_suspended:
-        what = f"Job {run.job.name} was suspended by somebody else: it goes on once its spec.suspend is false"
-        return Waiting(reasons.JOB_SUSPENDED, what)
+    if run.job is not None and run.job.is_gated:
+        return Waiting(reasons.JOB_SUSPENDED, describe_gate(run.job))
     if run.job is not None and not run.pods and run.job.missing_pod:
         return Waiting(reasons.POD_NOT_CREATED, run.job.missing_pod)
     return None

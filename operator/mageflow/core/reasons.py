@@ -78,10 +78,13 @@ UNSCHEDULABLE: Final = "Unschedulable"
 """No node takes the pod."""
 
 NEVER_INTERRUPTED: Final = "NeverInterrupted"
-"""No running task was ever interrupted."""
+"""No running task was ever cut short."""
 
 INTERRUPTED_WHILE_RUNNING: Final = "InterruptedWhileRunning"
 """A running task was interrupted; it ran, or will run, again from its start. Stays after a resume."""
+
+DISRUPTED_WHILE_RUNNING: Final = "DisruptedWhileRunning"
+"""A running task was cut short by others: a drain, a preemption, somebody's deletion or suspension. Stays."""
 
 DEADLINE_EXCEEDED: Final = "DeadlineExceeded"
 """A run took longer than `timeoutSeconds`, or than the template's own activeDeadlineSeconds."""
@@ -102,7 +105,7 @@ POD_FAILED: Final = "PodFailed"
 """A run failed, and how is not known any more: its pod is gone."""
 
 DISRUPTED: Final = "Disrupted"
-"""A run ended through no fault of the task: a drain, a preemption, a refusal by the kubelet."""
+"""A run ended through no fault of the task: a drain, a preemption, a deletion, a refusal by the kubelet."""
 
 TOO_MANY_DISRUPTIONS: Final = "TooManyDisruptions"
 """Ten runs in a row were disrupted."""

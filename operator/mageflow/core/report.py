@@ -21,10 +21,14 @@ from mageflow.api import (
 )
 from mageflow.api.base import StatusModel
 from mageflow.core import reasons
-from mageflow.core.conditions import Readiness, build_conditions, find_condition
+from mageflow.core.conditions import Consistency, Readiness, build_conditions, find_condition, was_disrupted
 from mageflow.core.decision import Event
 from mageflow.core.ending import Outcome
+<<<<<<< HEAD
 from mageflow.core.ledger import ENDED, WAITING, shorten_message
+=======
+from mageflow.core.ledger import ENDED, is_cut_short_by_suspension, shorten_message
+>>>>>>> acd5985 (WIP: whoever stops a run)
 from mageflow.core.lifecycle import OCCUPIED, EffectiveLifecycle, find_label_problem, find_phase
 from mageflow.core.observed import NO_RUN, ObservedResource, Run
 from mageflow.core.plan import Plan, find_outcome
@@ -77,8 +81,9 @@ def build_status(report: Report) -> Status:
     done, failed, running = (_count(report, phase) for phase in _COUNTED)
     total = len(plan.tasks)
     interruptions = old.interruptions + _count_interruptions(report)
+    consistency = Consistency(interruptions, was_disrupted(old) or _is_disrupted(report))
     conditions = build_conditions(
-        phase, _find_readiness(report, phase), interruptions, old.conditions, observed.generation, now
+        phase, _find_readiness(report, phase), consistency, old.conditions, observed.generation, now
     )
     return Status(
         phase=phase,
@@ -134,6 +139,11 @@ def _count_interruptions(report: Report) -> int:
     return sum(
         step.record.interruptions - before.get(step.record.name, 0) for step in steps if step.record.interruptions
     )
+
+
+def _is_disrupted(report: Report) -> bool:
+    """Tell whether others have cut a running task short; the ledger forgets that of tasks that are over."""
+    return any(step.record.cut_short for step in (*report.steps, *report.removals))
 
 
 def _find_output(report: Report) -> object:
@@ -257,6 +267,25 @@ def acknowledge(observed: ObservedResource) -> Status:
     return old.model_copy(update={"observed_generation": generation, "conditions": tuple(conditions)})
 
 
+<<<<<<< HEAD
+=======
+def report_problem(observed: ObservedResource, now: datetime) -> Status:
+    """Say that the spec can't be read, which the CRD's schema should have refused; leave the rest as it is."""
+    old, generation = observed.status, observed.generation
+    readiness = Readiness(False, reasons.INVALID_TASK, observed.problem or "", is_stalled=True)
+    phase = old.phase or Phase.PENDING
+    consistency = Consistency(old.interruptions, was_disrupted(old))
+    conditions = build_conditions(phase, readiness, consistency, old.conditions, generation, now)
+    changes = {
+        "phase": phase,
+        "observed_generation": generation,
+        "observed_namespace_lifecycle": observed.namespace_lifecycle,
+        "conditions": conditions,
+    }
+    return old.model_copy(update=changes)
+
+
+>>>>>>> acd5985 (WIP: whoever stops a run)
 def node_deadline(report: Report) -> datetime | None:
     """Return when a deleted pod's node will have had its time to say that it is gone; None if none is awaited."""
     deadlines = (
@@ -283,7 +312,15 @@ QUIET_REASONS: Final = frozenset({reasons.PENDING, reasons.SUSPENDING, reasons.I
 
 def find_events(report: Report, new: Status) -> tuple[Event, ...]:
     """Find what is worth an Event: transitions of the lifecycle, and failures."""
+<<<<<<< HEAD
     return (*_events_of_runs(report), *events_of_transitions(report.observed.status, new))
+=======
+    return (
+        *_events_of_runs(report),
+        *_events_of_suspensions(report),
+        *_events_of_transitions(report.observed.status, new),
+    )
+>>>>>>> acd5985 (WIP: whoever stops a run)
 
 
 def _events_of_runs(report: Report) -> Iterator[Event]:
@@ -298,8 +335,28 @@ def _events_of_runs(report: Report) -> Iterator[Event]:
         yield Event("Warning", outcome.reason, f"{task}run {step.record.run}: {outcome.message}")
 
 
+<<<<<<< HEAD
 def events_of_transitions(old: Status, new: Status) -> Iterator[Event]:
     """Yield an event for a hold, a release, an end, and for what keeps the spec from being in force."""
+=======
+def _events_of_suspensions(report: Report) -> Iterator[Event]:
+    """Yield an event for each Job that somebody else has suspended, and whose suspension goes with it by our doing."""
+    before = {entry.name: entry for entry in report.observed.status.tasks}
+    for step in (*report.steps, *report.removals):
+        old = before.get(step.record.name)
+        if old is None:
+            continue
+        job = run_of(report.observed, step).job
+        begins_to_go = step.record.phase is TaskPhase.STOPPING and old.phase is not TaskPhase.STOPPING
+        is_wanted = report.lifecycle is Lifecycle.ACTIVE and step not in report.removals
+        has_gone = is_cut_short_by_suspension(old) and not is_cut_short_by_suspension(step.record) and not is_wanted
+        if has_gone or (begins_to_go and job is not None and job.is_gated):
+            what = f"Job {old.job} was suspended by somebody else, and is deleted: nothing starts when they let it go"
+            yield Event("Normal", reasons.JOB_SUSPENDED, what)
+
+
+def _events_of_transitions(old: Status, new: Status) -> Iterator[Event]:
+>>>>>>> acd5985 (WIP: whoever stops a run)
     ready = find_condition(new.conditions, ConditionType.READY)
     message = ready.message if ready is not None else ""
     if new.lifecycle is Lifecycle.ACTIVE and old.lifecycle not in (None, Lifecycle.ACTIVE):

@@ -1,10 +1,13 @@
 """How one task is run, held and stopped.
 
 wanted ↓ state →   Unstarted   Recorded      BackingOff            Pending               Running   Stopping
-run                CreateJob   CreateJob     CreateJob when due                                    wait
-hold                           end the run   the back-off stands   mark, EvictPod,                 wait
+run                CreateJob   CreateJob     CreateJob when due                                    wait *
+hold                           end the run   the back-off stands   mark, EvictPod,                 wait *
                                                                    HoldJob if it has no pod
-stop                           end the run   the back-off stands   StopJob               StopJob   wait
+stop                           end the run   the back-off stands   StopJob               StopJob   wait *
+
+* A Job that we have stopped is deleted once no pod of it can run, or at once if somebody unsuspends it; then it ends.
+A run whose Job somebody else suspended while it ran is over, and its task Pending until they let that Job go.
 """
 
 from __future__ import annotations
@@ -25,8 +28,13 @@ from mageflow.core.decision import (
     HoldJob,
     StopJob,
 )
+from mageflow.core.ending import is_stopped
 from mageflow.core.jobs import Owner, Task, build_job, job_name
+<<<<<<< HEAD
 from mageflow.core.ledger import CLOSED, ENDED, MAX_MESSAGE, find_state, is_understood, shorten_message
+=======
+from mageflow.core.ledger import CLOSED, ENDED, find_gate, find_state, is_cut_short_by_suspension
+>>>>>>> acd5985 (WIP: whoever stops a run)
 from mageflow.core.lifecycle import Wanted
 from mageflow.core.observed import NO_RUN, ObservedJob, ObservedPod, Refusal, Run, Runs
 
@@ -73,27 +81,49 @@ def advance(
     leave: Leave = Leave(),
 ) -> Step:
     """Do what is wanted of a task whose ledger entry is up to date."""
+<<<<<<< HEAD
     if not is_understood(record):
         return replace(_leave_alone(record, runs, wanted, now), refusal=leave.refusal)
     state = find_state(record, runs.get(record.run, NO_RUN))
+=======
+    run = runs.get(record.run, NO_RUN)
+    state = find_state(record, run)
+>>>>>>> acd5985 (WIP: whoever stops a run)
     if record.phase in ENDED:
         return Step(record, state, clear_up(record, runs))
-    discards = tuple(DeleteJob(job) for job in find_leftovers(record, runs))
+    gate = find_gate(record, run)
+    discards = tuple(DeleteJob(job) for job in find_leftovers(record, runs) if job is not gate)
     strays = _find_strays(record, runs)
     if strays and wanted is Wanted.RUN and state is not TaskPhase.RUNNING:
         state = TaskPhase.STOPPING  # what would start waits for them; a hold or a stop doesn't
-    match wanted:
-        case Wanted.RUN:
-            step = _run(owner, task, record, runs.get(record.run, NO_RUN), state, now, leave)
-        case Wanted.HOLD:
-            step = _hold(record, runs.get(record.run, NO_RUN), state, now)
-        case Wanted.STOP:
-            step = _stop(record, runs.get(record.run, NO_RUN), state, now)
-        case _:
-            assert_never(wanted)
+    if gate is not None:
+        step = Step(record, state, _open_gate(gate, run, wanted))
+    else:
+        step = _take_step(owner, task, record, run, state, wanted, now, leave)
     state = TaskPhase.STOPPING if strays and step.state is not TaskPhase.RUNNING else step.state
     actions = (*discards, *_clear_strays(strays, wanted), *step.actions)
     return replace(step, state=state, actions=actions, refusal=leave.refusal)
+
+
+def _take_step(
+    owner: Owner,
+    task: Task,
+    record: TaskStatus,
+    run: Run,
+    state: TaskPhase,
+    wanted: Wanted,
+    now: datetime,
+    leave: Leave,
+) -> Step:
+    match wanted:
+        case Wanted.RUN:
+            return _run(owner, task, record, run, state, now, leave)
+        case Wanted.HOLD:
+            return _hold(record, run, state, now)
+        case Wanted.STOP:
+            return _stop(record, run, state, now)
+        case _:
+            assert_never(wanted)
 
 
 def clear_up(record: TaskStatus, runs: Runs) -> tuple[Action, ...]:
@@ -103,7 +133,7 @@ def clear_up(record: TaskStatus, runs: Runs) -> tuple[Action, ...]:
     leftovers = find_leftovers(record, runs)
     actions: list[Action] = [DeleteJob(job) for job in leftovers]
     for run in runs.values():
-        if run.job is not None and (run.job.is_suspended or run.job in leftovers):
+        if run.job is not None and (run.job in leftovers or (run.job.is_suspended and run.job.is_stopped)):
             continue
         if run.may_get_a_pod or any(not pod.is_terminating for pod in run.live_pods):
             actions += _kill(run)
@@ -121,18 +151,32 @@ def find_leftovers(record: TaskStatus, runs: Runs) -> list[ObservedJob]:
         is_over = number < record.run or record.phase in CLOSED
         if job is None or job.is_terminating or run.live_pods or not is_over:
             continue
-        was_withdrawn = number == record.run and record.phase is TaskPhase.UNSTARTED
-        has_lost_its_pod = record.phase is TaskPhase.BACKING_OFF and not run.pods
-        was_stopped = record.phase in ENDED and job.is_suspended and job.is_suspension_in_force
-        was_cut_short = not job.has_ended and (number < record.run or has_lost_its_pod or was_stopped)
-        if was_withdrawn or was_cut_short or job.is_disrupted:
+        if _is_left_over(record, job, run, is_latest=number == record.run):
             leftovers.append(job)
     return leftovers
 
 
+def _is_left_over(record: TaskStatus, job: ObservedJob, run: Run, *, is_latest: bool) -> bool:
+    """Tell whether nobody needs the Job of a run that is over: it has no end of the task's own, of which it has logs.
+
+    A Job that says Complete of a run that was cut short would be taken for a success if the status were lost.
+    """
+    if is_latest and record.phase is TaskPhase.UNSTARTED:
+        return True
+    if job.has_ended:
+        return job.is_disrupted or (job.is_complete and record.phase is not TaskPhase.SUCCEEDED)
+    has_lost_its_pod = record.phase is TaskPhase.BACKING_OFF and not run.pods
+    could_be_released = record.phase in ENDED and job.is_suspended and job.is_suspension_in_force
+    return not is_latest or has_lost_its_pod or could_be_released
+
+
 def _find_strays(record: TaskStatus, runs: Runs) -> list[ObservedPod]:
-    """Find live pods of runs that are over: each slipped through a hold after the next run had begun."""
-    over = record.run if record.phase is TaskPhase.BACKING_OFF else record.run - 1
+    """Find live pods of runs that are over: each slipped through a hold, or its Job was let go by who had suspended it.
+
+    One of the latest run that was given up as never started isn't: the run goes on with it (`ledger._reopen`).
+    """
+    is_over = record.phase is TaskPhase.BACKING_OFF or is_cut_short_by_suspension(record)
+    over = record.run if is_over else record.run - 1
     return [pod for number, run in runs.items() if number <= over for pod in run.live_pods]
 
 
@@ -146,6 +190,19 @@ def _clear_strays(strays: Iterable[ObservedPod], wanted: Wanted) -> list[Action]
         elif not pod.has_started:
             actions.append(EvictPod(pod))
     return actions
+
+
+def _open_gate(gate: ObservedJob, run: Run, wanted: Wanted) -> tuple[Action, ...]:
+    """Delete the Job that somebody else suspended while it ran, once they let it go, or nothing is to start any more.
+
+    When it is let go it makes way for the next run: its own `MAGEFLOW_RESUMED` says that nothing was cut short. What
+    has started by then lives on, and so is orphaned: its run goes on (`ledger._reopen`).
+    """
+    if wanted is Wanted.STOP:
+        return (DeleteJob(gate),)
+    if gate.is_gated:
+        return (HoldJob(gate),) if wanted is Wanted.HOLD else ()
+    return () if run.live_pods else (HoldJob(gate),)
 
 
 # ── what is done about it ──
@@ -165,7 +222,9 @@ def _run(owner: Owner, task: Task, record: TaskStatus, run: Run, state: TaskPhas
             return _start(owner, task, record, now, leave) if leave.may_start else Step(record, state)
         case TaskPhase.PENDING:
             return _await_pod(record, run, now)
-        case TaskPhase.RUNNING | TaskPhase.STOPPING | TaskPhase.SUCCEEDED | TaskPhase.FAILED:
+        case TaskPhase.STOPPING:
+            return _finish_stop(record, run)
+        case TaskPhase.RUNNING | TaskPhase.SUCCEEDED | TaskPhase.FAILED:
             return Step(record, state)
         case _:
             assert_never(state)
@@ -193,7 +252,7 @@ def _start(owner: Owner, task: Task, record: TaskStatus, now: datetime, leave: L
             "message": None,
         }
     )
-    manifest = build_job(owner, task, number, was_interrupted=record.interruptions > 0, previous=leave.previous)
+    manifest = build_job(owner, task, number, was_cut_short=record.was_cut_short, previous=leave.previous)
     return Step(record, TaskPhase.RECORDED, (CreateJob(task.name, manifest),))
 
 
@@ -226,7 +285,9 @@ def _hold(record: TaskStatus, run: Run, state: TaskPhase, now: datetime) -> Step
             return _freeze(record, now)
         case TaskPhase.PENDING:
             return _hold_back(record, run, now)
-        case TaskPhase.UNSTARTED | TaskPhase.RUNNING | TaskPhase.STOPPING | TaskPhase.SUCCEEDED | TaskPhase.FAILED:
+        case TaskPhase.STOPPING:
+            return _finish_stop(record, run)
+        case TaskPhase.UNSTARTED | TaskPhase.RUNNING | TaskPhase.SUCCEEDED | TaskPhase.FAILED:
             return Step(record, state)
         case _:
             assert_never(state)
@@ -253,16 +314,45 @@ def _stop(record: TaskStatus, run: Run, state: TaskPhase, now: datetime) -> Step
         case TaskPhase.PENDING | TaskPhase.RUNNING:
             record = record.model_copy(update={"phase": TaskPhase.STOPPING})
             return Step(record, TaskPhase.STOPPING, _kill(run))
-        case TaskPhase.UNSTARTED | TaskPhase.STOPPING | TaskPhase.SUCCEEDED | TaskPhase.FAILED:
+        case TaskPhase.STOPPING:
+            return _finish_stop(record, run)
+        case TaskPhase.UNSTARTED | TaskPhase.SUCCEEDED | TaskPhase.FAILED:
             return Step(record, state)
         case _:
             assert_never(state)
 
 
+def _finish_stop(record: TaskStatus, run: Run) -> Step:
+    """Delete the Job of a run that we stop, once no pod of it can run, or at once if somebody has unsuspended it.
+
+    The run ends when the Job is gone: as long as it is there, it makes a pod when somebody unsuspends it, as Kueue
+    does. The mark is in the ledger before, so that the end can be told then.
+    """
+    job = run.job
+    is_over = record.phase in CLOSED  # it waits for a pod of an older run
+    if is_over or job is None or job.is_terminating or job.has_ended or not is_stopped(record, job):
+        return Step(record, TaskPhase.STOPPING)
+    if record.holding != record.run:
+        record = record.model_copy(update={"phase": TaskPhase.STOPPING})
+    if job.is_stop_undone:
+        return Step(record, TaskPhase.STOPPING, (DeleteJob(job, in_foreground=True),))
+    is_quiet = job.is_suspension_in_force and not run.live_pods
+    return Step(record, TaskPhase.STOPPING, (DeleteJob(job),) if is_quiet else ())
+
+
 def _kill(run: Run) -> tuple[Action, ...]:
     """Stop a run by its Job, which tells afterwards what its pod had done before; by its pod where no Job can."""
+<<<<<<< HEAD
     if run.job is not None and not run.job.is_terminating and not run.job.has_ended:
         return (StopJob(run.job, was_running=run.has_started),)
+=======
+    job = run.job
+    if job is not None and not job.is_terminating and not job.has_ended:
+        if job.is_stop_undone:
+            return (DeleteJob(job, in_foreground=True),)
+        is_quiet = job.is_suspended and job.is_suspension_in_force and not run.live_pods
+        return (DeleteJob(job),) if is_quiet else (StopJob(job),)
+>>>>>>> acd5985 (WIP: whoever stops a run)
     return tuple(DeletePod(pod) for pod in run.live_pods if not pod.is_terminating)
 
 
