@@ -494,7 +494,7 @@ def test_start_is_recorded_when_the_eviction_came_too_late() -> None:
 
 def test_run_counts_as_interrupted_when_the_kubelet_reports_its_start_after_the_eviction() -> None:
     step = advance(OWNER, TASK, HOLDING, {1: Run(job(), (evicted(running_pod()),))}, HOLD, NOON)
-    assert step.record == HOLDING.model_copy(update={"started_at": EARLIER})
+    assert step.record == HOLDING.model_copy(update={"started_at": NOON})
 
     ended = advance(OWNER, TASK, step.record, {1: Run(disrupted_job())}, HOLD, NOON).record
     assert (ended.phase, ended.interruptions, ended.failures, ended.disruptions) == (TaskPhase.UNSTARTED, 1, 0, 0)

@@ -20,6 +20,7 @@ from mageflow.api import (
 )
 from mageflow.api.rules import MANY, SINGLE
 from mageflow.controller.client import ApiError, Raw
+from mageflow.core.jobs import ANNOTATION_STOPPED
 from mageflow.core.lifecycle import find_effective
 
 from .controllers import Collector, JobController
@@ -70,6 +71,8 @@ class Cluster:
         self.process: Process | None = None
         self.frozen: Process | None = None
         self._edits = 0
+        self.is_queue_admitting = False
+        """A queueing system unsuspends whatever is suspended, whoever did it."""
         self.server.create(USER, "namespaces", {"metadata": {"name": NAMESPACE, "labels": {}}})
         self.create()
         self.start_operator()
@@ -196,6 +199,18 @@ class Cluster:
         for pod in pick(self.server.list("pods"), number):
             self._as_user("DELETE", f"/api/v1/namespaces/{NAMESPACE}/pods/{name_of(pod)}", "Background")
 
+    def suspend_job(self, number: int) -> None:
+        """Suspend a Job, as a queueing system or somebody by hand does."""
+        for job in pick(self.server.list("jobs"), number):
+            self.server.change(USER, "jobs", name_of(job), lambda raw: raw["spec"].update(suspend=True))
+
+    def let_jobs_go(self, *, stopped: bool = False) -> None:
+        """Unsuspend what others have suspended; `stopped`: what the operator has, as Kueue does with what it admits."""
+        for job in self.server.list("jobs"):
+            is_stopped = ANNOTATION_STOPPED in job["metadata"].get("annotations", {})
+            if job["spec"].get("suspend") and is_stopped is stopped:
+                self.server.change(USER, "jobs", name_of(job), lambda raw: raw["spec"].update(suspend=False))
+
     def _as_user(self, method: str, path: str, policy: str) -> None:
         try:
             self.server.handle(USER, method, path, {"propagationPolicy": policy})
@@ -320,7 +335,7 @@ class Cluster:
     def settle(self) -> None:
         """Let everything happen that can, fairly, until nothing is left to happen.
 
-        What is to be stopped runs until it is told to.
+        What is to be stopped runs until it is told to. Whoever has suspended a Job lets it go.
         """
         self.server.fails_half_way = self.server.takes_no_status = False
         self.start_operator()
@@ -329,6 +344,9 @@ class Cluster:
         for _ in range(MAX_TURNS):
             before = self._count_changes()
             self.work()
+            self.let_jobs_go()
+            if self.is_queue_admitting:
+                self.let_jobs_go(stopped=True)
             self.sync_jobs()
             self.collector.collect()
             for pod in self.pods():

@@ -122,6 +122,14 @@ class ClusterMachine(RuleBasedStateMachine):
     def the_user_deletes_a_pod(self, number: int) -> None:
         self.cluster.delete_pod(number)
 
+    @rule(number=NUMBERS)
+    def somebody_suspends_a_job(self, number: int) -> None:
+        self.cluster.suspend_job(number)
+
+    @rule(stopped=st.booleans())
+    def somebody_lets_jobs_go(self, stopped: bool) -> None:
+        self.cluster.let_jobs_go(stopped=stopped)
+
     # ── the operator ──
 
     @rule()

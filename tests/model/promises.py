@@ -21,6 +21,7 @@ from mageflow.api import (
     TaskPhase,
 )
 from mageflow.controller.client import Raw
+from mageflow.core.jobs import ANNOTATION_STOPPED
 from mageflow.core.lifecycle import find_effective
 from mageflow.core.reasons import TOO_MANY_DISRUPTIONS
 
@@ -199,8 +200,10 @@ class Promises:
             if "orphan" in job["metadata"].get("finalizers", ()):
                 self._withdrawn_by_us |= {uid_of(job)} if by == OPERATOR else set()
             elif by == OPERATOR:
-                started = [pod for pod in self._pods_of(task_of(job)) if owner_of(pod) == uid_of(job)]
-                assert not [pod for pod in started if can_run(pod) and has_started(pod)], "promise 1"
+                pods = [pod for pod in self._pods_of(task_of(job)) if owner_of(pod) == uid_of(job)]
+                is_stopped = ANNOTATION_STOPPED in old["metadata"].get("annotations", {})
+                may_stop = is_stopped or self._may_stop(task_of(job))
+                assert may_stop or not [pod for pod in pods if can_run(pod) and has_started(pod)], "promise 1"
             if by != OPERATOR and not self._is_recorded(task_of(job)):
                 self.succeeded.discard(task_of(job))  # with its Job goes what nobody has recorded
         if by == USER:
@@ -269,22 +272,15 @@ class Promises:
         """What is said of tasks is so: what failed did so by itself, what succeeded wasn't stopped."""
         for entry in resource["status"].get("tasks", ()):
             containers = self._containers_of((uid_of(resource), entry["name"]))
-            own_failures = sum(self._has_failed(uid, container) for uid, container in containers)
+            own_failures = sum(container.has_failed_by_itself for _, container in containers)
             assert entry.get("failures", 0) <= own_failures, "promise 3: others' stops are no failures"
             if entry["phase"] == TaskPhase.FAILED and entry.get("reason") != TOO_MANY_DISRUPTIONS:
                 retries = self._fewest_retries(uid_of(resource), entry["name"])
                 assert entry["failures"] > retries, "promise 3: nothing but a failure uses up a retry"
             if entry["phase"] == TaskPhase.SUCCEEDED:
                 assert any(
-                    container.exit_code == 0
-                    and not (container.was_told_to_stop and self._stoppers.get(uid) in (OPERATOR, JOB_CONTROLLER))
-                    for uid, container in containers
-                ), "promise 3: a pod that exits 0 because it was stopped has not succeeded"
-
-    def _has_failed(self, uid: str, container: Container) -> bool:
-        """A failure counts against the task unless we or a drain stopped it."""
-        was_killed_by_hand = self._stoppers.get(uid) in (USER, COLLECTOR) and bool(container.exit_code)
-        return container.has_failed_by_itself or was_killed_by_hand
+                    container.exit_code == 0 and not container.was_told_to_stop for _, container in containers
+                ), "promise 3: whoever stopped it, a pod that exits 0 because of that has not succeeded"
 
     # ── after each step ──
 

@@ -424,6 +424,73 @@ def test_a_job_is_deleted_by_hand_at_each_point(story: Story, policy: str) -> No
     strike_at_each_point(story, lambda cluster: cluster.delete_job(0, policy))
 
 
+@each_story
+def test_a_pod_is_deleted_by_hand_at_each_point(story: Story) -> None:
+    """A disruption, whatever it exits with; what had ended before counts."""
+    strike_at_each_point(story, lambda cluster: cluster.delete_pod(0))
+
+
+# ── a queueing system, a downscaler, somebody by hand ──
+
+
+@each_story
+def test_somebody_suspends_a_job_at_each_point_and_lets_it_go_in_the_end(story: Story) -> None:
+    strike_at_each_point(story, lambda cluster: cluster.suspend_job(0))
+
+
+@each_story
+def test_somebody_suspends_a_job_at_each_point_and_lets_it_go_before_the_operator_looks(story: Story) -> None:
+    def strike(cluster: Cluster) -> None:
+        cluster.suspend_job(0)
+        for _ in range(3):
+            cluster.sync_jobs()
+            cluster.move_pods(0)
+        cluster.let_jobs_go()
+        cluster.sync_jobs()
+
+    strike_at_each_point(story, strike)
+
+
+@each_story
+def test_somebody_suspends_a_job_at_each_point_while_the_operator_is_down(story: Story) -> None:
+    def strike(cluster: Cluster) -> None:
+        cluster.kill_operator()
+        cluster.suspend_job(0)
+        for _ in range(3):
+            cluster.sync_jobs()
+            cluster.move_pods(0)
+
+    strike_at_each_point(story, strike)
+
+
+@each_story
+@pytest.mark.parametrize("wish", [INTERRUPTED, CANCELED])
+def test_a_queue_admits_whatever_is_suspended_and_a_stop_holds_all_the_same(story: Story, wish: Lifecycle) -> None:
+    def strike(cluster: Cluster) -> None:
+        cluster.is_queue_admitting = True
+        cluster.ask(wish)
+
+    strike_at_each_point(story, strike)
+
+
+def test_run_is_a_disruption_when_somebody_suspends_its_job_and_it_exits_0(cluster: Cluster) -> None:
+    make_pod(cluster)
+    start(cluster)
+    cluster.work()
+    cluster.suspend_job(0)
+    for _ in range(3):
+        cluster.sync_jobs()
+        cluster.move_pods(0)
+        cluster.work()
+    assert (phase(cluster), entry(cluster)["reason"]) == (Phase.ACTIVE, "JobSuspended")
+    assert (entry(cluster)["disruptions"], entry(cluster).get("failures", 0)) == (1, 0)
+    assert len(cluster.server.list("jobs")) == 1, "it stays as their gate"
+    cluster.settle()
+    assert (phase(cluster), entry(cluster)["run"]) == (Phase.SUCCEEDED, 2)
+    assert cluster.resource is not None
+    assert find_condition(cluster.resource, "Consistent") is None
+
+
 def test_a_job_and_its_pod_are_collected_while_the_operator_is_down(cluster: Cluster) -> None:
     """Not promised: a success that nobody saw, and of which nothing is left. The task runs again."""
     make_pod(cluster)

@@ -120,7 +120,7 @@ class ConditionType(StrEnum):
     SUSPENDED = "Suspended"
     """It is held, and nothing runs."""
     CONSISTENT = "Consistent"
-    """No running task was ever interrupted."""
+    """No running task was ever cut short, by an interrupt or by others."""
     COMPLETE = "Complete"
     """It has ended well; named as in a Job, for `kubectl wait`."""
     FAILED = "Failed"

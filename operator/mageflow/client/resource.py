@@ -89,7 +89,7 @@ class Resource:
         return await self._set_lifecycle(Lifecycle.INTERRUPTED, wait, seconds)
 
     async def resume(self, *, wait: bool = False, seconds: float | None = None) -> Status:
-        """Have it go on. Warns with InconsistentWarning if a running task was ever interrupted."""
+        """Have it go on. Warns with InconsistentWarning if a running task was ever cut short."""
         status = await self._set_lifecycle(Lifecycle.ACTIVE, wait, seconds)
         if not status.is_consistent:
             what = f"{self._place} was interrupted while it ran: what ran then runs again from its start"

@@ -39,7 +39,7 @@ class Status(StoredStatus):
 
     @property
     def is_consistent(self) -> bool:
-        """No running task was ever interrupted, as far as is known."""
+        """No running task was ever cut short, as far as is known."""
         consistent = self.condition(ConditionType.CONSISTENT)
         return consistent is None or consistent.status != "False"
 

@@ -95,6 +95,8 @@ class _Family:
     def _is_needed(self, key: RunKey, pod: ObservedPod) -> bool:
         if self.resource is None:
             return False
+        if has_succeeded(pod) and any(job_key == key and not job.has_ended for job_key, job in self.jobs.values()):
+            return True  # else it would look as if the Job might make another
         entry = next((entry for entry in self.resource.status.tasks if entry.name == key.task), None)
         if entry is None or entry.run < key.run:
             return True
@@ -149,6 +151,7 @@ class Caches:
         _, known = family.jobs.get(raw["metadata"]["uid"], (None, None))
         uid = self._see(key, raw, family.jobs, observe_job)
         _, job = family.jobs.get(raw["metadata"]["uid"], (None, None))
+        family.drop_kept()
         if job is not None and _is_over(job) and (known is None or not _is_over(known)):
             family.look_for_pod(key)
         return uid
@@ -196,6 +199,8 @@ class Caches:
         """
         uid, key = raw["metadata"]["uid"], run_key(raw)
         family = None if key is None else self._families.get(key.owner_uid)
+        if family is not None and key is not None and uid in family.kept:
+            return key.owner_uid
         if family is not None and key is not None and uid not in self._deleted:
             self.see_pod(raw)
             _, pod = family.pods[uid]
@@ -372,6 +377,7 @@ class Caches:
         if family is None or key is None:
             return None
         children(family).pop(uid, None)
+        family.drop_kept()
         family.awaited.discard(uid)
         family.missing_pods.pop(uid, None)
         self._drop_if_empty(key.owner_uid)
