@@ -15,8 +15,8 @@ from .stage import QUIET, TEMPLATE, Namespace, Workflow
 
 
 @pytest.mark.parametrize("is_running", [False, True], ids=["pending", "running"])
-async def test_task_runs_again_at_once_when_its_job_is_deleted_by_hand(namespace: Namespace, is_running: bool) -> None:
-    """Neither a failure nor a disruption nor an interruption: as if that run had never been."""
+async def test_task_runs_again_when_its_job_is_deleted_by_hand(namespace: Namespace, is_running: bool) -> None:
+    """No failure: a disruption if a container had started, else as if that run had never been."""
     workflow = await namespace.create(retries=0)
     pod = await workflow.wait_for_pod()
     if is_running:
@@ -27,7 +27,9 @@ async def test_task_runs_again_at_once_when_its_job_is_deleted_by_hand(namespace
     status = await workflow.wait_for("Active" if is_running else "Pending", run=2)
     task = status["tasks"][0]
     counts = (status["interruptions"], task.get("failures", 0), task.get("disruptions", 0))
-    assert counts == (0, 0, 0)
+    assert counts == (0, 0, int(is_running))
+    assert condition(status, "Consistent")["status"] == ("False" if is_running else "True")
+    assert _environment(second)["MAGEFLOW_RESUMED"] == ("true" if is_running else "false")
     await namespace.kubelet.start(second)
     await namespace.kubelet.succeed(second)
     await workflow.wait_for("Succeeded", run=2)
@@ -254,6 +256,10 @@ async def _is_namespace_gone(namespace: Namespace) -> bool:
 
 async def _has_two_pods(workflow: Workflow) -> bool:
     return sorted(is_terminating(pod) for pod in await workflow.live_pods()) == [False, True]
+
+
+def _environment(pod: Raw) -> dict[str, str]:
+    return {each["name"]: each.get("value", "") for each in pod["spec"]["containers"][0]["env"]}
 
 
 def _image(pod: Raw) -> str:

@@ -129,14 +129,17 @@ async def test_run_is_told_apart_when_its_eviction_is_half_done(namespace: Names
 # ── the kubelet tells late ──
 
 
-async def test_task_is_held_when_its_evicted_pod_exits_0(namespace: Namespace) -> None:
+async def test_task_was_interrupted_when_its_evicted_pod_turns_out_to_have_started_and_exits_0(
+    namespace: Namespace,
+) -> None:
     """The Job is Complete then; but the task was stopped, so it has not succeeded, and runs again."""
     namespace.kubelet.on_sigterm(namespace.name, OnSigterm.EXIT_0)
     workflow = await namespace.create()
     namespace.kubelet.start_unreported(await workflow.wait_for_pod())
     await workflow.set_lifecycle("suspended")
     held = await workflow.wait_for("Suspended")
-    assert (held["done"], held["interruptions"], held["tasks"][0].get("failures", 0)) == (0, 0, 0)
+    assert (held["done"], held["interruptions"], held["tasks"][0].get("failures", 0)) == (0, 1, 0)
+    assert condition(held, "Consistent")["reason"] == "InterruptedWhileRunning"
     await _check_it_runs_again(namespace, workflow)
 
 

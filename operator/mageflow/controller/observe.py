@@ -14,11 +14,7 @@ from mageflow.api.stored import size_of
 from mageflow.controller.containers import find_cause, find_lingering, find_main_state
 from mageflow.controller.settings import FIELD_MANAGER
 from mageflow.core import reasons
-<<<<<<< HEAD
-from mageflow.core.jobs import ANNOTATION_STOPPED, STOPPED_WHILE_RUNNING
-=======
-from mageflow.core.jobs import ANNOTATION_STOPPED, DISRUPTION_CONDITIONS
->>>>>>> acd5985 (WIP: whoever stops a run)
+from mageflow.core.jobs import ANNOTATION_STOPPED, DISRUPTION_CONDITIONS, STOPPED_WHILE_RUNNING
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Spec, Waiting
 from mageflow.core.output import find_limit
 
@@ -123,15 +119,10 @@ def observe_job(raw: Mapping[str, Any]) -> ObservedJob:
         name=metadata["name"],
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
-<<<<<<< HEAD
-        is_suspended=bool(raw["spec"].get("suspend")),
-        is_stopped=bool(raw["spec"].get("suspend")) and ANNOTATION_STOPPED in (metadata.get("annotations") or {}),
-        was_running=(metadata.get("annotations") or {}).get(ANNOTATION_STOPPED) == STOPPED_WHILE_RUNNING,
-=======
         is_suspended=is_suspended,
         is_stopped=is_stopped,
+        was_running=(metadata.get("annotations") or {}).get(ANNOTATION_STOPPED) == STOPPED_WHILE_RUNNING,
         suspended_by=_find_suspender(metadata) if is_suspended and not is_stopped else None,
->>>>>>> acd5985 (WIP: whoever stops a run)
         is_suspension_in_force="Suspended" in conditions and not status.get("active"),
         is_terminating="deletionTimestamp" in metadata,
         is_complete="Complete" in conditions,

@@ -16,12 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-<<<<<<< HEAD
-from mageflow.api import ENDED_PHASES, HELD_PHASES, Condition, ConditionType, Phase
-from mageflow.api.stored import shorten
-=======
 from mageflow.api import ENDED_PHASES, HELD_PHASES, Condition, ConditionType, Phase, Status
->>>>>>> acd5985 (WIP: whoever stops a run)
+from mageflow.api.stored import shorten
 from mageflow.core import reasons
 
 MAX_MESSAGE: Final = 2048

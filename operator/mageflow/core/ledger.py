@@ -169,12 +169,8 @@ def _bring_marks_up_to_date(record: TaskStatus, run: Run, now: datetime) -> Task
     """Clear `holding` if the eviction didn't happen; note the start of a run, be it reported after its eviction."""
     if record.holding is not None and run.live_pods and not any(_may_be_going(pod) for pod in run.live_pods):
         record = record.model_copy(update={"holding": None})
-<<<<<<< HEAD
     has_started = run.has_started or (run.job is not None and run.job.was_running)
-    if has_started and record.started_at is None and record.holding != record.run:
-=======
-    if run.has_started and record.started_at is None:
->>>>>>> acd5985 (WIP: whoever stops a run)
+    if has_started and record.started_at is None:
         record = record.model_copy(update={"started_at": now})
     return record
 
@@ -221,11 +217,7 @@ def _forget_gate(record: TaskStatus, run: Run) -> TaskStatus:
 def find_state(record: TaskStatus, run: Run) -> TaskPhase:
     """Tell the state of a task whose ledger entry is up to date."""
     if record.phase in CLOSED:
-<<<<<<< HEAD
-        return TaskPhase(record.phase)
-=======
-        return record.phase if find_gate(record, run) is None else TaskPhase.PENDING
->>>>>>> acd5985 (WIP: whoever stops a run)
+        return TaskPhase(record.phase) if find_gate(record, run) is None else TaskPhase.PENDING
     pods, job = run.live_pods, run.job
     is_stopped_by_us = job is not None and is_stopped(record, job)
     if is_stopped_by_us or any(pod.is_terminating for pod in pods):

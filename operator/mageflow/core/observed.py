@@ -104,15 +104,11 @@ class ObservedJob:
     is_suspended: bool = False
     """`spec.suspend`."""
     is_stopped: bool = False
-<<<<<<< HEAD
-    """It is suspended, and by us: a suspension of somebody else, such as a queueing system, is none of our doing."""
+    """It carries our mark of a stop, whether or not somebody has unsuspended it since."""
     was_running: bool = False
     """A container of the run had started when we suspended it."""
-=======
-    """It carries our mark of a stop, whether or not somebody has unsuspended it since."""
     suspended_by: str | None = None
     """The field manager of `spec.suspend`, if it is suspended and isn't stopped by us: a queueing system, a person."""
->>>>>>> acd5985 (WIP: whoever stops a run)
     is_suspension_in_force: bool = False
     """The Job controller has acted on `spec.suspend`: condition Suspended, no active pod. It starts none."""
     is_terminating: bool = False

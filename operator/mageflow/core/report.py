@@ -24,11 +24,7 @@ from mageflow.core import reasons
 from mageflow.core.conditions import Consistency, Readiness, build_conditions, find_condition, was_disrupted
 from mageflow.core.decision import Event
 from mageflow.core.ending import Outcome
-<<<<<<< HEAD
-from mageflow.core.ledger import ENDED, WAITING, shorten_message
-=======
-from mageflow.core.ledger import ENDED, is_cut_short_by_suspension, shorten_message
->>>>>>> acd5985 (WIP: whoever stops a run)
+from mageflow.core.ledger import ENDED, WAITING, is_cut_short_by_suspension, shorten_message
 from mageflow.core.lifecycle import OCCUPIED, EffectiveLifecycle, find_label_problem, find_phase
 from mageflow.core.observed import NO_RUN, ObservedResource, Run
 from mageflow.core.plan import Plan, find_outcome
@@ -267,25 +263,6 @@ def acknowledge(observed: ObservedResource) -> Status:
     return old.model_copy(update={"observed_generation": generation, "conditions": tuple(conditions)})
 
 
-<<<<<<< HEAD
-=======
-def report_problem(observed: ObservedResource, now: datetime) -> Status:
-    """Say that the spec can't be read, which the CRD's schema should have refused; leave the rest as it is."""
-    old, generation = observed.status, observed.generation
-    readiness = Readiness(False, reasons.INVALID_TASK, observed.problem or "", is_stalled=True)
-    phase = old.phase or Phase.PENDING
-    consistency = Consistency(old.interruptions, was_disrupted(old))
-    conditions = build_conditions(phase, readiness, consistency, old.conditions, generation, now)
-    changes = {
-        "phase": phase,
-        "observed_generation": generation,
-        "observed_namespace_lifecycle": observed.namespace_lifecycle,
-        "conditions": conditions,
-    }
-    return old.model_copy(update=changes)
-
-
->>>>>>> acd5985 (WIP: whoever stops a run)
 def node_deadline(report: Report) -> datetime | None:
     """Return when a deleted pod's node will have had its time to say that it is gone; None if none is awaited."""
     deadlines = (
@@ -312,15 +289,10 @@ QUIET_REASONS: Final = frozenset({reasons.PENDING, reasons.SUSPENDING, reasons.I
 
 def find_events(report: Report, new: Status) -> tuple[Event, ...]:
     """Find what is worth an Event: transitions of the lifecycle, and failures."""
-<<<<<<< HEAD
-    return (*_events_of_runs(report), *events_of_transitions(report.observed.status, new))
-=======
-    return (
-        *_events_of_runs(report),
-        *_events_of_suspensions(report),
-        *_events_of_transitions(report.observed.status, new),
-    )
->>>>>>> acd5985 (WIP: whoever stops a run)
+    of_runs = tuple(_events_of_runs(report))
+    told = {event.reason for event in of_runs}
+    of_transitions = (event for event in events_of_transitions(report.observed.status, new) if event.reason not in told)
+    return (*of_runs, *_events_of_suspensions(report), *of_transitions)
 
 
 def _events_of_runs(report: Report) -> Iterator[Event]:
@@ -335,10 +307,6 @@ def _events_of_runs(report: Report) -> Iterator[Event]:
         yield Event("Warning", outcome.reason, f"{task}run {step.record.run}: {outcome.message}")
 
 
-<<<<<<< HEAD
-def events_of_transitions(old: Status, new: Status) -> Iterator[Event]:
-    """Yield an event for a hold, a release, an end, and for what keeps the spec from being in force."""
-=======
 def _events_of_suspensions(report: Report) -> Iterator[Event]:
     """Yield an event for each Job that somebody else has suspended, and whose suspension goes with it by our doing."""
     before = {entry.name: entry for entry in report.observed.status.tasks}
@@ -355,8 +323,8 @@ def _events_of_suspensions(report: Report) -> Iterator[Event]:
             yield Event("Normal", reasons.JOB_SUSPENDED, what)
 
 
-def _events_of_transitions(old: Status, new: Status) -> Iterator[Event]:
->>>>>>> acd5985 (WIP: whoever stops a run)
+def events_of_transitions(old: Status, new: Status) -> Iterator[Event]:
+    """Yield an event for a hold, a release, an end, and for what keeps the spec from being in force."""
     ready = find_condition(new.conditions, ConditionType.READY)
     message = ready.message if ready is not None else ""
     if new.lifecycle is Lifecycle.ACTIVE and old.lifecycle not in (None, Lifecycle.ACTIVE):

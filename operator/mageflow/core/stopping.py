@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from mageflow.api import ENDED_PHASES, WORKFLOW, Lifecycle, Phase, Status, TaskPhase, TaskStatus
 from mageflow.core import reasons
-from mageflow.core.conditions import Readiness, build_conditions
+from mageflow.core.conditions import Consistency, Readiness, build_conditions, was_disrupted
 from mageflow.core.decision import Action, Decision
 from mageflow.core.ending import Ending
 from mageflow.core.jobs import Owner, Task
@@ -111,6 +111,9 @@ def _tell(
     readiness = _find_readiness(observed, obstacle, phase, effective, steps, now)
     before = {entry.name: entry.interruptions for entry in old.tasks}
     new = sum(step.record.interruptions - before.get(step.record.name, 0) for step in steps)
+    consistency = Consistency(
+        old.interruptions + new, was_disrupted(old) or any(step.record.cut_short for step in steps)
+    )
     running = sum(step.state is TaskPhase.RUNNING for step in steps) if steps else old.running
     changes: dict[str, Any] = {
         "lifecycle": effective.lifecycle,
@@ -123,7 +126,7 @@ def _tell(
         "pending": max(0, old.total - old.done - old.failed - running),
         "interruptions": old.interruptions + new,
         "tasks": tuple(step.record for step in steps) if steps else old.tasks,
-        "conditions": build_conditions(phase, readiness, old.interruptions + new, old.conditions, generation, now),
+        "conditions": build_conditions(phase, readiness, consistency, old.conditions, generation, now),
     }
     if _is_phase_ours(observed.status):
         changes |= {"phase": phase, "finished_at": now if phase in ENDED_PHASES else None}

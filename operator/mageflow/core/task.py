@@ -30,11 +30,16 @@ from mageflow.core.decision import (
 )
 from mageflow.core.ending import is_stopped
 from mageflow.core.jobs import Owner, Task, build_job, job_name
-<<<<<<< HEAD
-from mageflow.core.ledger import CLOSED, ENDED, MAX_MESSAGE, find_state, is_understood, shorten_message
-=======
-from mageflow.core.ledger import CLOSED, ENDED, find_gate, find_state, is_cut_short_by_suspension
->>>>>>> acd5985 (WIP: whoever stops a run)
+from mageflow.core.ledger import (
+    CLOSED,
+    ENDED,
+    MAX_MESSAGE,
+    find_gate,
+    find_state,
+    is_cut_short_by_suspension,
+    is_understood,
+    shorten_message,
+)
 from mageflow.core.lifecycle import Wanted
 from mageflow.core.observed import NO_RUN, ObservedJob, ObservedPod, Refusal, Run, Runs
 
@@ -81,14 +86,10 @@ def advance(
     leave: Leave = Leave(),
 ) -> Step:
     """Do what is wanted of a task whose ledger entry is up to date."""
-<<<<<<< HEAD
     if not is_understood(record):
         return replace(_leave_alone(record, runs, wanted, now), refusal=leave.refusal)
-    state = find_state(record, runs.get(record.run, NO_RUN))
-=======
     run = runs.get(record.run, NO_RUN)
     state = find_state(record, run)
->>>>>>> acd5985 (WIP: whoever stops a run)
     if record.phase in ENDED:
         return Step(record, state, clear_up(record, runs))
     gate = find_gate(record, run)
@@ -342,17 +343,12 @@ def _finish_stop(record: TaskStatus, run: Run) -> Step:
 
 def _kill(run: Run) -> tuple[Action, ...]:
     """Stop a run by its Job, which tells afterwards what its pod had done before; by its pod where no Job can."""
-<<<<<<< HEAD
-    if run.job is not None and not run.job.is_terminating and not run.job.has_ended:
-        return (StopJob(run.job, was_running=run.has_started),)
-=======
     job = run.job
     if job is not None and not job.is_terminating and not job.has_ended:
         if job.is_stop_undone:
             return (DeleteJob(job, in_foreground=True),)
         is_quiet = job.is_suspended and job.is_suspension_in_force and not run.live_pods
-        return (DeleteJob(job),) if is_quiet else (StopJob(job),)
->>>>>>> acd5985 (WIP: whoever stops a run)
+        return (DeleteJob(job),) if is_quiet else (StopJob(job, was_running=run.has_started),)
     return tuple(DeletePod(pod) for pod in run.live_pods if not pod.is_terminating)
 
 
