@@ -129,19 +129,22 @@ def test_unreadable_resource_comes_to_rest_when_it_is_interrupted() -> None:
     going = with_runs(with_status(observed, new), {1: Run(STOPPED_JOB, (terminating(running_pod()),))})
     _, new = decide(going)
     assert new.phase is Phase.INTERRUPTING
-    gone = with_runs(with_status(going, new), {1: Run(STOPPED_JOB)})
+    quiet = with_runs(with_status(going, new), {1: Run(STOPPED_JOB)})
+    decision, new = decide(quiet)
+    assert (new.phase, names_of(decision.actions)) == (Phase.INTERRUPTING, ["DeleteJob 1"])
+    gone = with_runs(with_status(quiet, new), {})
     decision, new = decide(gone)
     assert (new.phase, task_in(new).interruptions, new.interruptions) == (Phase.INTERRUPTED, 1, 1)
     assert condition_in(new, ConditionType.CONSISTENT).status == "False"
     assert condition_in(new, ConditionType.SUSPENDED).status == "True"
     decision, again = decide(with_status(gone, new), after(60))
-    assert (names_of(decision.actions), again) == (["DeleteJob 1"], new)
+    assert (names_of(decision.actions), again) == ([], new)
 
 
 def test_run_counts_as_interrupted_when_the_spec_can_be_read_again() -> None:
-    observed = unreadable(workflow(INTERRUPTED, RUNNING, {1: Run(STOPPED_JOB)}))
-    _, new = decide(observed)
-    decision, new = decide(workflow(old=with_status(observed, new).status, generation=3))
+    stopping = status(Phase.INTERRUPTING, entry(TaskPhase.STOPPING, started_at=EARLIER), INTERRUPTED)
+    _, new = decide(unreadable(workflow(INTERRUPTED, stopping)))
+    decision, new = decide(workflow(old=with_status(workflow(), new).status, generation=3))
     assert names_of(decision.actions) == ["CreateJob 2"]
     assert task_in(new).interruptions == 1
 
@@ -211,8 +214,8 @@ class TestStatusNotUnderstood:
         assert names_of(decision.actions) == ["StopJob 1"]
         assert task_in(new).phase is TaskPhase.STOPPING
         assert new.to_json()["phase"] == spoiled.to_json()["phase"]
-        gone = replace(workflow(lifecycle, Status.read(new.to_json()), {1: Run(STOPPED_JOB)}))
-        _, new = decide(gone)
+        _, new = decide(workflow(lifecycle, Status.read(new.to_json()), {1: Run(STOPPED_JOB)}))
+        _, new = decide(workflow(lifecycle, Status.read(new.to_json())))
         assert new.to_json()["phase"] == spoiled.to_json()["phase"]
         assert condition_in(new, ConditionType.STALLED).reason == reason
         assert task_in(new).interruptions == 1
@@ -332,7 +335,7 @@ def test_task_after_it_waits_when_a_task_of_a_chain_is_of_a_newer_version() -> N
         (INTERRUPTED, None, Run(job(), (running_pod(),)), ["StopJob 1"]),
         (INTERRUPTED, None, Run(job(), (pending_pod(),)), ["StopJob 1"]),
         (INTERRUPTED, None, Run(job()), ["StopJob 1"]),
-        (INTERRUPTED, None, Run(suspended_job()), ["StopJob 1"]),
+        (INTERRUPTED, None, Run(suspended_job()), ["DeleteJob 1"]),
         (CANCELED, None, Run(job(), (running_pod(),)), ["StopJob 1"]),
         (Lifecycle.ACTIVE, "interrupted", Run(job(), (running_pod(),)), ["StopJob 1"]),
         (INTERRUPTED, None, Run(None, (running_pod(),)), ["DeletePod"]),
