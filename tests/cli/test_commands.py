@@ -184,7 +184,10 @@ def test_suspend_says_what_still_finishes_and_waits_for_it(cluster: FakeCluster)
 def test_suspend_of_a_running_workflow_changes_nothing_and_names_what_does() -> None:
     result = run("suspend", "train", code=4)
     assert "nothing was changed; `kubectl mageflow interrupt workflow/train` stops it" in result.stderr
+    for by in ("client", "server"):
+        assert "nothing was changed" in run("suspend", "train", f"--dry-run={by}", code=4).stderr
     assert lifecycle_of("workflow", "train") == "active"
+    assert asyncio.run(mageflow.get("workflow", "train")).manifest["metadata"]["generation"] == 1
 
 
 @pytest.mark.usefixtures("cluster")

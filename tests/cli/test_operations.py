@@ -26,6 +26,7 @@ RUNS = view("Chain", "Active", (done(), running(), task("report")), reason="Runn
 SUSPENDING = view("Chain", "Suspending", (running(),), lifecycle="suspended", reason="Suspending")
 SUSPENDED = view("Chain", "Suspended", (task("load"),), lifecycle="suspended", reason="Suspended")
 RUNS_ON = view("Workflow", "Active", (running("main"),), lifecycle="suspended", reason="TaskAlreadyRunning")
+TRAINS = view("Workflow", "Active", (running("main"),), reason="Running")
 CANCELING = view("Chain", "Interrupting", (task("load", "Stopping"),), lifecycle="canceled", reason="Interrupting")
 CANCELED = view("Chain", "Canceled", lifecycle="canceled", reason="Canceled")
 FAILED = view("Chain", "Failed", reason="Failed")
@@ -43,7 +44,9 @@ UNANSWERED = view("Chain", "Active", (running(),), lifecycle="suspended", genera
         (SUSPENDED, SUSPEND, Verdict.ALREADY),
         (SUSPENDED, INTERRUPT, Verdict.GO),
         (SUSPENDED, RESUME, Verdict.GO),
-        (RUNS_ON, SUSPEND, Verdict.GO),
+        (RUNS_ON, SUSPEND, Verdict.RUNS),
+        (TRAINS, SUSPEND, Verdict.RUNS),
+        (TRAINS, INTERRUPT, Verdict.GO),
         (UNANSWERED, SUSPEND, Verdict.GO),
         (CANCELING, RESUME, Verdict.ENDED),
         (CANCELING, CANCEL, Verdict.ALREADY),

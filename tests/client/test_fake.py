@@ -139,6 +139,44 @@ async def test_each_client_is_used_in_its_own_block_and_task(mageflow_fake: Fake
     assert await namespace() == "default"
 
 
+@pytest.mark.usefixtures("mageflow_fake")
+async def test_a_client_that_is_entered_twice_is_left_twice() -> None:
+    async def namespace() -> str:
+        return (await mageflow.chain(tasks("a"), name="x")).namespace
+
+    client = mageflow.Client(namespace="a")
+    async with client:
+        async with mageflow.Client(namespace="b"), client:
+            connection = await client.open()
+            assert await namespace() == "a"
+        assert await client.open() is connection, "the outer block still needs it"
+        assert await namespace() == "a"
+    assert await namespace() == "default"
+    async with client:
+        pass
+    assert await client.open() is not connection
+    assert await namespace() == "default"
+
+
+@pytest.mark.usefixtures("mageflow_fake")
+async def test_blocks_that_end_in_another_order_or_context_leave_the_others_alone() -> None:
+    async def namespace() -> str:
+        return (await mageflow.chain(tasks("a"), name="x")).namespace
+
+    first, second = mageflow.Client(namespace="a"), mageflow.Client(namespace="b")
+    first.enter()
+    second.enter()
+    assert await asyncio.create_task(leave(first)), "as the end of a fixture does, which is a task of its own"
+    first.leave()
+    assert await namespace() == "b"
+    second.leave()
+    assert await namespace() == "default"
+
+
+async def leave(client: mageflow.Client) -> bool:
+    return client.leave()
+
+
 def test_sync_and_the_test_work_side_by_side(mageflow_fake: FakeCluster) -> None:
     """The code under test waits in one thread while the test says in another what tasks do."""
     mageflow_fake.task("a").keeps_running(logs=["one"])

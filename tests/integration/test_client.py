@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -18,7 +20,7 @@ from mageflow.client.fake import FakeCluster
 from mageflow.client.handle import Handle
 
 from .control import Raw
-from .stage import Namespace, Workflow
+from .stage import Namespace, Workflow, wait_until
 from .wire import Write
 
 
@@ -39,6 +41,28 @@ async def start_running(namespace: Namespace, client: mageflow.Client, **options
     await namespace.kubelet.start(pod)
     await workflow.wait(mageflow.Phase.ACTIVE)
     return workflow, pod
+
+
+@asynccontextmanager
+async def suspended_unseen(namespace: Namespace, client: mageflow.Client) -> AsyncIterator[Suspending]:
+    """Start a task, and suspend it before the status says that it runs; the operator answers once the block is left."""
+    workflow = await mageflow.workflow(task("work", retries=1), client=client)
+    await workflow.start()
+    pod = await Workflow(namespace, "work").wait_for_pod()
+    with namespace.hold(Write.WRITE_STATUS) as held:
+        await namespace.kubelet.start(pod)
+        await held.wait()
+        suspending = asyncio.create_task(workflow.suspend())
+        await Workflow(namespace, "work").wait_until("it is to be suspended", partial(is_suspended, namespace))
+        yield Suspending(pod, suspending)
+
+
+@dataclass
+class Suspending:
+    """A suspend that has been written, of a task that runs."""
+
+    pod: Raw
+    answer: asyncio.Task[mageflow.Status]
 
 
 async def lifecycle_of(namespace: Namespace, name: str = "work") -> str:
@@ -156,14 +180,37 @@ async def test_fields_reach_the_cluster_when_they_are_given_in_python(
 # ── suspend on a single task that runs ──
 
 
-async def test_suspend_raises_and_is_taken_back_when_the_task_runs(
+async def test_suspend_raises_and_nothing_is_written_when_the_task_runs(
     namespace: Namespace, client: mageflow.Client
 ) -> None:
     workflow, pod = await start_running(namespace, client)
-    with pytest.raises(mageflow.TaskAlreadyRunningError, match="taken back") as caught:
+    with pytest.raises(mageflow.TaskAlreadyRunningError, match="nothing was changed") as caught:
         await workflow.suspend()
 
     assert caught.value.is_taken_back
+    resource = await Workflow(namespace, "work").read()
+    assert (resource["spec"]["lifecycle"], resource["metadata"]["generation"]) == ("active", 1)
+    await namespace.kubelet.succeed(pod)
+    assert (await workflow.wait(seconds=60)).interruptions == 0
+    assert await reasons_told(namespace) == []
+
+
+async def reasons_told(namespace: Namespace) -> list[str]:
+    """Return the reasons of the Events of Workflow work: normal progress has none."""
+    events = await namespace.api.list(f"/api/v1/namespaces/{namespace.name}/events")
+    return [event["reason"] for event in events if event["involvedObject"]["kind"] == "Workflow"]
+
+
+async def test_suspend_raises_and_is_taken_back_when_it_turns_out_later_that_the_task_runs(
+    namespace: Namespace, client: mageflow.Client
+) -> None:
+    async with suspended_unseen(namespace, client) as suspending:
+        pod = suspending.pod
+    with pytest.raises(mageflow.TaskAlreadyRunningError, match="the suspend was taken back") as caught:
+        await suspending.answer
+
+    assert caught.value.is_taken_back
+    workflow = await mageflow.get("workflow", "work", client=client)
     assert await lifecycle_of(namespace) == "active"
     await Workflow(namespace, "work").wait_for("Active", ready="Running")
     await namespace.kubelet.succeed(pod)
@@ -190,18 +237,10 @@ async def test_nothing_is_taken_back_when_somebody_else_has_changed_the_spec_sin
     namespace: Namespace, client: mageflow.Client
 ) -> None:
     """Somebody edits the suspended task between this client's write and the operator's answer."""
-    workflow = await mageflow.workflow(task("work"), client=client)
-    await workflow.start()
-    pod = await Workflow(namespace, "work").wait_for_pod()
-    with namespace.hold(Write.WRITE_STATUS) as held:
-        await namespace.kubelet.start(pod)  # Pending still, as far as the status says: so the task may be edited
-        await held.wait()
-        suspending = asyncio.create_task(workflow.suspend())
-        await Workflow(namespace, "work").wait_until("it is to be suspended", partial(is_suspended, namespace))
-        await Workflow(namespace, "work").patch({"retries": 7})
-        held.release()
-        with pytest.raises(mageflow.TaskAlreadyRunningError, match="NOT taken back: somebody else") as caught:
-            await suspending
+    async with suspended_unseen(namespace, client) as suspending:
+        await Workflow(namespace, "work").patch({"retries": 7})  # Pending still, as far as the status says: it may be
+    with pytest.raises(mageflow.TaskAlreadyRunningError, match="NOT taken back: somebody else") as caught:
+        await suspending.answer
 
     assert not caught.value.is_taken_back
     spec = (await Workflow(namespace, "work").read())["spec"]
@@ -215,10 +254,11 @@ async def is_suspended(namespace: Namespace) -> bool:
 async def test_nothing_is_overwritten_when_somebody_else_writes_at_the_moment_of_the_take_back(
     namespace: Namespace, client: mageflow.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workflow, _ = await start_running(namespace, client)
     meddle(monkeypatch, lambda: Workflow(namespace, "work").set_lifecycle("interrupted"))
+    async with suspended_unseen(namespace, client) as suspending:
+        pass
     with pytest.raises(mageflow.OvertakenError, match="interrupted"):
-        await workflow.suspend()
+        await suspending.answer
 
     assert await lifecycle_of(namespace) == "interrupted"
 
@@ -226,11 +266,12 @@ async def test_nothing_is_overwritten_when_somebody_else_writes_at_the_moment_of
 async def test_suspend_is_taken_back_still_when_only_the_status_or_a_label_is_written_meanwhile(
     namespace: Namespace, client: mageflow.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workflow, _ = await start_running(namespace, client)
     path = Workflow(namespace, "work").path
     sent = meddle(monkeypatch, lambda: namespace.api.patch(path, {"metadata": {"labels": {"team": "b"}}}))
+    async with suspended_unseen(namespace, client) as suspending:
+        pass
     with pytest.raises(mageflow.TaskAlreadyRunningError) as caught:
-        await workflow.suspend()
+        await suspending.answer
 
     assert caught.value.is_taken_back
     assert sent == [{"lifecycle": "suspended"}, {"lifecycle": "active"}, {"lifecycle": "active"}]
@@ -242,10 +283,15 @@ async def test_suspend_is_written_again_when_somebody_writes_between_its_reading
     namespace: Namespace, client: mageflow.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it is taken back to is what was there at the moment of the write."""
-    workflow, _ = await start_running(namespace, client)
     sent = meddle(monkeypatch, lambda: Workflow(namespace, "work").set_lifecycle("suspended"), "suspended")
+
+    async def is_written_again() -> bool:
+        return len(sent) > 1
+
+    async with suspended_unseen(namespace, client) as suspending:
+        await wait_until("it is written again", is_written_again)
     with pytest.raises(mageflow.TaskAlreadyRunningError, match="still is"):
-        await workflow.suspend()
+        await suspending.answer
 
     assert len(sent) > 1, "the first was refused; more may be, as the operator writes as well"
     assert all(spec == {"lifecycle": "suspended"} for spec in sent)
@@ -275,14 +321,15 @@ async def test_suspend_raises_still_when_the_task_starts_while_its_pod_is_being_
 async def test_suspend_stays_when_the_run_fails_meanwhile_and_its_retry_is_held(
     namespace: Namespace, client: mageflow.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workflow, pod = await start_running(namespace, client, retries=1)
 
     async def fail() -> None:
-        await namespace.kubelet.fail(pod)
+        await namespace.kubelet.fail(suspending.pod)
         await Workflow(namespace, "work").wait_for("Suspended")
 
     meddle(monkeypatch, fail)
-    status = await workflow.suspend()
+    async with suspended_unseen(namespace, client) as suspending:
+        pass
+    status = await suspending.answer
 
     assert status.phase is mageflow.Phase.SUSPENDED
     assert await lifecycle_of(namespace) == "suspended"

@@ -29,7 +29,9 @@ from mageflow.cli.operations import (
     describe_already,
     describe_ended,
     describe_result,
+    describe_running,
     judge,
+    refusal,
 )
 from mageflow.cli.options import DryRun, Target
 from mageflow.cli.progress import choose_progress
@@ -139,6 +141,8 @@ class _Operating:
                     self._tell(item, describe_already(item.view, self._operation))
                     if not item.view.status.is_in_force and self._request.dry_run is DryRun.NONE:
                         left += [item] * self._request.waits
+                case Verdict.RUNS:
+                    self._fail(refusal(item.view), item)
                 case Verdict.ENDED if is_named:
                     self._fail(StateError(describe_ended(item.view)), item)
                 case Verdict.ENDED:
@@ -202,7 +206,7 @@ class _Operating:
         try:
             status = await getattr(item.resource, self._operation.verb)()
         except TaskAlreadyRunningError as error:
-            self._fail(error, item, _describe_running(error, item.view))
+            self._fail(error, item, describe_running(item.view, str(error).rpartition("; ")[2]))
         except MageflowError as error:
             self._fail(error, item)
         else:
@@ -280,10 +284,3 @@ class _Operating:
             for item in self._done.values()
         ]
         return [resource.manifest for resource in found]
-
-
-def _describe_running(error: TaskAlreadyRunningError, view: View) -> str:
-    """Say what became of a suspend that found its task running, and what would stop it."""
-    taken_back = "nothing was changed" if error.is_taken_back else str(error).rpartition("; ")[2]
-    hint = f"`kubectl mageflow interrupt {view.short}` stops it"
-    return f"its task is running, and a suspend never stops a task: {taken_back}; {hint}"

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from mageflow.api import LABEL_LIFECYCLE, Lifecycle, Phase, TaskPhase
+from mageflow.api import LABEL_LIFECYCLE, WORKFLOW, Lifecycle, Phase, TaskPhase
 from mageflow.cli.view import OCCUPIED_TASKS, TaskView, View
-from mageflow.client.wishes import TASK_ALREADY_RUNNING
+from mageflow.client.errors import TaskAlreadyRunningError
+from mageflow.client.wishes import TASK_ALREADY_RUNNING, runs_on
 
 MAX_NAMES: Final = 5
 """How many names a sentence lists."""
@@ -44,6 +45,7 @@ class Verdict(Enum):
     GO = "it can be done"
     ALREADY = "it is so already, or on its way"
     ENDED = "it has ended, and never changes again"
+    RUNS = "its one task runs, which a suspend never stops"
 
 
 def judge(view: View, operation: Operation) -> Verdict:
@@ -53,6 +55,8 @@ def judge(view: View, operation: Operation) -> Verdict:
         return Verdict.ALREADY if is_so else Verdict.ENDED
     if view.lifecycle is Lifecycle.CANCELED and operation is not CANCEL:
         return Verdict.ENDED
+    if operation is SUSPEND and view.kind is WORKFLOW and runs_on(view.status):
+        return Verdict.RUNS
     is_refused = operation is SUSPEND and view.status.reason == TASK_ALREADY_RUNNING
     is_asked = view.lifecycle is operation.lifecycle and view.status.is_current
     if is_asked and not is_refused and view.deletion is None:
@@ -72,6 +76,19 @@ def describe_ended(view: View) -> str:
     if view.status.has_ended:
         return f"has ended as {view.phase}, and nothing changes that"
     return f"is being canceled ({view.phase}), which is final"
+
+
+def describe_running(view: View, what: str) -> str:
+    """Say what became of a suspend that found its task running, and what would stop it."""
+    hint = f"`kubectl mageflow interrupt {view.short}` stops it"
+    return f"its task is running, and a suspend never stops a task: {what}; {hint}"
+
+
+def refusal(view: View) -> TaskAlreadyRunningError:
+    """Return the error that says that its task runs, and that nothing was written."""
+    was_suspended = view.lifecycle is Lifecycle.SUSPENDED
+    what = "it was to be suspended before, and still is" if was_suspended else "nothing was changed"
+    return TaskAlreadyRunningError(describe_running(view, what), is_taken_back=not was_suspended)
 
 
 def describe_result(view: View, operation: Operation) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import assert_never
 
-from mageflow.api import LABEL_LIFECYCLE, WORKFLOW, Lifecycle, TaskPhase
+from mageflow.api import LABEL_LIFECYCLE, Lifecycle, TaskPhase
 from mageflow.cli.losses import describe_run
 from mageflow.cli.operations import CANCEL, OPERATIONS, RESUME, SUSPEND, Operation, Verdict, judge, list_names
 from mageflow.cli.view import ENDED_TASKS, TaskView, View
@@ -31,7 +31,10 @@ def _foresee(view: View, operation: Operation, now: datetime) -> str:
         case Verdict.GO if operation is RESUME:
             return _foresee_resume(view)
         case Verdict.GO if operation is SUSPEND:
-            return _foresee_suspend(view, now)
+            return _foresee_suspend(view)
+        case Verdict.RUNS:
+            run = describe_run(view.tasks_in(TaskPhase.RUNNING)[0], now)
+            return f"refused: its task runs ({run}), and a suspend never stops a task"
         case Verdict.GO:
             return _foresee_stop(view, operation, now)
         case _:
@@ -42,10 +45,8 @@ def _release(view: View) -> str:
     return f"kubectl label namespace {view.namespace} {LABEL_LIFECYCLE}-"
 
 
-def _foresee_suspend(view: View, now: datetime) -> str:
+def _foresee_suspend(view: View) -> str:
     running = view.tasks_in(TaskPhase.RUNNING)
-    if view.kind is WORKFLOW and running:
-        return f"refused: its task runs ({describe_run(running[0], now)}), and a suspend never stops a task"
     if view.lifecycle is Lifecycle.INTERRUPTED and not running:
         return "stays held, as suspended instead of interrupted"
     return _join(

@@ -11,7 +11,7 @@ from mageflow.client.connection import Connection
 from mageflow.client.errors import InvalidError, MageflowError, NotFoundError
 from mageflow.client.logline import LineQueue, LogLine, in_utc, sortable
 from mageflow.client.transport import Raw
-from mageflow.client.watching import Pauses, is_passing
+from mageflow.client.watching import Pauses, may_pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class ContainerLog:
         except NotFoundError:
             return False
         except MageflowError as error:
-            if is_passing(error):
+            if may_pass(error):
                 return True
             raise
         return "running" in (dict(_states(pod)).get(self._container) or {})

@@ -25,7 +25,7 @@ from mageflow.client.logs import stream_logs
 from mageflow.client.podlog import Wanted
 from mageflow.client.status import Status, read_status
 from mageflow.client.transport import Raw
-from mageflow.client.wishes import Wish, await_answer, write_wish, write_wish_to_take_back
+from mageflow.client.wishes import Wish, await_answer, write_suspend, write_wish
 
 
 class Resource:
@@ -211,13 +211,14 @@ class Workflow(Resource):
     async def suspend(self, *, wait: bool = False, seconds: float | None = None) -> Status:
         """Keep it from starting. If it runs already, raise TaskAlreadyRunningError, and leave it as it was.
 
-        The change is taken back, unless somebody else has changed the spec since: `is_taken_back` and the message tell.
+        Nothing is written if its status says that it runs. If it turns out later, the change is taken back, unless
+        somebody else has changed the spec since: `is_taken_back` and the message tell.
         """
         return await super().suspend(wait=wait, seconds=seconds)
 
     async def _write_wish(self, handle: Handle, lifecycle: Lifecycle) -> Wish:
         if lifecycle is Lifecycle.SUSPENDED:
-            return await write_wish_to_take_back(handle, lifecycle)
+            return await write_suspend(handle)
         return await write_wish(handle, lifecycle)
 
 

@@ -42,18 +42,21 @@ class Pauses:
         """Note that it was worth while to ask: the next pause is short again."""
         self._pause = FIRST_PAUSE
 
-    async def pause(self, error: MageflowError | None = None) -> None:
-        """Pause after an attempt; raise its `error` if it won't pass, or patience has ended."""
+    async def pause(self, error: MageflowError | None = None, *, is_passing: bool = False) -> None:
+        """Pause after an attempt; raise its `error` if it won't pass, or patience has ended.
+
+        With `is_passing` it may pass, though it may not be one of those that do wherever they come from.
+        """
         now = asyncio.get_running_loop().time()
         if error is not None:
             self._ends_at = self._ends_at or now + self._patience
-            if not is_passing(error) or now >= self._ends_at:
+            if not (is_passing or may_pass(error)) or now >= self._ends_at:
                 raise error
         await asyncio.sleep(self._pause)
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
 
-def is_passing(error: MageflowError) -> bool:
+def may_pass(error: MageflowError) -> bool:
     """Tell whether the same request may succeed a little later: nobody answered, or somebody is overloaded."""
     is_busy = isinstance(error, RequestError) and (error.status == 429 or error.status >= 500)
     return is_busy or isinstance(error, UnreachableError)

@@ -1,5 +1,7 @@
 """Lifecycles that are asked for: written, answered by the operator, and, if a running task is in the way, taken back.
 
+    read: does its task run? ──→ then nothing is written, raise TaskAlreadyRunning
+          │
     write spec.lifecycle ──→ wait for a status that speaks of it ──→ return the status
                                │        │            │
                                │        │            └─ TaskAlreadyRunning: take it back, raise
@@ -17,12 +19,13 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
-from mageflow.api import WORKFLOW, Lifecycle, Phase, read_lifecycle
+from mageflow.api import WORKFLOW, Lifecycle, Phase, TaskPhase, read_lifecycle
 from mageflow.client.errors import ConflictError, DeadlineError, OvertakenError, TaskAlreadyRunningError
 from mageflow.client.handle import Handle
 from mageflow.client.silence import check_deletion, find_cause
 from mageflow.client.status import Status, read_status
 from mageflow.client.transport import Raw
+from mageflow.client.watching import Pauses
 
 TASK_ALREADY_RUNNING: Final = "TaskAlreadyRunning"
 """The reason of Ready while a single task runs on although it is to be suspended."""
@@ -45,16 +48,33 @@ async def write_wish(handle: Handle, lifecycle: Lifecycle) -> Wish:
     return Wish(lifecycle, written["metadata"]["generation"])
 
 
-async def write_wish_to_take_back(handle: Handle, lifecycle: Lifecycle) -> Wish:
-    """Write a lifecycle over the one that was just read, so that it is known what to take it back to."""
+async def write_suspend(handle: Handle) -> Wish:
+    """Suspend a single task, over the lifecycle that was just read, so that it is known what to take it back to.
+
+    Raises TaskAlreadyRunningError, with nothing written, if the status shows that the task runs: a write that is then
+    taken back would be told by two Events, and be two changes for whoever watches the spec. ConflictError, if somebody
+    else writes between each reading and the write after it for as long as the connection has patience.
+    """
+    pauses = Pauses(handle.place.connection.patience)
     while True:
         seen = await handle.read()
         before = _lifecycle_of(seen)
+        status = read_status(seen)
+        if runs_on(status):
+            raise _refusal(handle, f"run {status.tasks[0].run}", before)
         try:
-            written = await handle.patch({"lifecycle": lifecycle.value}, version=seen["metadata"]["resourceVersion"])
-        except ConflictError:
-            continue  # somebody, the operator most often, has written since it was read
-        return Wish(lifecycle, written["metadata"]["generation"], None if before is lifecycle else before)
+            spec, version = {"lifecycle": Lifecycle.SUSPENDED.value}, seen["metadata"]["resourceVersion"]
+            written = await handle.patch(spec, version=version)
+        except ConflictError as error:  # somebody, the operator most often, has written since it was read
+            await pauses.pause(error, is_passing=True)
+        else:
+            changed = None if before is Lifecycle.SUSPENDED else before
+            return Wish(Lifecycle.SUSPENDED, written["metadata"]["generation"], changed)
+
+
+def runs_on(status: Status) -> bool:
+    """Tell whether the single task that a status tells of runs, so that a suspend finds nothing to hold."""
+    return not status.has_ended and any(task.phase is TaskPhase.RUNNING for task in status.tasks)
 
 
 async def await_answer(handle: Handle, wish: Wish, *, wait: bool, seconds: float | None) -> Status:
@@ -105,10 +125,9 @@ async def _refuse(handle: Handle, wish: Wish, resource: Raw, status: Status) -> 
     If it isn't (409), return: what has changed comes next from the watch, and is judged anew. So a task that failed
     meanwhile, whose retry the suspend does hold, stays suspended.
     """
-    what = f"{handle.place} is running ({status.message}); interrupt() would stop it"
     if wish.before is None:
-        why = "it was to be suspended before this call, and still is"
-        raise TaskAlreadyRunningError(f"{what}; {why}", is_taken_back=False)
+        raise _refusal(handle, status.message, wish.lifecycle)
+    what = f"{handle.place} is running ({status.message}); interrupt() would stop it"
     metadata = resource["metadata"]
     if metadata["generation"] != wish.generation:
         why = (
@@ -122,6 +141,14 @@ async def _refuse(handle: Handle, wish: Wish, resource: Raw, status: Status) -> 
         return
     why = f"the suspend was taken back: spec.lifecycle is {wish.before.value} again"
     raise TaskAlreadyRunningError(f"{what}; {why}", is_taken_back=True)
+
+
+def _refusal(handle: Handle, how: str, lifecycle: Lifecycle) -> TaskAlreadyRunningError:
+    """Return the error that says that nothing was written: `lifecycle` is what it was, and is."""
+    was_suspended = lifecycle is Lifecycle.SUSPENDED
+    why = "it was to be suspended before this call, and still is" if was_suspended else "nothing was changed"
+    what = f"{handle.place} is running ({how}); interrupt() would stop it; {why}"
+    return TaskAlreadyRunningError(what, is_taken_back=not was_suspended)
 
 
 def _may_yet_be_refused(handle: Handle, status: Status) -> bool:
