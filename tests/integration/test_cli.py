@@ -247,6 +247,42 @@ async def test_names_are_completed_by_kubectl(namespace: Namespace, shell: Shell
     assert (silent.out, silent.err) == (":4\n", "")
 
 
+async def test_a_watch_prints_its_head_before_the_first_line_also_when_nothing_was_there(
+    namespace: Namespace, shell: Shell
+) -> None:
+    watching = await shell.start("exec kubectl mageflow get -w")
+    await watching.wait_for("No resources found")
+    await create_many(namespace, "Chain", "nightly", lifecycle="suspended")
+    await watching.wait_for("chain/nightly   Suspended")
+    os.killpg(watching.process.pid, signal.SIGINT)
+    head, *lines = (await watching.end(code=130)).out.splitlines()
+    assert head.split() == ["NAME", "PHASE", "DONE", "RUNNING", "AGE"]
+    assert {line.split()[0] for line in lines} == {"chain/nightly"}
+
+
+async def test_who_may_see_one_resource_only_may_wait_for_it_and_watch_it(
+    namespace: Namespace, shell: Shell, tmp_path: Path, control_plane: ControlPlane
+) -> None:
+    """RBAC lets a list or watch pass by a Role's `resourceNames` only if it selects the name."""
+    await create_running(namespace)
+    await create_many(namespace, "Chain", "other", lifecycle="active")
+    verbs = "--verb=get,list,watch,patch"
+    await namespace.kubectl("create", "role", "one", verbs, "--resource=chains", "--resource-name=nightly")
+    await namespace.kubectl("create", "rolebinding", "one", "--role=one", "--user=narrow")
+    (tmp_path / "narrow").mkdir()
+    narrow = make_shell(namespace, tmp_path / "narrow", control_plane.kubeconfig_for("narrow", groups=()))
+    watching = await narrow.start("exec kubectl mageflow get chain nightly -w")
+    await watching.wait_for("Active")
+    waiting = await narrow.start("exec kubectl mageflow suspend chain/nightly --wait")
+    await waiting.wait_for("1 task to finish")
+    await watching.wait_for("Suspending")
+    await Many(namespace, "nightly", "Chain").finish("extract")
+    assert (await waiting.end()).out == "chain.mageflow.io/nightly suspended\n"
+    os.killpg(watching.process.pid, signal.SIGINT)
+    assert "other" not in (await watching.end(code=130)).out
+    assert "forbidden" in (await narrow.run("kubectl mageflow suspend chain/other", code=7)).err
+
+
 # ── what goes wrong ──
 
 
@@ -265,6 +301,8 @@ async def test_others_are_suspended_when_one_is_missing_and_one_runs(namespace: 
     )
     assert again.out.startswith("chain.mageflow.io/nightly is suspended already")
     assert "nothing was changed" in alone.err
+    events = await namespace.api.list(f"/api/v1/namespaces/{namespace.name}/events")
+    assert [event for event in events if event["involvedObject"]["name"] == "train"] == []
 
 
 async def test_exit_codes_tell_what_was_wrong(

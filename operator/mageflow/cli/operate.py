@@ -141,6 +141,9 @@ class _Operating:
                     self._tell(item, describe_already(item.view, self._operation))
                     if not item.view.status.is_in_force and self._request.dry_run is DryRun.NONE:
                         left += [item] * self._request.waits
+                case Verdict.RUNS if self._request.dry_run is not DryRun.NONE:
+                    would = describe_running(item.view, "nothing would be changed")
+                    self._tell(item, f"stays as it is: {would} ({self._request.dry_run.value} dry run)")
                 case Verdict.RUNS:
                     self._fail(refusal(item.view), item)
                 case Verdict.ENDED if is_named:
