@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from mageflow.api import GROUP
+from mageflow.cli.yamltext import Dumper
 
 _NOTICE = """\
 # Written by `make generate` from the Lua files beside it. Edit there. To be merged into your ConfigMap; an `apply` may
@@ -41,9 +42,8 @@ def _actions(folder: Path) -> dict[str, object]:
     return {"discovery.lua": _Text((folder / "discovery.lua").read_text()), "definitions": definitions}
 
 
-class _Dumper(yaml.SafeDumper):
-    def ignore_aliases(self, data: object) -> bool:
-        return True
+class _Dumper(Dumper):
+    """Writes scripts line by line, whatever is in them."""
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: _Text) -> yaml.Node:

@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from mageflow.cli.yamltext import Dumper
+
 WIDTH = 110
 
 
@@ -13,24 +15,14 @@ class Compact(dict[str, Any]):
     """A mapping that nobody reads as YAML: written on full lines instead of one line a key."""
 
 
-class _Dumper(yaml.SafeDumper):
-    """Repeats what occurs twice instead of referring to it."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
-    style = "|" if "\n" in text else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style=style)
+class _Dumper(Dumper):
+    """Knows what is to be compact."""
 
 
 def _represent_compact(dumper: yaml.SafeDumper, mapping: Compact) -> yaml.Node:
     return dumper.represent_mapping("tag:yaml.org,2002:map", mapping, flow_style=True)
 
 
-_Dumper.add_representer(str, _represent_text)
-_Dumper.add_multi_representer(str, _represent_text)
 _Dumper.add_representer(Compact, _represent_compact)
 
 

@@ -26,6 +26,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from mageflow import __version__
+from mageflow.cli.yamltext import Dumper
 
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parents[1]
@@ -54,7 +55,7 @@ def main() -> None:
     archive = DIST / archive_name()
     archive.write_bytes(pack(find_entries()))
     manifest = fill_manifest((HERE / "mageflow.yaml").read_text(), url, sorted(DIST.glob("*.tar.gz")))
-    (DIST / "mageflow.yaml").write_text(yaml.safe_dump(manifest, sort_keys=False))
+    (DIST / "mageflow.yaml").write_text(yaml.dump(manifest, Dumper=Dumper, sort_keys=False))
     sys.stdout.write(f"{archive}\n{DIST / 'mageflow.yaml'}\n")
 
 

@@ -23,5 +23,6 @@ Pure, from what the API server sent to what is shown:
     table.py, tree.py  get, tree
     mermaid.py, svg.py graph
     objects.py         JSON, YAML and names, as kubectl prints them
+    yamltext.py        YAML that every reader reads alike
     ages.py            durations, as kubectl writes and reads them
 """

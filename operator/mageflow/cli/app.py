@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -48,5 +50,8 @@ for operation in OPERATIONS:
 
 
 def main() -> None:
-    """Run the command."""
+    """Run the command. What it writes is UTF-8, as what kubectl writes is, whatever the locale."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     app()

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, assert_never
 
-import yaml
-
 from mageflow.cli.view import address_of
+from mageflow.cli.yamltext import dump
 from mageflow.client.transport import Raw
 
 
@@ -36,7 +35,7 @@ def format_document(document: Any, output: Output) -> str:
         case Output.JSON:
             return json.dumps(document, indent=4, ensure_ascii=False)
         case Output.YAML:
-            return yaml.dump(document, Dumper=_Dumper, allow_unicode=True, width=1_000_000).rstrip("\n")
+            return dump(document).removesuffix("\n")
         case Output.NAME:
             raise ValueError("a document has no name")
         case _:
@@ -50,14 +49,3 @@ def _list_of(items: list[Raw]) -> Raw:
 def _without_managed_fields(item: Raw) -> Raw:
     metadata = {key: value for key, value in item["metadata"].items() if key != "managedFields"}
     return {**item, "metadata": metadata}
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes texts of several lines as such."""
-
-
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Dumper.add_representer(str, _represent_text)

@@ -272,7 +272,7 @@ class _Operating:
             objects = self._session.run(self._read_all())
             text = format_objects(objects, self._request.output, is_one=is_one)
             if objects:
-                self._terminal.print(text)
+                self._terminal.write(text)
         if self._errors:
             raise typer.Exit(exit_for_all(self._errors))
 

@@ -51,6 +51,10 @@ class Terminal:
         """Write a result."""
         self.out.print(what)
 
+    def write(self, text: str) -> None:
+        """Write a result that is a document: as it is, and whole however long its lines are."""
+        self.out.file.write(f"{text}\n")
+
     def note(self, what: RenderableType) -> None:
         """Write what is no result."""
         self.err.print(what)

@@ -41,7 +41,7 @@ def explain(
             session.terminal.print(view.address)
         else:
             document = {"name": view.address, "namespace": view.namespace, "phase": view.phase}
-            session.terminal.print(format_document({**document, "why": why, "operations": prospects}, output))
+            session.terminal.write(format_document({**document, "why": why, "operations": prospects}, output))
 
 
 def _print(session: Session, view: View, why: list[str], prospects: dict[str, str]) -> None:

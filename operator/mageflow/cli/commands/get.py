@@ -69,7 +69,7 @@ def _print(
     if output not in (None, GetOutput.WIDE):
         text = format_objects(objects, Output(output.value), is_one=len(selection.names) == 1)
         if text:
-            session.terminal.print(text)
+            session.terminal.write(text)
     elif views:
         for line in lay_out(_rows(selection, views, is_wide=output is GetOutput.WIDE)):
             session.terminal.print(line)

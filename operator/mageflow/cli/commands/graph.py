@@ -34,4 +34,4 @@ def graph(
     with open_session(options.Target(namespace, context, kubeconfig)) as session:
         named = parse_name(words)
         view = read_view(session.run(find_one(session.client, named)).manifest)
-        session.terminal.print(draw_mermaid(view) if output is Drawing.MERMAID else draw_svg(view))
+        session.terminal.write(draw_mermaid(view) if output is Drawing.MERMAID else draw_svg(view))

@@ -52,7 +52,7 @@ def tree(
             session.terminal.complain(describe(error))
         objects = [resource.manifest for resource in found.resources]
         if output is not None:
-            session.terminal.print(format_objects(objects, output, is_one=len(selection.names) == 1))
+            session.terminal.write(format_objects(objects, output, is_one=len(selection.names) == 1))
         elif not objects and not found.errors:
             session.terminal.note("No resources found.")
         elif watches and objects:
