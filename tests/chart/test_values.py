@@ -112,6 +112,7 @@ WITHOUT_CRDS = {"crds.install": False}
 
 CASES = (
     Case("global", {"anything": 1}, count("Deployment"), 1),
+    Case("enabled", True, count("Deployment"), 1),
     Case("image.repository", "example/x", lambda it: it.container["image"], "example/x:0.1.0"),
     Case("image.tag", "7", lambda it: it.container["image"], "mageflow-operator:7"),
     Case("image.digest", DIGEST, lambda it: it.container["image"], f"mageflow-operator@{DIGEST}"),
@@ -270,6 +271,7 @@ def test_what_is_rendered_changes_when_a_value_is_given(helm: Renderer, case: Ca
         ("image.pullPolicy", "Sometimes"),
         ("image.digest", "sha256:1"),
         ("image.repository", ""),
+        ("enabled", False),
         ("crds.keep", "yes"),
         ("extraEnv", [{"value": "x"}]),
         ("podDisruptionBudget.maxUnavailable", "half"),
@@ -304,7 +306,7 @@ def test_it_is_said_what_else_is_needed(helm: Renderer, values: dict[str, Any], 
 
 def test_each_default_is_in_the_schema_and_each_value_of_the_schema_has_a_default() -> None:
     defaults = yaml.safe_load((CHART / "values.yaml").read_text())
-    assert set(defaults) == set(SCHEMA["properties"]) - {"global"}
+    assert set(defaults) == set(SCHEMA["properties"]) - {"global", "enabled"}
     for name, field in SCHEMA["properties"].items():
         if "properties" in field and name not in ("affinity", "resources"):
             assert set(defaults[name]) == set(field["properties"])
