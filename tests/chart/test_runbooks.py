@@ -53,6 +53,12 @@ def test_no_command_could_be_about_somebody_elses_kind(line: str) -> None:
     assert AMBIGUOUS.search(f"{line} ") is None
 
 
+def test_nothing_is_selected_by_a_name_that_a_label_may_not_hold() -> None:
+    """The label's value is cut and hashed over 63 characters; a name may have 253."""
+    assert not [line for line in COMMANDS if "mageflow.io/name=" in line]
+    assert [line for line in COMMANDS if "mageflow.io/uid=" in line]
+
+
 def test_short_names_are_ours() -> None:
     names = {kind.short_name for kind in KINDS}
     assert set(re.findall(r"kubectl (?:-n \S+ )?(?:patch|get|wait) (m\w\w) ", f"{TEXT}\n{NOTES}")) <= names

@@ -61,6 +61,7 @@ async def write_suspend(handle: Handle) -> Wish:
         before = _lifecycle_of(seen)
         status = read_status(seen)
         if runs_on(status):
+            check_deletion(handle, seen, Lifecycle.SUSPENDED)
             raise _refusal(handle, f"run {status.tasks[0].run}", before)
         try:
             spec, version = {"lifecycle": Lifecycle.SUSPENDED.value}, seen["metadata"]["resourceVersion"]
