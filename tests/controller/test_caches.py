@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
 from mageflow.api import WORKFLOW
@@ -13,8 +11,7 @@ from mageflow.core.observed import ObservedResource, Refusal, Run
 
 from .documents import UID, Raw, condition, deleted, ended, job, namespace, pod, resource, running
 
-NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
-FORBIDDEN = Refusal("Forbidden", "exceeded quota", False, NOON)
+FORBIDDEN = Refusal("Forbidden", "exceeded quota")
 
 
 @pytest.fixture
@@ -359,48 +356,15 @@ def test_pod_is_seen_when_it_was_made_while_the_children_were_read(caches: Cache
     assert run_of(caches).pods[0].phase == "Running"
 
 
-# ── refusals, and Jobs without a pod ──
+# ── what is noted of a resource that is gone ──
 
 
-def test_refusal_is_remembered_until_the_spec_is_edited(caches: Caches) -> None:
-    caches.note_refusal(UID, "main", 1, FORBIDDEN)
-    assert seen(caches).refusals == {"main": FORBIDDEN}
-    caches.see_resource(WORKFLOW, resource(version=101, generation=1))
-    assert seen(caches).refusals == {"main": FORBIDDEN}
-    caches.see_resource(WORKFLOW, resource(version=102, generation=2))
-    assert seen(caches).refusals == {}
-
-
-def test_refusals_of_before_are_forgotten_when_the_edited_spec_is_refused_too(caches: Caches) -> None:
-    caches.note_refusal(UID, "other", 1, FORBIDDEN)
-    caches.see_resource(WORKFLOW, resource(version=102, generation=2))
-    caches.note_refusal(UID, "main", 2, FORBIDDEN)
-    assert set(seen(caches).refusals) == {"main"}
-
-
-def test_refusal_is_forgotten_when_the_job_was_created(caches: Caches) -> None:
-    caches.note_refusal(UID, "main", 1, FORBIDDEN)
-    caches.clear_refusal(UID, "main")
-    caches.clear_refusal(UID, "main")
-    caches.clear_refusal("another", "main")
-    assert seen(caches).refusals == {}
-
-
-def test_reason_why_a_job_has_no_pod_is_told_with_the_job(caches: Caches) -> None:
-    caches.see_job(job())
-    caches.note_missing_pod(UID, "job-1", "exceeded quota", NOON)
-    its_job = run_of(caches).job
-    assert its_job is not None
-    assert (its_job.missing_pod, its_job.explained_at) == ("exceeded quota", NOON)
-
-
-@pytest.mark.parametrize("note", ["refusal", "missing pod"])
-def test_note_is_dropped_when_the_resource_went_during_the_request(caches: Caches, note: str) -> None:
+def test_note_is_dropped_when_the_resource_went_during_the_request(caches: Caches) -> None:
     caches.forget_resource(resource())
-    if note == "refusal":
-        caches.note_refusal(UID, "main", 1, FORBIDDEN)
-    else:
-        caches.note_missing_pod(UID, "job-1", "exceeded quota", NOON)
+    caches.attempts_of(UID).refuse("main", 1, 1, FORBIDDEN, 0.0)
+    caches.note_missing_pod(UID, "job-1", "exceeded quota")
+    caches.see_resource(WORKFLOW, resource(version=200, uid="another"))
+    assert caches.uids() == ["another"]
 
 
 # ── a snapshot is one ──
@@ -410,7 +374,7 @@ def test_snapshot_stays_as_it_was_when_more_is_seen(caches: Caches) -> None:
     caches.see_job(job())
     before = seen(caches)
     caches.see_pod(pod())
-    caches.note_refusal(UID, "main", 1, FORBIDDEN)
+    caches.attempts_of(UID).refuse("main", 1, 1, FORBIDDEN, 0.0)
     assert before.runs_of("main")[1].pods == ()
     assert before.refusals == {}
 

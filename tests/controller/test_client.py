@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from kubernetes.aio.client import Configuration
-from kubernetes.aio.config import kube_config
+from kubernetes.aio.config import ConfigException, kube_config
 
 from mageflow.controller import client as module
 from mageflow.controller.client import ApiError, Client, CredentialsError, load_configuration
@@ -90,7 +90,7 @@ async def test_terminating_namespace_is_told_apart_when_nothing_can_be_created(
     assert not (await error_of(client, "/quota", "POST")).is_namespace_terminating
 
 
-async def test_writes_name_their_manager_and_reads_do_not(client: Client, answers: dict[str, Answer]) -> None:
+async def test_writes_name_their_manager_and_how_long_they_may_take(client: Client, answers: dict[str, Answer]) -> None:
     queries: dict[str, str] = {}
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -102,8 +102,8 @@ async def test_writes_name_their_manager_and_reads_do_not(client: Client, answer
         await client.request(method, "/x", query={"a": "b c"})
     assert queries == {
         "GET": "a=b+c",
-        "DELETE": "a=b+c",
-        **dict.fromkeys(("POST", "PUT", "PATCH"), "fieldManager=mageflow-operator&a=b+c"),
+        "DELETE": "timeout=30s&a=b+c",
+        **dict.fromkeys(("POST", "PUT", "PATCH"), "fieldManager=mageflow-operator&timeout=30s&a=b+c"),
     }
 
 
@@ -135,7 +135,7 @@ async def test_error_says_that_nothing_answered_when_the_connection_breaks(
 async def test_error_says_that_nothing_answered_when_it_takes_too_long(
     client: Client, answers: dict[str, Answer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "REQUEST_SECONDS", 0.01)
+    monkeypatch.setattr(module, "READ_SECONDS", 0.01)
 
     released = asyncio.Event()
 
@@ -147,6 +147,50 @@ async def test_error_says_that_nothing_answered_when_it_takes_too_long(
     error = await error_of(client)
     released.set()
     assert (error.status, error.message) == (0, "no answer to GET /x")
+
+
+async def test_error_says_that_nothing_was_asked_when_credentials_can_not_be_made_anew(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A credential plugin that failed ended the operator with a traceback."""
+
+    async def fail() -> dict[str, object]:
+        raise ConfigException("exec: process returned 1")
+
+    monkeypatch.setattr(client._configuration, "auth_settings", fail)
+    error = await error_of(client)
+    assert (error.status, error.message) == (0, "exec: process returned 1")
+
+
+# ── what an answer tells ──
+
+
+@pytest.mark.parametrize(
+    ("error", "facts"),
+    [
+        pytest.param(
+            ApiError(422, "Invalid", "x", {"causes": [{"field": "spec.template", "message": "Required"}]}),
+            {"names_fields"},
+            id="a schema",
+        ),
+        pytest.param(ApiError(422, "Invalid", "denied", {"causes": [{"message": "denied"}]}), set(), id="a policy"),
+        pytest.param(ApiError(413, "RequestEntityTooLarge", "limit is 3145728"), {"is_too_large"}, id="a large body"),
+        pytest.param(ApiError(500, "", "etcdserver: request is too large"), {"is_too_large"}, id="etcd's limit"),
+        pytest.param(
+            ApiError(500, "", "trying to send message larger than max (2 vs. 1)"), {"is_too_large"}, id="gRPC's limit"
+        ),
+        pytest.param(
+            ApiError(500, "InternalError", 'failed calling webhook "x": timed out'), {"is_of_admission"}, id="a webhook"
+        ),
+        pytest.param(
+            ApiError(409, "Conflict", 'admission webhook "x" denied the request: no'), {"is_denied"}, id="a denial"
+        ),
+        pytest.param(ApiError(500, "InternalError", "etcdserver: leader changed"), set(), id="a server in trouble"),
+    ],
+)
+def test_kinds_of_refusals_are_told_apart(error: ApiError, facts: set[str]) -> None:
+    known = ("names_fields", "is_too_large", "is_of_admission", "is_denied")
+    assert {fact for fact in known if getattr(error, fact)} == facts
 
 
 # ── watches: when each was made ──

@@ -25,7 +25,17 @@ from mageflow.core.decision import Action, CreateJob, Decision, DeleteJob, HoldJ
 from mageflow.core.jobs import Owner, Task, job_name
 from mageflow.core.ledger import settle
 from mageflow.core.lifecycle import Wanted
-from mageflow.core.observed import Cause, ObservedJob, ObservedPod, ObservedResource, Refusal, Run, Runs, Waiting
+from mageflow.core.observed import (
+    Cause,
+    Creation,
+    ObservedJob,
+    ObservedPod,
+    ObservedResource,
+    Refusal,
+    Run,
+    Runs,
+    Waiting,
+)
 from mageflow.core.resource import decide as decide_resource
 from mageflow.core.task import Leave, Step
 from mageflow.core.task import advance as advance_task
@@ -96,7 +106,14 @@ def job(run: int = 1, **facts: Any) -> ObservedJob:
     """A Job that runs."""
     name = job_name(OWNER, MAIN_TASK, run)
     return ObservedJob(
-        **{"name": name, "uid": f"job-{run}", "resource_version": "10", "created_at": EARLIER, **facts},
+        **{
+            "name": name,
+            "uid": f"job-{run}",
+            "resource_version": "10",
+            "created_at": EARLIER,
+            "seen_at": EARLIER,
+            **facts,
+        },
     )
 
 
@@ -215,9 +232,46 @@ def advance(
 
 def decide(observed: ObservedResource, now: datetime = NOON) -> tuple[Decision, Status]:
     """Decide, and expect a status."""
-    decision = decide_resource(observed, now)
+    decision = decide_and_record(observed, now)
     assert decision.status is not None
     return decision, decision.status
+
+
+def decide_and_record(observed: ObservedResource, now: datetime = NOON) -> Decision:
+    """Decide; if first runs are created, with the status that is written when they are."""
+    decision = decide_resource(observed, now)
+    if not decision.first:
+        return decision
+    assert decision.status is None
+    return replace(decision, status=decide_resource(with_first(observed, decision, now), now).status)
+
+
+def with_first(observed: ObservedResource, decision: Decision, now: datetime = NOON) -> ObservedResource:
+    """The resource as it is seen when its first runs are created."""
+    runs = {task: dict(its_runs) for task, its_runs in observed.runs.items()}
+    for action in decision.first:
+        uid = f"{'job' if action.task == MAIN_TASK else action.task}-{action.run}"
+        made = ObservedJob(action.manifest["metadata"]["name"], uid, "10", created_at=now, seen_at=now)
+        runs.setdefault(action.task, {})[action.run] = Run(made)
+    creations = {action.task: Creation(action.run, action.template_hash) for action in decision.first}
+    return replace(observed, runs=runs, creations=creations)
+
+
+def with_creations(observed: ObservedResource) -> ObservedResource:
+    """The resource with the creations that its refusals are of; without those that no creation can have brought."""
+    ledger = {entry.name: entry for entry in observed.status.tasks}
+    creations = {
+        task: Creation(ledger[task].run if task in ledger else 1)
+        for task in observed.refusals
+        if (ledger[task].phase is TaskPhase.RECORDED if task in ledger else not observed.runs_of(task))
+    }
+    refusals = {task: refusal for task, refusal in observed.refusals.items() if task in creations}
+    return replace(observed, creations=creations, refusals=refusals)
+
+
+def under_way(action: CreateJob, now: datetime = NOON) -> Creation:
+    """The creation of a Job as it is known when it was begun."""
+    return Creation(action.run, action.template_hash, now, now + timedelta(seconds=35))
 
 
 def task_in(new: Status) -> TaskStatus:

@@ -27,7 +27,7 @@ from mageflow.core.jobs import Owner, Task, job_name
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Refusal, Run, Runs, Spec
 
 from . import builders
-from .builders import EARLIER, NOON, TEMPLATE
+from .builders import EARLIER, TEMPLATE
 
 OTHER_TEMPLATE: Mapping[str, Any] = {"spec": {"containers": [{"name": "main", "image": "busybox:1.36"}]}}
 
@@ -182,12 +182,7 @@ def _observed(
 
 def seen_next(observed: ObservedResource, decision: Decision) -> ObservedResource:
     """What is seen next if nothing happens but our own write of the status, and the creation of first Jobs."""
-    runs = {task: dict(its_runs) for task, its_runs in observed.runs.items()}
-    for action in decision.first:
-        number = run_of(action)
-        made = {number: Run(builders.job(number, created_at=NOON))}
-        runs[action.task] = runs.get(action.task, {}) | dict(of(action.task, made))
-    return replace(builders.with_status(observed, decision.status), runs=runs)
+    return builders.with_status(builders.with_first(observed, decision), decision.status)
 
 
 # ── what was decided ──

@@ -527,10 +527,10 @@ def test_output_of_a_failed_task_is_in_its_message_and_not_the_chains() -> None:
 
 # ── refused ──
 
-INVALID = Refusal("InvalidTask", "spec.template.spec.containers[0].image: Required value", True, NOON)
+INVALID = Refusal("InvalidTask", "spec.template.spec.containers[0].image: Required value", True, after(360))
 
 
-def test_later_tasks_wait_when_the_job_of_one_is_refused_for_good() -> None:
+def test_later_tasks_wait_when_one_is_invalid() -> None:
     old = at_b(Phase.ACTIVE, entry("b", TaskPhase.RECORDED))
     decision, new = decide(chain(old=old, runs={"a": A_RAN}, refusals={"b": INVALID}))
 

@@ -25,15 +25,25 @@ from mageflow.core.decision import (
     EvictPod,
     ExplainMissingPod,
     HoldJob,
+    MakeRoom,
     StopJob,
 )
 from mageflow.core.ledger import ENDED, is_cut_short_by_suspension
 from mageflow.core.observed import ObservedPod, ObservedResource, Refusal, Run, Runs
 from mageflow.core.plan import Plan
-from mageflow.core.resource import decide as decide_resource
 from mageflow.core.resource import make_plan
 
-from .builders import EARLIER, NOON, TEMPLATE, after, disrupted_job, pending_pod, running_pod
+from .builders import (
+    EARLIER,
+    NOON,
+    TEMPLATE,
+    after,
+    decide_and_record,
+    disrupted_job,
+    pending_pod,
+    running_pod,
+    with_creations,
+)
 from .many_builders import (
     EVICTED,
     FAILED,
@@ -168,10 +178,10 @@ def resources(draw: st.DrawFn, *kinds: Kind, lifecycle: Lifecycle | None = None)
         "generation": draw(st.integers(1, 2)),
     }
     if kind is CHAIN:
-        return chain(tasks=[chain_task(name, **draw(task_facts)) for name in names or "a"], **facts)
+        return with_creations(chain(tasks=[chain_task(name, **draw(task_facts)) for name in names or "a"], **facts))
     template = TEMPLATE if draw(yes_or_no) else None
     tasks = [swarm_task(name, **draw(task_facts)) for name in names]
-    return swarm(tasks=tasks, at_once=draw(a_few_at_once), template=template, **facts)
+    return with_creations(swarm(tasks=tasks, at_once=draw(a_few_at_once), template=template, **facts))
 
 
 # ── in the words of the promises ──
@@ -226,7 +236,7 @@ class Case:
 
 def consider(observed: ObservedResource) -> Case:
     assert observed.spec is not None
-    case = Case(observed, make_plan(observed.spec), decide_resource(observed, NOON))
+    case = Case(observed, make_plan(observed.spec), decide_and_record(observed, NOON))
     event(f"{observed.kind.name}: {observed.status.phase} → {case.status.phase}")
     return case
 
@@ -237,7 +247,7 @@ def task_of(action: Action) -> str:
             return task
         case EvictPod(pod) | DeletePod(pod):
             return pod.uid[0]
-        case StopJob(job) | HoldJob(job) | DeleteJob(job) | ExplainMissingPod(job):
+        case StopJob(job) | HoldJob(job) | DeleteJob(job) | MakeRoom(job) | ExplainMissingPod(job):
             return job.uid[0]
 
 

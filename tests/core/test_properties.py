@@ -26,13 +26,13 @@ from mageflow.core.decision import (
 )
 from mageflow.core.ledger import ENDED, MAX_DISRUPTIONS, is_cut_short_by_suspension
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Refusal, Run, Runs, Waiting
-from mageflow.core.resource import decide as decide_resource
 
 from .builders import (
     EARLIER,
     FRESH,
     NOON,
     after,
+    decide_and_record,
     entry,
     failed_pod,
     job,
@@ -41,7 +41,8 @@ from .builders import (
     status,
     succeeded_pod,
     unscheduled_pod,
-    with_runs,
+    with_creations,
+    with_first,
     with_status,
     workflow,
 )
@@ -79,7 +80,7 @@ def _any_job() -> Iterator[ObservedJob]:
     suspensions = [{}, {"is_suspended": True}, {"is_suspended": True, "is_suspension_in_force": True}]
     for end, suspension, is_terminating in product(ends, suspensions, (False, True)):
         yield job(is_terminating=is_terminating, **end, **suspension)
-    yield job(created_at=NOON)
+    yield job(seen_at=NOON)
     yield job(missing_pod="pods is forbidden", explained_at=NOON)
 
 
@@ -162,7 +163,9 @@ any_refusal = st.sampled_from(
 def workflows(draw: st.DrawFn, *lifecycles: Lifecycle) -> ObservedResource:
     lifecycle = lifecycles[0] if len(lifecycles) == 1 else draw(any_lifecycle)
     assume(not lifecycles or lifecycle in lifecycles)
-    return workflow(lifecycle, draw(any_status), draw(any_runs), refusal=draw(any_refusal), retries=draw(a_few))
+    return with_creations(
+        workflow(lifecycle, draw(any_status), draw(any_runs), refusal=draw(any_refusal), retries=draw(a_few))
+    )
 
 
 # ── in the words of the promises ──
@@ -215,7 +218,7 @@ class Case:
 
 
 def consider(observed: ObservedResource, now: datetime = NOON) -> Case:
-    case = Case(observed, decide_resource(observed, now))
+    case = Case(observed, decide_and_record(observed, now))
     event(f"{observed.status.phase} → {case.status.phase}")
     return case
 
@@ -406,10 +409,7 @@ def test_ended_phase_never_changes(observed: ObservedResource) -> None:
 
 def seen_next(case: Case) -> ObservedResource:
     """What is seen next if nothing happens but our own write of the status, and the creation of a first Job."""
-    runs = dict(case.runs)
-    for number in case.creations[: len(case.decision.first)]:
-        runs[number] = Run(job(number, created_at=NOON))
-    return with_status(with_runs(case.observed, runs), case.status)
+    return with_status(with_first(case.observed, case.decision), case.status)
 
 
 def was_suspended_by_somebody_else(case: Case) -> bool:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from mageflow.api import ConditionType, Lifecycle, Phase, TaskPhase, TaskStatus
+from mageflow.api import ConditionType, Lifecycle, Phase, Status, TaskPhase, TaskStatus
+from mageflow.core.decision import CreateJob, Decision
 from mageflow.core.jobs import MAX_INPUT
-from mageflow.core.observed import NO_RUNS, ObservedResource, Refusal, Run, Runs
+from mageflow.core.observed import NO_RUNS, Creation, ObservedResource, Refusal, Run, Runs
+from mageflow.core.resource import decide as decide_resource
 
 from .builders import (
     NOON,
     ONE_RUNNING,
+    TASK,
     after,
     condition_in,
     decide,
@@ -25,19 +29,35 @@ from .builders import (
     status,
     suspended_job,
     task_in,
+    under_way,
     with_status,
     workflow,
 )
 
-INVALID = Refusal("InvalidTask", "spec.template.spec.containers[0].image: Required value", True, NOON)
-FORBIDDEN = Refusal("Forbidden", "exceeded quota: compute", False, after(30))
-NAME_CONFLICT = Refusal("NameConflict", "Job report-1 exists and isn't ours", False, after(30))
+INVALID = Refusal("InvalidTask", "spec.template.spec.containers[0].image: Required value", True, after(360))
+FORBIDDEN = Refusal("Forbidden", "team rule 7: every container needs limits", retry_at=after(30))
+NAME_CONFLICT = Refusal("NameConflict", "Job report-1 exists and isn't ours", retry_at=after(30))
+NOT_CREATED = Refusal("JobNotCreated", "500 InternalError: failed calling webhook", retry_at=after(30))
+PASSING = replace(NOT_CREATED, is_passing=True)
 
 RECORDED = status(Phase.PENDING, entry(TaskPhase.RECORDED))
+
+
+def first_creation(decision: Decision) -> CreateJob:
+    (action,) = decision.actions
+    assert isinstance(action, CreateJob)
+    return action
+
+
 FAILED: Runs = {1: Run(failed_job(), (failed_pod(),))}
 
 
-@pytest.mark.parametrize("refusal", [INVALID, FORBIDDEN, NAME_CONFLICT], ids=lambda refusal: refusal.reason)
+each_refusal = pytest.mark.parametrize(
+    "refusal", [INVALID, FORBIDDEN, NAME_CONFLICT, NOT_CREATED], ids=lambda refusal: refusal.reason
+)
+
+
+@each_refusal
 def test_nothing_is_tried_and_the_reason_is_told_when_the_job_was_refused(refusal: Refusal) -> None:
     decision, new = decide(workflow(old=RECORDED, refusal=refusal))
 
@@ -47,39 +67,122 @@ def test_nothing_is_tried_and_the_reason_is_told_when_the_job_was_refused(refusa
     assert decision.actions == ()
 
 
-def test_first_run_is_not_tried_again_when_it_was_refused() -> None:
-    decision, new = decide(workflow(refusal=INVALID))
+@each_refusal
+def test_first_run_is_recorded_when_it_was_refused(refusal: Refusal) -> None:
+    """So that it can be tried again without a write: the ledger says why it can't start."""
+    observed = replace(workflow(refusal=refusal), creations={"main": Creation(1, TASK.template_hash)})
+    decision, new = decide(observed)
 
-    assert (decision.first, decision.actions) == ((), ())
-    assert (task_in(new).phase, task_in(new).run) == (TaskPhase.UNSTARTED, 0)
+    assert (decision.first, decision.actions, decision.recheck_at) == ((), (), refusal.retry_at)
+    entry = task_in(new)
+    assert (entry.phase, entry.run, entry.reason) == (TaskPhase.RECORDED, 1, refusal.reason)
 
 
-# ── final: only an edit helps ──
+@each_refusal
+def test_refusal_is_told_until_it_passes_and_nothing_is_written_when_it_is_tried_again(refusal: Refusal) -> None:
+    """Also by an operator that has just started: it tries at once, and says what the last one was told."""
+    refused = workflow(old=RECORDED, refusal=refusal)
+    _, new = decide(refused)
+    for observed in (with_status(refused, new), replace(with_status(refused, new), refusals={})):
+        decision, same = decide(observed, after(3600))
+        assert names_of(decision.actions) == ["CreateJob 1"]
+        assert same == new
+        in_flight = replace(observed, creations={"main": under_way(first_creation(decision), after(3600))})
+        waiting, still = decide(in_flight, after(3600))
+        assert (waiting.actions, still) == ((), new)
+    created = replace(with_status(refused, new), runs={"main": {1: Run(job())}}, refusals={})
+    _, passed = decide(created)
+    assert (task_in(passed).reason, task_in(passed).message) == (None, None)
+    assert condition_in(passed, ConditionType.READY).reason == "Pending"
 
 
-def test_workflow_is_stalled_when_the_refusal_is_final() -> None:
+def test_server_error_is_not_told_when_it_may_be_over_at_the_next_try() -> None:
+    decision, new = decide(workflow(old=RECORDED, refusal=PASSING))
+    assert condition_in(new, ConditionType.READY).reason == "Pending"
+    assert (task_in(new).reason, decision.recheck_at) == (None, after(30))
+
+
+# ── the task is at fault, as far as can be told ──
+
+
+def test_workflow_is_stalled_when_its_task_is_invalid() -> None:
     decision, new = decide(workflow(old=RECORDED, refusal=INVALID))
 
     assert condition_in(new, ConditionType.STALLED).reason == "InvalidTask"
     assert "Reconciling" not in {condition.type for condition in new.conditions}
-    assert (task_in(new).phase, decision.recheck_at) == (TaskPhase.UNSTARTED, None)
-
-
-def test_invalid_task_is_remembered_when_the_operator_restarts() -> None:
-    refused = workflow(old=RECORDED, refusal=INVALID)
-    _, new = decide(refused)
-    restarted = replace(with_status(refused, new), refusals={})
-    decision, again = decide(restarted, after(3600))
-
-    assert decision.actions == ()
-    assert again == new
+    assert (task_in(new).phase, decision.recheck_at) == (TaskPhase.RECORDED, after(360))
 
 
 def test_invalid_task_is_tried_again_when_the_spec_is_edited() -> None:
     refused = workflow(old=RECORDED, refusal=INVALID)
     _, new = decide(refused)
     edited = replace(with_status(refused, new), refusals={}, generation=refused.generation + 1)
-    assert names_of(decide(edited)[0].actions) == ["CreateJob 2"]
+    decision, edited_status = decide(edited)
+    assert names_of(decision.actions) == ["CreateJob 1"]
+    assert condition_in(edited_status, ConditionType.READY).reason == "Pending"
+
+
+# ── a creation that takes its time ──
+
+
+def creating(began: float, lifecycle: Lifecycle = Lifecycle.ACTIVE, old: Status | None = RECORDED) -> ObservedResource:
+    """A Workflow whose Job is being created since then."""
+    creation = Creation(1, TASK.template_hash, after(began), after(began + 35))
+    return replace(workflow(lifecycle, old), creations={"main": creation})
+
+
+def test_first_run_is_recorded_when_its_creation_takes_more_than_a_second() -> None:
+    assert decide_resource(creating(0, old=None), NOON) == Decision(recheck_at=after(1))
+    decision, new = decide(creating(-1, old=None))
+
+    assert (decision.first, decision.actions) == ((), ())
+    entry = task_in(new)
+    assert (new.phase, entry.phase, entry.run) == (Phase.PENDING, TaskPhase.RECORDED, 1)
+    assert entry.template_hash == TASK.template_hash
+
+
+@pytest.mark.parametrize(
+    ("began", "reason", "recheck"),
+    [
+        pytest.param(-9, "Pending", 1, id="nine seconds"),
+        pytest.param(-10, "JobNotCreated", None, id="ten seconds"),
+    ],
+)
+def test_creation_is_waited_for_and_told_when_it_takes_long(began: int, reason: str, recheck: int | None) -> None:
+    decision, new = decide(creating(began))
+    assert (decision.actions, decision.recheck_at) == ((), None if recheck is None else after(recheck))
+    assert condition_in(new, ConditionType.READY).reason == reason
+
+
+@pytest.mark.parametrize("old", [None, RECORDED], ids=["unrecorded", "recorded"])
+@pytest.mark.parametrize(
+    ("lifecycle", "waits", "quiet"),
+    [
+        (Lifecycle.SUSPENDED, Phase.SUSPENDING, Phase.SUSPENDED),
+        (Lifecycle.INTERRUPTED, Phase.INTERRUPTING, Phase.INTERRUPTED),
+        (Lifecycle.CANCELED, Phase.INTERRUPTING, Phase.CANCELED),
+    ],
+)
+def test_hold_waits_when_a_job_may_yet_come(
+    lifecycle: Lifecycle, waits: Phase, quiet: Phase, old: Status | None
+) -> None:
+    """Nothing is quiet as long as a Job may come of a request: under way, or unanswered for less than it may take."""
+    in_flight = creating(-60, lifecycle, old)
+    unanswered = replace(in_flight, creations={"main": Creation(1, TASK.template_hash, None, after(1))})
+    refused = replace(in_flight, creations={"main": Creation(1, TASK.template_hash)})
+    for observed, recheck in ((in_flight, None), (unanswered, after(1))):
+        decision, new = decide(observed)
+        assert (new.phase, task_in(new).phase, task_in(new).run) == (waits, TaskPhase.RECORDED, 1)
+        assert (decision.actions, decision.recheck_at) == ((), recheck)
+        assert "report-" in condition_in(new, ConditionType.READY).message
+    for observed, now in ((unanswered, after(1)), (refused, NOON)):
+        decision, new = decide(observed, now)
+        assert (new.phase, task_in(new).phase, decision.actions) == (quiet, TaskPhase.UNSTARTED, ())
+
+
+def test_run_that_another_operator_recorded_is_created_when_it_may_run() -> None:
+    observed = replace(workflow(old=RECORDED), creations={"main": Creation(1, ends_at=after(35))})
+    assert names_of(decide(observed)[0].actions) == ["CreateJob 1"]
 
 
 def test_invalid_task_is_told_when_a_back_off_stands_before_it() -> None:
@@ -94,19 +197,21 @@ def test_invalid_task_is_told_when_a_back_off_stands_before_it() -> None:
         observed = with_status(observed, new)
 
 
-# ── not final: it is tried again ──
+# ── when it is tried again ──
 
 
 @pytest.mark.parametrize(
-    ("seconds", "actions"), [(29, []), (30, ["CreateJob 1"])], ids=["not before its time", "when it is due"]
+    ("seconds", "actions"), [(-1, []), (0, ["CreateJob 1"])], ids=["not before its time", "when it is due"]
 )
-def test_same_run_is_tried_again_when_the_refusal_may_pass(seconds: int, actions: list[str]) -> None:
-    decision, new = decide(workflow(old=RECORDED, refusal=FORBIDDEN), after(seconds))
+@each_refusal
+def test_same_run_is_tried_again_when_it_is_due(refusal: Refusal, seconds: int, actions: list[str]) -> None:
+    assert refusal.retry_at is not None
+    decision, new = decide(workflow(old=RECORDED, refusal=refusal), refusal.retry_at + timedelta(seconds=seconds))
 
     assert names_of(decision.actions) == actions
-    assert decision.recheck_at == (None if actions else after(30))
+    assert decision.recheck_at == (None if actions else refusal.retry_at)
     assert (task_in(new).phase, task_in(new).run) == (TaskPhase.RECORDED, 1)
-    assert "Stalled" not in {condition.type for condition in new.conditions}
+    assert ("Stalled" in {condition.type for condition in new.conditions}) is refusal.is_invalid
 
 
 @pytest.mark.parametrize("lifecycle", [Lifecycle.SUSPENDED, Lifecycle.INTERRUPTED])
@@ -229,7 +334,7 @@ def test_suspension_is_told_when_somebody_else_suspends_the_job() -> None:
 def test_job_is_asked_why_it_has_no_pod(
     created: int, explained: int | None, actions: list[str], recheck: int | None
 ) -> None:
-    waiting = job(created_at=after(created), explained_at=None if explained is None else after(explained))
+    waiting = job(seen_at=after(created), explained_at=None if explained is None else after(explained))
     decision, _ = decide(workflow(old=status(Phase.PENDING, entry(TaskPhase.PENDING)), runs={1: Run(waiting)}))
 
     assert names_of(decision.actions) == actions

@@ -126,7 +126,7 @@ def test_no_output_is_dropped_when_the_kubelet_could_keep_each() -> None:
 
 def test_message_of_a_condition_is_cut_when_a_webhook_says_much() -> None:
     refusal = Refusal("InvalidTask", "no " * 30_000, True, NOON)
-    _, new = decide(builders.workflow(refusal=refusal))
+    _, new = decide(builders.with_creations(builders.workflow(refusal=refusal)))
     assert size_of(new.to_json()) < 20_000
     assert condition_in(new, ConditionType.READY).message.endswith("…")
 

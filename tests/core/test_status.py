@@ -356,7 +356,7 @@ def test_nothing_is_done_when_it_is_being_deleted_and_no_stop_is_asked_for() -> 
 def seen_again(observed: ObservedResource, new: Status, created: bool) -> ObservedResource:
     """What is observed next, if all that happens is the write of the status, and the first Job's creation."""
     if created:
-        observed = workflow(observed.spec.lifecycle if observed.spec else ACTIVE, runs={1: Run(job(created_at=NOON))})
+        observed = workflow(observed.spec.lifecycle if observed.spec else ACTIVE, runs={1: Run(job(seen_at=NOON))})
     return with_status(observed, new)
 
 

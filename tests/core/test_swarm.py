@@ -11,7 +11,7 @@ import pytest
 
 from mageflow.api import ConditionType, Lifecycle, Phase, Status, TaskPhase
 from mageflow.core.conditions import Consistency, Readiness, build_conditions
-from mageflow.core.observed import ObservedResource, Refusal, Runs
+from mageflow.core.observed import Creation, ObservedResource, Refusal, Runs
 from mageflow.core.plan import MAX_PASSED_OVER
 
 from .builders import (
@@ -237,9 +237,9 @@ def test_first_runs_are_created_first_up_to_the_limit_when_it_is_new() -> None:
 
 
 def test_first_runs_that_were_created_before_a_crash_are_counted_when_nothing_was_recorded() -> None:
-    decision, new = decide(swarm(runs={"a": one(None), "c": PENDING}, at_once=3))
-    assert names_of(decision.first) == ["CreateJob b-1"]
-    assert phases_of(new) == {"a": "Pending", "b": "Pending", "c": "Pending"}
+    decision, new = decide(swarm(runs={"a": PENDING, "c": PENDING}, at_once=3))
+    assert names_of(decision.actions) == ["CreateJob b-1"]
+    assert phases_of(new) == {"a": "Pending", "b": "Recorded", "c": "Pending"}
 
 
 def test_next_tasks_start_in_order_when_some_have_ended() -> None:
@@ -331,19 +331,19 @@ def test_recorded_task_gets_its_job_when_the_limit_was_lowered_meanwhile() -> No
 
 
 @pytest.mark.parametrize(
-    ("refusal", "phase"),
+    "refusal",
     [
-        pytest.param(Refusal("InvalidTask", "no image", True, NOON), "Unstarted", id="for good"),
-        pytest.param(Refusal("Forbidden", "exceeded quota", False, after(30)), "Recorded", id="for now"),
+        pytest.param(Refusal("InvalidTask", "no image", True, after(360)), id="its own fault"),
+        pytest.param(Refusal("Forbidden", "exceeded quota", False, after(30)), id="not its fault"),
     ],
 )
-def test_refused_job_is_not_tried_again_when_the_limit_was_lowered_meanwhile(refusal: Refusal, phase: str) -> None:
+def test_refused_job_is_not_tried_again_when_the_limit_was_lowered_meanwhile(refusal: Refusal) -> None:
     """A recorded run outside the limit was tried again at once, and again."""
     old = status(Phase.PENDING, (entry(name, TaskPhase.RECORDED) for name in "ab"))
     decision, new = decide(swarm(old=old, at_once=1, tasks="ab", refusals={"b": refusal}))
 
     assert names_of(decision.actions) == ["CreateJob a-1"]
-    assert phases_of(new)["b"] == phase
+    assert phases_of(new)["b"] == "Recorded"
 
 
 # ── suspended, interrupted ──
@@ -572,16 +572,34 @@ def test_swarm_does_not_end_when_a_task_can_not_start() -> None:
     assert (new.phase, told(new, ConditionType.STALLED), all_of(decision)) == (Phase.ACTIVE, "True/InvalidTask", [])
 
 
-def test_others_start_when_the_job_of_one_is_refused_for_good() -> None:
-    refusal = Refusal("InvalidTask", "no image", True, NOON)
+def test_others_start_when_the_task_of_one_is_invalid() -> None:
+    refusal = Refusal("InvalidTask", "no image", True, after(360))
     old = status(Phase.ACTIVE, (entry("a", TaskPhase.RECORDED), entry("b", TaskPhase.RUNNING)))
     observed = swarm(old=old, runs={"b": RUNNING}, refusals={"a": refusal})
     decision, new = decide(observed)
-    restarted = replace(with_status(observed, new), refusals={})
+    again, same = decide(with_status(observed, new))
 
     assert names_of(decision.actions) == ["CreateJob c-1"]
-    assert (entry_of(new, "a").phase, entry_of(new, "a").reason) == (TaskPhase.UNSTARTED, "InvalidTask")
-    assert decide(restarted)[1] == new
+    assert (entry_of(new, "a").phase, entry_of(new, "a").reason) == (TaskPhase.RECORDED, "InvalidTask")
+    assert (names_of(again.actions), same) == (["CreateJob c-1"], new)
+
+
+@pytest.mark.parametrize(("at_once", "started"), [(1, []), (2, ["a-1"]), (3, ["a-1", "c-1"])])
+def test_invalid_task_is_tried_again_only_when_a_place_is_free(at_once: int, started: list[str]) -> None:
+    """It takes no other's place, and if it does start, it takes one itself."""
+    refusal = Refusal("InvalidTask", "no image", True, after(-1))
+    old = status(Phase.ACTIVE, (entry("a", TaskPhase.RECORDED, reason="InvalidTask"), entry("b", TaskPhase.RUNNING)))
+    decision, _ = decide(swarm(old=old, runs={"b": RUNNING}, refusals={"a": refusal}, at_once=at_once))
+    assert names_of(decision.actions) == [f"CreateJob {name}" for name in started]
+    assert decision.recheck_at is None
+
+
+def test_invalid_task_takes_a_place_when_its_job_is_being_created() -> None:
+    refusal = Refusal("InvalidTask", "no image", True, after(-1))
+    old = status(Phase.ACTIVE, (entry("a", TaskPhase.RECORDED, reason="InvalidTask"), entry("b", TaskPhase.RUNNING)))
+    observed = swarm(old=old, runs={"b": RUNNING}, refusals={"a": refusal}, at_once=2)
+    decision, _ = decide(replace(observed, creations={"a": Creation(1, None, NOON, after(35))}))
+    assert decision.actions == ()
 
 
 def test_place_is_kept_when_a_job_is_refused_for_now() -> None:
@@ -595,8 +613,8 @@ def test_place_is_kept_when_a_job_is_refused_for_now() -> None:
 def test_no_more_tasks_are_tried_when_very_many_can_not_start() -> None:
     """What is wrong with the shared template is wrong with all: a thousand refusals say no more than a hundred."""
     names = [f"t{number}" for number in range(MAX_PASSED_OVER + 50)]
-    refusals = {name: Refusal("InvalidTask", "no image", True, NOON) for name in names[: MAX_PASSED_OVER + 10]}
-    old = status(Phase.PENDING, (entry(name, run=0, reason="InvalidTask") for name in refusals))
+    refusals = {name: Refusal("InvalidTask", "no image", True, after(360)) for name in names[: MAX_PASSED_OVER + 10]}
+    old = status(Phase.PENDING, (entry(name, TaskPhase.RECORDED, reason="InvalidTask") for name in refusals))
     decision, new = decide(swarm(old=old, tasks=map(swarm_task, names), at_once=10, refusals=refusals))
     assert (all_of(decision), len(new.tasks)) == ([], MAX_PASSED_OVER + 10)
 

@@ -132,7 +132,7 @@ PENDING_CELLS = [
     Cell(HOLD, TaskPhase.PENDING, "its Job is held if it has no pod yet",
          PENDING, {1: Run(job())}, ("HoldJob 1",), {"phase": TaskPhase.STOPPING, "holding": 1}, TaskPhase.STOPPING),
     Cell(HOLD, TaskPhase.PENDING, "its Job, if it is young, is waited for: its pod may be on the way",
-         PENDING, {1: Run(job(created_at=NOON))}),
+         PENDING, {1: Run(job(seen_at=NOON))}),
     Cell(HOLD, TaskPhase.PENDING, "a pod that has slipped through HoldJob is evicted",
          entry(), {1: Run(pods=(pending_pod(),))}, ("EvictPod",),
          {"phase": TaskPhase.STOPPING, "holding": 1}, TaskPhase.STOPPING),

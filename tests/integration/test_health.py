@@ -12,7 +12,7 @@ from .stage import wait_until
 
 IMPATIENT: Final = """
 from mageflow.controller import settings
-settings.WATCH_SECONDS, settings.WATCH_SLACK_SECONDS, settings.REQUEST_SECONDS = 1, 3.0, 2.0
+settings.WATCH_SECONDS, settings.WATCH_SLACK_SECONDS, settings.READ_SECONDS = 1, 3.0, 2.0
 from mageflow.controller.__main__ import main
 main()
 """

@@ -140,8 +140,8 @@ class Process:
         self._server = server
         self._loop = loop
         self.wire = Wire(server)
-        self.caches = Caches()
-        self.reconciler = Reconciler(self.wire, self.caches, Settings(), clock)
+        self.caches = Caches(clock)
+        self.reconciler = Reconciler(self.wire, self.caches, Settings(), clock, wake=lambda uid: self.queue.add(uid))
         self.queue = WorkQueue(self.reconciler.reconcile, WORKERS)
         self._told: dict[str, int] = {}
         for plural in WATCHED:
@@ -221,5 +221,6 @@ class Process:
         self.wire.is_cut = True
         self.wire.flights.clear()
         self._work.cancel()
+        self.reconciler.background.cancel()
         self._run_in_loop(self.queue.close)
         assert self._work.done()

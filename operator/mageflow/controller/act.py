@@ -1,24 +1,25 @@
 """Carries a decision out: each action is one API request with a precondition, and its answer goes to the caches.
 
 precondition failed, or the object is gone   →  RetryError: observe again, decide again
-the Job of a run is refused                   →  noted; the next decision says so on the resource
-no answer, server errors, throttling          →  ApiError: the queue backs off
+refused, or the API server is in trouble      →  noted: the next decision says so on the resource, and tries again
+no answer within a second                     →  it goes on by itself; when it is answered, decide again
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import assert_never
 
-from mageflow.api import API_VERSION, GROUP, VERSION, Status
+from mageflow.api import API_VERSION, GROUP, VERSION, Status, TaskPhase
+from mageflow.controller.background import FRESH_SECONDS, Background, Places
 from mageflow.controller.caches import Caches
-from mageflow.controller.client import MERGE_PATCH, ApiError, Raw, Requests
+from mageflow.controller.client import MERGE_PATCH, ApiError, NotLeadingError, Raw, Requests
 from mageflow.controller.clock import Clock
-from mageflow.controller.observe import is_controlled_by
+from mageflow.controller.creations import Creations
 from mageflow.controller.queue import RetryError
 from mageflow.controller.settings import FIELD_MANAGER
 from mageflow.core import reasons
@@ -31,13 +32,12 @@ from mageflow.core.decision import (
     EvictPod,
     ExplainMissingPod,
     HoldJob,
+    MakeRoom,
     StopJob,
+    key_of,
 )
 from mageflow.core.jobs import ANNOTATION_STOPPED, STOPPED, STOPPED_WHILE_RUNNING
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Refusal
-
-REFUSAL_RETRY = timedelta(seconds=30)
-"""How long after a refusal that may pass (quota, rights, a name taken) the Job is tried again."""
 
 MAX_REQUESTS = 16
 """How many requests are made at once for one resource."""
@@ -45,83 +45,102 @@ MAX_REQUESTS = 16
 CHANGED = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT})
 """The object isn't as we saw it, or is gone."""
 
-INVALID = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
-
 logger = logging.getLogger(__name__)
+
+
+Stop = EvictPod | HoldJob | StopJob | DeletePod | DeleteJob | MakeRoom | ExplainMissingPod
+"""What is done to a Job or pod that is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What is shared by all that is carried out."""
+
+    creations: Creations
+    background: Background
+    wake: Callable[[str], None]
+    """Called with the uid of a resource that is to be decided upon again."""
 
 
 class Actor:
     """Carries out actions on the Jobs and pods of one resource, and writes its status."""
 
-    def __init__(self, client: Requests, caches: Caches, observed: ObservedResource, clock: Clock) -> None:
+    def __init__(
+        self, client: Requests, caches: Caches, observed: ObservedResource, clock: Clock, means: Means
+    ) -> None:
         self._client = client
         self._caches = caches
         self._observed = observed
         self._clock = clock
+        self._means = means
+        self._attempts = caches.attempts_of(observed.uid)
         self._jobs = f"/apis/batch/v1/namespaces/{observed.namespace}/jobs"
         self._pods = f"/api/v1/namespaces/{observed.namespace}/pods"
 
     async def carry_out(self, actions: Sequence[Action]) -> None:
-        """Carry out actions, several at once; all are tried, and then the first error is raised.
+        """Carry out actions, several at once: creations are begun, the others are waited for, but not for long.
 
-        Raises RetryError if what an action was decided on has changed, ApiError if the API server failed.
+        Raises RetryError if what an action was decided on has changed.
         """
-        limit = asyncio.Semaphore(MAX_REQUESTS)
+        places = Places(MAX_REQUESTS)
+        tasks = set()
+        for action in actions:
+            logger.debug("%s: %s", self._observed.title, type(action).__name__)
+            if isinstance(action, CreateJob):
+                self._means.creations.begin(self._observed, action)
+            else:
+                self._attempts.act(key_of(action), _reason_for(action), self._clock.monotonic())
+                tasks.add(self._means.background.start(places.make(self._carry_out(action))))
+        await self._wait_for(tasks)
 
-        async def carry_out_one(action: Action) -> None:
-            async with limit:
-                await self._carry_out(action)
+    async def _wait_for(self, tasks: Set[asyncio.Task[None]]) -> None:
+        """Wait for tasks for a second; those that take longer have the resource decided upon again at their end."""
+        if not tasks:
+            return
+        done, late = await asyncio.wait(tasks, timeout=FRESH_SECONDS)
+        for task in late:
+            task.add_done_callback(self._see_late_end)
+        for error in (task.exception() for task in done):
+            if error is not None:
+                raise error
 
-        results = await asyncio.gather(*map(carry_out_one, actions), return_exceptions=True)
-        for error in (result for result in results if isinstance(result, BaseException)):
-            raise error
+    def _see_late_end(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None and not isinstance(error, RetryError):
+            logger.error("%s: %s", self._observed.title, error)
+        self._means.wake(self._observed.uid)
 
-    async def _carry_out(self, action: Action) -> None:
-        logger.debug("%s %s: %s", self._observed.namespace, self._observed.name, type(action).__name__)
+    async def _carry_out(self, action: Stop) -> None:
         try:
             await self._dispatch(action)
+            self._attempts.unblock(key_of(action))
         except ApiError as error:
             if error.may_have_happened or error.status == HTTPStatus.NOT_FOUND:
                 self._caches.doubt(self._observed.uid)
-            if error.status in CHANGED:
+            if error.status in CHANGED and not error.is_denied:
                 raise RetryError(f"{type(action).__name__}: {error}") from error
-            raise
+            if isinstance(error, NotLeadingError):
+                raise RetryError(str(error)) from error
+            self._note_refusal(action, error)
+        finally:
+            self._attempts.end_act(key_of(action))
 
-    async def _create_job(self, action: CreateJob) -> bool:
-        """Create a Job; return False if the API server refused it, which is noted for the next decision.
-
-        Raises RetryError in a namespace that is being deleted: the resource is taken as being deleted from then on.
-        """
-        observed = self._observed
-        try:
-            raw = await self._client.request("POST", self._jobs, action.manifest)
-        except ApiError as error:
-            if error.status == HTTPStatus.CONFLICT:
-                return await self._adopt(action)
-            if error.is_namespace_terminating:
-                self._caches.note_doom(observed.uid)
-                raise RetryError("the namespace is being deleted") from error
-            refusal = self._read_refusal(error)
-            if refusal is None:
-                raise
-            self._caches.note_refusal(observed.uid, action.task, observed.generation, refusal)
-            return False
-        self._caches.clear_refusal(observed.uid, action.task)
-        self._caches.see_job(raw)
-        return True
-
-    def _read_refusal(self, error: ApiError) -> Refusal | None:
-        """Return what an error says of the Job itself; None if it says nothing of it (no answer, a server error)."""
-        now = self._clock.now()
-        if error.status in INVALID:
-            return Refusal(reasons.INVALID_TASK, error.message, is_final=True, retry_at=now)
-        if error.status == HTTPStatus.FORBIDDEN:
-            return Refusal(reasons.FORBIDDEN, error.message, is_final=False, retry_at=now + REFUSAL_RETRY)
-        return None
+    def _note_refusal(self, action: Stop, error: ApiError) -> None:
+        """Note that a stop or deletion was refused: it is tried again, and told if it stays so."""
+        what = f"{_name_target(action)}: {error if error.may_have_happened else error.message}"
+        is_passing = error.may_have_happened and not error.is_of_admission
+        refusal = Refusal(_reason_for(action), what, is_passing=is_passing)
+        if self._attempts.block(key_of(action), refusal, self._clock.monotonic()):
+            logger.warning("%s: %s", self._observed.title, what)
+        self._means.wake(self._observed.uid)
 
     async def write_status(self, status: Status) -> None:
         """Replace the status, if the resource is still as it was observed; raise RetryError if not."""
         observed = self._observed
+        recorded = _find_recorded(status) - _find_recorded(observed.status)
+        self._attempts.record(recorded)
         body = {
             "apiVersion": API_VERSION,
             "kind": observed.kind.name,
@@ -136,11 +155,13 @@ class Actor:
             raw = await self._client.request("PUT", f"{_path_of(observed)}/status", body)
             self._caches.see_resource(observed.kind, raw)
         except ApiError as error:
+            if not error.may_have_happened:
+                self._attempts.forget_own(recorded)
             if error.status not in CHANGED:
                 message = f"the status can't be written: {error.message}"
                 raise ApiError(error.status, error.reason, message, error.details) from error
             await read_resource(self._client, self._caches, observed)
-            raise RetryError(f"the status of {observed.namespace}/{observed.name}: {error}") from error
+            raise RetryError(f"the status of {observed.title}: {error}") from error
 
     async def stop_unrecorded(self, stops: Sequence[Action]) -> None:
         """Carry out a stop though the status can't be written, if the resource is still as it was observed.
@@ -154,11 +175,20 @@ class Actor:
         await read_resource(self._client, self._caches, observed)
         known = self._caches.find(observed.uid)
         if known is None or known.resource_version != observed.resource_version:
-            raise RetryError(f"{observed.namespace}/{observed.name} was changed")
+            raise RetryError(f"{observed.title} was changed")
         await self.carry_out(stops)
 
-    async def record(self, event: Event) -> None:
-        """Make an Event on the resource. It is for people only, so a failure is logged and no more."""
+    async def record(self, events: Sequence[Event]) -> None:
+        """Make Events on the resource, one after the other. They are for people only: a failure is logged, no more."""
+
+        async def record_all() -> None:
+            for event in events:
+                await self._record(event)
+
+        if events:
+            await self._wait_for({self._means.background.start(record_all())})
+
+    async def _record(self, event: Event) -> None:
         observed = self._observed
         now = self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
         reference = {
@@ -187,13 +217,10 @@ class Actor:
             await self._client.request("POST", f"/api/v1/namespaces/{observed.namespace}/events", body)
         except ApiError as error:
             if not error.is_namespace_terminating:
-                logger.warning("no event %s on %s/%s: %s", event.reason, observed.namespace, observed.name, error)
+                logger.warning("%s: no event %s: %s", observed.title, event.reason, error)
 
-    async def _dispatch(self, action: Action) -> None:
+    async def _dispatch(self, action: Stop) -> None:
         match action:
-            case CreateJob():
-                if not await self._create_job(action):
-                    raise RetryError("the Job was refused")
             case EvictPod(pod):
                 await self._evict(pod)
             case HoldJob(job):
@@ -210,23 +237,13 @@ class Actor:
                 self._await_deletion(pod)
             case DeleteJob(job, in_foreground):
                 await self._delete_job(job, "Foreground" if in_foreground else "Background")
+            case MakeRoom(job):
+                await self._delete_job(job, "Background")
+                self._attempts.make_room(self._clock.monotonic())
             case ExplainMissingPod(job):
                 await self._explain(job)
             case _:
                 assert_never(action)
-
-    async def _adopt(self, action: CreateJob) -> bool:
-        """Take a Job that exists already as created, if it is ours."""
-        name = action.manifest["metadata"]["name"]
-        raw = await self._client.request("GET", f"{self._jobs}/{name}")
-        observed = self._observed
-        if is_controlled_by(raw, observed.uid):
-            self._caches.see_job(raw)
-            return True
-        what = f"Job {name} exists and isn't ours: delete it, or rename this resource"
-        refusal = Refusal(reasons.NAME_CONFLICT, what, is_final=False, retry_at=self._clock.now() + REFUSAL_RETRY)
-        self._caches.note_refusal(observed.uid, action.task, observed.generation, refusal)
-        return False
 
     async def _evict(self, pod: ObservedPod) -> None:
         """Evict a pod if it is still just as it was observed: not started.
@@ -266,12 +283,37 @@ class Actor:
         path = f"/api/v1/namespaces/{self._observed.namespace}/events"
         answer = await self._client.request("GET", path, query={"fieldSelector": selector})
         messages = [item.get("message") or "" for item in answer.get("items", ())]
-        self._caches.note_missing_pod(self._observed.uid, job.uid, messages[-1] if messages else "", self._clock.now())
+        self._caches.note_missing_pod(self._observed.uid, job.uid, messages[-1] if messages else "")
         if messages:
             raise RetryError(f"say why Job {job.name} has no pod")
 
     def _await_deletion(self, thing: ObservedJob | ObservedPod) -> None:
         self._caches.await_deletion(self._observed.uid, thing.uid)
+
+
+def _find_recorded(status: Status) -> set[tuple[str, int]]:
+    return {(entry.name, entry.run) for entry in status.tasks if entry.phase is TaskPhase.RECORDED}
+
+
+def _reason_for(action: Stop) -> str:
+    return reasons.EVICTION_REFUSED if isinstance(action, EvictPod) else reasons.STOP_REFUSED
+
+
+def _name_target(action: Stop) -> str:
+    """Say what can't be done."""
+    match action:
+        case EvictPod(pod):
+            return f"pod {pod.name} can't be evicted"
+        case DeletePod(pod):
+            return f"pod {pod.name} can't be deleted"
+        case StopJob(job):
+            return f"Job {job.name} can't be suspended"
+        case HoldJob(job) | DeleteJob(job) | MakeRoom(job):
+            return f"Job {job.name} can't be deleted"
+        case ExplainMissingPod(job):
+            return f"the events of Job {job.name} can't be read"
+        case _:
+            assert_never(action)
 
 
 def _path_of(observed: ObservedResource) -> str:

@@ -15,11 +15,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 
 from mageflow.api import Kind, TaskStatus
+from mageflow.controller.attempts import Attempts, Moment
 from mageflow.controller.client import Raw
+from mageflow.controller.clock import Clock
 from mageflow.controller.knownnamespaces import KnownNamespaces
 from mageflow.controller.observe import (
     RunKey,
@@ -31,7 +32,7 @@ from mageflow.controller.observe import (
 )
 from mageflow.core.ending import has_succeeded
 from mageflow.core.ledger import CLOSED, ENDED
-from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Refusal, Run
+from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Run
 
 REMEMBERED_DELETIONS: Final = 10_000
 """How many deleted objects are remembered, so that a write's answer that comes late doesn't bring one back."""
@@ -56,11 +57,13 @@ class _Family:
     pods: dict[str, tuple[RunKey, ObservedPod]] = field(default_factory=dict)
     awaited: set[str] = field(default_factory=set)
     """Uids of what an own write has deleted, and the watch doesn't say so yet."""
-    refusals: dict[str, Refusal] = field(default_factory=dict)
-    refused_generation: int = 0
+    attempts: Attempts = field(default_factory=Attempts)
+    """What was asked of the API server for it, and is refused or not answered yet."""
+    since: dict[str, float] = field(default_factory=dict)
+    """By uid, on the steady clock: when a Job was first seen, and a pod first seen terminating."""
     is_doomed: bool = False
     """Its namespace is being deleted, which nothing can stop any more."""
-    missing_pods: dict[str, tuple[str, datetime]] = field(default_factory=dict)
+    missing_pods: dict[str, tuple[str, float]] = field(default_factory=dict)
     """By a Job's uid: why it has no pod, and when that was asked."""
 
     kept: set[str] = field(default_factory=set)
@@ -123,7 +126,8 @@ class _Family:
 class Caches:
     """The newest known state of everything, by the uid of the resource that it belongs to."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = Clock() if clock is None else clock
         self._families: dict[str, _Family] = {}
         self.namespaces = KnownNamespaces()
         self._deleted: OrderedDict[str, None] = OrderedDict()
@@ -152,6 +156,8 @@ class Caches:
         uid = self._see(key, raw, family.jobs, observe_job)
         _, job = family.jobs.get(raw["metadata"]["uid"], (None, None))
         family.drop_kept()
+        if job is not None:
+            family.since.setdefault(job.uid, self._clock.monotonic())
         if job is not None and _is_over(job) and (known is None or not _is_over(known)):
             family.look_for_pod(key)
         return uid
@@ -167,7 +173,11 @@ class Caches:
         family = self._family(key)
         family.unseen.discard(key)
         _, known = family.pods.get(raw["metadata"]["uid"], (None, None))
-        return self._see(key, raw, family.pods, lambda raw: _carry_over(known, observe_pod(raw)))
+        uid = self._see(key, raw, family.pods, lambda raw: _carry_over(known, observe_pod(raw)))
+        _, pod = family.pods.get(raw["metadata"]["uid"], (None, None))
+        if pod is not None and pod.is_terminating:
+            family.since.setdefault(pod.uid, self._clock.monotonic())
+        return uid
 
     def forget_resource(self, raw: Raw) -> str:
         """Take in that a resource is gone; return its uid. Its Jobs and pods follow, each with its own event."""
@@ -188,6 +198,7 @@ class Caches:
         family = None if key is None else self._families.get(key.owner_uid)
         if family is not None and key is not None:
             family.look_for_pod(key)
+            family.attempts.see_job_go(self._clock.monotonic())
         return self._forget(raw, lambda family: family.jobs)
 
     def forget_pod(self, raw: Raw) -> str | None:
@@ -224,21 +235,15 @@ class Caches:
         if known is not None and not known.is_terminating:
             family.awaited.add(uid)
 
-    def note_refusal(self, owner_uid: str, task: str, generation: int, refusal: Refusal) -> None:
-        """Note that the API server refused the Job of a task; forgotten when the spec is edited."""
+    def attempts_of(self, owner_uid: str) -> Attempts:
+        """Return what is known of requests for a resource, to be noted there; of one that is gone nothing is kept."""
         family = self._families.get(owner_uid)
-        if family is None:
-            return
-        if family.refused_generation != generation:
-            family.refusals.clear()
-        family.refused_generation = generation
-        family.refusals[task] = refusal
+        return Attempts() if family is None else family.attempts
 
-    def clear_refusal(self, owner_uid: str, task: str) -> None:
-        """Note that the API server took the Job of a task."""
-        family = self._families.get(owner_uid)
-        if family is not None:
-            family.refusals.pop(task, None)
+    def begin_term(self) -> None:
+        """Note that another operator may have acted until now."""
+        for family in self._families.values():
+            family.attempts.forget_own()
 
     def note_doom(self, owner_uid: str) -> None:
         """Note that a resource's namespace is being deleted: nothing is to be done about it any more."""
@@ -269,11 +274,11 @@ class Caches:
         family.unseen.clear()
         return is_in_doubt
 
-    def note_missing_pod(self, owner_uid: str, job_uid: str, why: str, now: datetime) -> None:
-        """Note why a Job has no pod ("" if nothing tells), and when that was asked."""
+    def note_missing_pod(self, owner_uid: str, job_uid: str, why: str) -> None:
+        """Note why a Job has no pod ("" if nothing tells), as was asked just now."""
         family = self._families.get(owner_uid)
         if family is not None:
-            family.missing_pods[job_uid] = (why, now)
+            family.missing_pods[job_uid] = (why, self._clock.monotonic())
 
     def resources(self) -> list[ObservedResource]:
         """Return all resources that are known, without their Jobs and pods. Safe to call from another thread."""
@@ -300,7 +305,10 @@ class Caches:
         present = {raw["metadata"]["uid"] for raw in (*jobs, *pods)}
         gone = set(known) - present
         for uid in gone:
-            family.jobs.pop(uid, None)
+            if family.jobs.pop(uid, None) is not None:
+                family.attempts.see_job_go(self._clock.monotonic())
+            family.since.pop(uid, None)
+            family.attempts.forget_target(uid)
             if not family.keep(uid):
                 family.pods.pop(uid, None)
                 family.kept.discard(uid)
@@ -339,12 +347,12 @@ class Caches:
         family, resource = self._families.get(uid), self.find(uid)
         if family is None or resource is None:
             return None
-        refusals = family.refusals if family.refused_generation == resource.generation else {}
+        moment = Moment(self._clock.now(), self._clock.monotonic())
         return replace(
             resource,
             is_terminating=resource.is_terminating or family.is_doomed,
-            runs=_gather_runs(family, resource.namespace),
-            refusals=dict(refusals),
+            runs=_gather_runs(family, resource.namespace, moment),
+            **family.attempts.show(resource, moment),
         )
 
     # ── inside ──
@@ -380,6 +388,8 @@ class Caches:
         family.drop_kept()
         family.awaited.discard(uid)
         family.missing_pods.pop(uid, None)
+        family.since.pop(uid, None)
+        family.attempts.forget_target(uid)
         self._drop_if_empty(key.owner_uid)
         return key.owner_uid
 
@@ -413,19 +423,25 @@ def _carry_over(known: ObservedPod | None, new: ObservedPod) -> ObservedPod:
     return replace(new, had_failed=new.is_terminating and (had_failed or known.had_failed))
 
 
-def _gather_runs(family: _Family, namespace: str) -> dict[str, dict[int, Run]]:
+def _gather_runs(family: _Family, namespace: str, moment: Moment) -> dict[str, dict[int, Run]]:
     """Gather the Jobs and pods of a resource: those of its own namespace, whatever the labels of others claim."""
     runs: dict[str, dict[int, Run]] = {}
+    with_pods = {key for key, _ in family.pods.values()}
     for key, job in family.jobs.values():
         if key.namespace != namespace:
             continue
+        if key not in with_pods and not job.has_ended and job.uid in family.since:
+            job = replace(job, seen_at=moment.at(family.since[job.uid]))
         if job.uid in family.missing_pods:
             why, when = family.missing_pods[job.uid]
-            job = replace(job, missing_pod=why, explained_at=when)
+            job = replace(job, missing_pod=why, explained_at=moment.at(when))
         runs.setdefault(key.task, {})[key.run] = Run(job)
     for key, pod in family.pods.values():
         if key.namespace != namespace:
             continue
+        if pod.is_terminating and pod.uid in family.since:
+            due = moment.at(family.since[pod.uid] + pod.grace_seconds)
+            pod = replace(pod, deletion_due=due)
         of_task = runs.setdefault(key.task, {})
         run = of_task.get(key.run, Run())
         of_task[key.run] = replace(run, pods=(*run.pods, pod))

@@ -19,7 +19,7 @@ from kubernetes.aio.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION
 from yaml import YAMLError
 
 from mageflow.controller import metrics
-from mageflow.controller.settings import FIELD_MANAGER, REQUEST_SECONDS
+from mageflow.controller.settings import ANSWER_SECONDS, FIELD_MANAGER, READ_SECONDS, WRITE_SECONDS
 
 Raw = dict[str, Any]
 """An object as the API server sends it."""
@@ -57,9 +57,39 @@ class ApiError(Exception):
         return HTTPStatus.BAD_REQUEST <= self.status < HTTPStatus.INTERNAL_SERVER_ERROR and not is_for_now
 
     @property
+    def is_denied(self) -> bool:
+        """A webhook said no: it may do so with any status."""
+        return "denied the request" in self.message
+
+    @property
+    def is_of_admission(self) -> bool:
+        """A webhook failed: nothing was done, whatever the status says."""
+        return "failed calling webhook" in self.message or "failed to call webhook" in self.message
+
+    @property
+    def names_fields(self) -> bool:
+        """The object is invalid by fields of it; what a policy refuses has the same status, and names none."""
+        return self.reason == "Invalid" and any(cause.get("field") for cause in self.details.get("causes") or ())
+
+    @property
+    def is_too_large(self) -> bool:
+        """The object can't be stored, nor ever will be: etcd's and gRPC's own limits come as a server error."""
+        return self.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or (
+            self.status == HTTPStatus.INTERNAL_SERVER_ERROR
+            and ("request is too large" in self.message or "larger than max" in self.message)
+        )
+
+    @property
     def is_namespace_terminating(self) -> bool:
         """Nothing can be created any more: the namespace is being deleted."""
         return any(cause.get("reason") == "NamespaceTerminating" for cause in self.details.get("causes", ()))
+
+
+class NotLeadingError(ApiError):
+    """A request that wasn't made, as another operator may act."""
+
+    def __init__(self) -> None:
+        super().__init__(NO_CONNECTION, "NotLeading", "the Lease is not held: another operator may act")
 
 
 class Requests(Protocol):
@@ -129,11 +159,18 @@ class Client:
         *,
         query: Mapping[str, str] | None = None,
         content_type: str = JSON,
-        seconds: float = REQUEST_SECONDS,
+        seconds: float | None = None,
     ) -> Raw:
-        """Make one request and return the parsed answer; raise ApiError if it isn't a success, or takes too long."""
+        """Make one request and return the parsed answer; raise ApiError if it isn't a success, or takes too long.
+
+        `seconds`: how long it may take; None: as long as a read or a write may.
+        """
         if method != "GET":
-            query = {"fieldManager": FIELD_MANAGER, **(query or {})} if method != "DELETE" else query
+            manager = {} if method == "DELETE" else {"fieldManager": FIELD_MANAGER}
+            limit = WRITE_SECONDS if seconds is None else seconds
+            query = {**manager, "timeout": f"{limit:g}s", **(query or {})}
+            seconds = WRITE_SECONDS + ANSWER_SECONDS if seconds is None else seconds
+        seconds = READ_SECONDS if seconds is None else seconds
         url = f"{self.server}{path}?{urlencode(query)}" if query else f"{self.server}{path}"
         headers = {"Content-Type": content_type, "Accept": "application/json", "User-Agent": FIELD_MANAGER}
         began = time.monotonic()
@@ -144,7 +181,7 @@ class Client:
             )
             text = await response.read()
             code = response.status
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except (aiohttp.ClientError, ConfigException, TimeoutError) as error:  # credentials may be made anew for it
             raise ApiError(
                 NO_CONNECTION, type(error).__name__, str(error) or f"no answer to {method} {path}"
             ) from error

@@ -5,8 +5,9 @@
                      until the deadline: as long as the Lease lasts, less a margin, from when its last renewal was sent
 
 All times are on this process's monotonic clock: how long a Lease has not been renewed is counted from when that was
-seen first, so clocks needn't agree. Whoever acts looks at the deadline before each request, and no request outlasts it
-(DESIGN section 3). https://kubernetes.io/docs/concepts/architecture/leases/
+seen first, so clocks needn't agree. Whoever acts looks at the deadline before each request, and begins none after it
+(DESIGN section 3). One that was begun may outlast it: it has a precondition, or its name guards it, and who comes next
+reckons with it. https://kubernetes.io/docs/concepts/architecture/leases/
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
-from mageflow.controller.client import JSON, NO_CONNECTION, ApiError, Client, Raw
+from mageflow.controller.client import JSON, ApiError, Client, NotLeadingError, Raw
 from mageflow.controller.clock import Clock
-from mageflow.controller.settings import REQUEST_SECONDS, LeaseName
+from mageflow.controller.settings import LeaseName
 
 LEASE_SECONDS: Final = 4
 """How long a Lease lasts that is not renewed: an operator that was killed is replaced after that."""
 
 MARGIN_SECONDS: Final = 0.5
-"""How much sooner its holder stops acting: a request that it gave up may still be on its way."""
+"""How much sooner its holder stops acting: time passes between its look at the deadline and the request."""
 
 RENEW_SECONDS: Final = 1.0
 """How often the holder renews it."""
@@ -139,8 +140,11 @@ class Election:
                 try:
                     await self._step()
                 except ApiError as error:
-                    logger.warning("%s: %s", self._name, error)
-                await asyncio.sleep(self._pause())
+                    self._warn(f"{self._name}: {error}")
+                    pause = SOON_SECONDS if self.seconds_left else self._pause()
+                else:
+                    pause = self._pause()
+                await asyncio.sleep(pause)
         finally:
             self._stop_acting()
 
@@ -253,7 +257,7 @@ def _error_of(task: asyncio.Task[None] | None) -> ApiError | None:
 
 
 class FencedClient:
-    """Requests of the leader: none is made without the Lease, and none outlasts it."""
+    """Requests of the leader: none is begun without the Lease."""
 
     def __init__(self, client: Client, election: Election) -> None:
         self._client = client
@@ -268,9 +272,7 @@ class FencedClient:
         query: Mapping[str, str] | None = None,
         content_type: str = JSON,
     ) -> Raw:
-        """Make one request, as `Client.request`; raise ApiError (no answer) without the Lease, or when it ends."""
-        left = self._election.seconds_left
-        if not left:
-            raise ApiError(NO_CONNECTION, "NotLeading", "the Lease is not held: another operator may act")
-        seconds = min(REQUEST_SECONDS, left)
-        return await self._client.request(method, path, body, query=query, content_type=content_type, seconds=seconds)
+        """Make one request, as `Client.request`; raise NotLeadingError without the Lease."""
+        if not self._election.seconds_left:
+            raise NotLeadingError
+        return await self._client.request(method, path, body, query=query, content_type=content_type)

@@ -158,7 +158,7 @@ def observe_pod(raw: Mapping[str, Any]) -> ObservedPod:
         phase=phase,
         has_started=has_begun or phase == "Running",
         is_terminating="deletionTimestamp" in metadata,
-        deletion_due=_time(metadata.get("deletionTimestamp")),
+        grace_seconds=metadata.get("deletionGracePeriodSeconds") or 0,
         is_disrupted=not _true_conditions(status).keys().isdisjoint(DISRUPTION_CONDITIONS),
         node=spec.get("nodeName"),
         reason=status.get("reason"),

@@ -74,12 +74,13 @@ async def _watch_and_work(
     settings: Settings, client: Client, reader: NamespaceReader | None, election: Election | None
 ) -> set[str]:
     """Run until it is to end; return the namespaces that weren't watched as they might not be read, and now may."""
-    caches = Caches()
+    clock = Clock()
+    caches = Caches(clock)
     watched = () if reader is None else reader.readable()
     returned: set[str] = set()
     is_to_end = asyncio.Event()
     requests = client if election is None else FencedClient(client, election)
-    reconciler = Reconciler(requests, caches, settings, Clock())
+    reconciler = Reconciler(requests, caches, settings, clock, wake=lambda uid: queue.add(uid))
     queue = WorkQueue(
         reconciler.reconcile if election is None else election.guard(reconciler.reconcile), settings.workers
     )
@@ -89,6 +90,7 @@ async def _watch_and_work(
 
     async def take_over() -> None:
         """Know everything that there is, and work on all of it."""
+        caches.begin_term()
         await read_everything(client, caches, reader)
         for uid in caches.uids():
             queue.add(uid)
@@ -111,6 +113,7 @@ async def _watch_and_work(
             if following is not None:
                 following.cancel()
             queue.close()
+            await reconciler.background.close()
     return returned
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 
 from mageflow.api import LABEL_UID, Status, TaskPhase
-from mageflow.controller.act import Actor, read_children, read_resource
+from mageflow.controller.act import Actor, Means, read_children, read_resource
+from mageflow.controller.background import Background
 from mageflow.controller.caches import Caches
 from mageflow.controller.client import ApiError, Requests
 from mageflow.controller.clock import Clock
+from mageflow.controller.creations import Creations
 from mageflow.controller.metrics import RECONCILE_ERRORS, RECONCILE_SECONDS, RUNS, ReconcileError
 from mageflow.controller.pacing import Pace
 from mageflow.controller.queue import RetryError
@@ -27,11 +30,17 @@ logger = logging.getLogger(__name__)
 class Reconciler:
     """Brings one resource after the other to what its spec says."""
 
-    def __init__(self, client: Requests, caches: Caches, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, client: Requests, caches: Caches, settings: Settings, clock: Clock, wake: Callable[[str], None]
+    ) -> None:
+        """`wake` is called with the uid of a resource that is to be reconciled as a request was answered late."""
         self._client = client
         self._caches = caches
         self._settings = settings
         self._clock = clock
+        self.background = Background()
+        self._means = Means(Creations(client, caches, clock, self.background, wake), self.background, wake)
+        self._said: dict[str, str] = {}
         self._heard_at: dict[str, float] = {}
         self._pace = Pace(clock)
         self._transitions = Transitions(clock)
@@ -53,17 +62,30 @@ class Reconciler:
         Raises RetryError if it was changed meanwhile or the API server failed: it is wanted soon again.
         """
         try:
-            return await self._reconcile(uid)
+            again_in = await self._reconcile(uid)
         except RetryError:
             RECONCILE_ERRORS.labels(ReconcileError.CHANGED).inc()
             raise
         except ApiError as error:
             RECONCILE_ERRORS.labels(ReconcileError.API_ERROR).inc()
-            logger.warning("%s: %s; it is tried again", uid, error)
+            self._say(uid, str(error))
             raise RetryError(str(error)) from error
-        except Exception:
+        except Exception as error:
             RECONCILE_ERRORS.labels(ReconcileError.INTERNAL).inc()
-            raise
+            logger.exception("%s: reconcile failed, and is tried again", self._title_of(uid))
+            raise RetryError(str(error)) from error
+        self._said.pop(uid, None)
+        return again_in
+
+    def _say(self, uid: str, error: str) -> None:
+        """Log why a reconcile failed that is tried again: once, for as long as it is the same."""
+        if self._said.get(uid) != error:
+            logger.warning("%s: %s; it is tried again", self._title_of(uid), error)
+        self._said[uid] = error
+
+    def _title_of(self, uid: str) -> str:
+        resource = self._caches.find(uid)
+        return uid if resource is None else resource.title
 
     async def _reconcile(self, uid: str) -> float | None:
         resource = self._caches.find(uid)
@@ -78,6 +100,7 @@ class Reconciler:
 
     def _forget(self, uid: str) -> None:
         self._heard_at.pop(uid, None)
+        self._said.pop(uid, None)
         self._pace.forget(uid)
         self._transitions.forget(uid)
         self._unwritten.pop(uid, None)
@@ -98,7 +121,7 @@ class Reconciler:
         return _soonest(self._until(decision), self._patience(self._caches.find(uid)))
 
     async def _act(self, observed: ObservedResource, decision: Decision) -> None:
-        actor = Actor(self._client, self._caches, observed, self._clock)
+        actor = Actor(self._client, self._caches, observed, self._clock, self._means)
         await actor.carry_out(decision.first)
         if decision.status is not None and decision.status != observed.status:
             try:
@@ -112,8 +135,7 @@ class Reconciler:
         try:
             await actor.carry_out(decision.actions)
         finally:  # the status says it, so the events do too, whatever became of the actions
-            for event in decision.events:
-                await actor.record(event)
+            await actor.record(decision.events)
 
     async def _write(self, actor: Actor, observed: ObservedResource, status: Status) -> None:
         old, began = observed.status.phase, self._clock.monotonic()
@@ -122,7 +144,7 @@ class Reconciler:
         self._unwritten.pop(observed.uid, None)
         self._pace.note_write(observed, self._clock.monotonic() - began)
         if status.phase != old:
-            logger.info("%s/%s: %s → %s", observed.namespace, observed.name, old or "new", status.phase)
+            logger.info("%s: %s → %s", observed.title, old or "new", status.phase)
 
     async def _tell_unwritten(self, actor: Actor, uid: str, error: ApiError) -> None:
         """Say in an Event that a status is refused, which the status can't: once, for as long as it is the same."""
@@ -130,7 +152,7 @@ class Reconciler:
             return
         self._unwritten[uid] = error.message
         what = f"{error.message} ({error.status} {error.reason}): nothing starts, and only a stop is carried out"
-        await actor.record(Event("Warning", reasons.STATUS_NOT_WRITTEN, what))
+        await actor.record([Event("Warning", reasons.STATUS_NOT_WRITTEN, what)])
 
     def _patience(self, observed: ObservedResource | None) -> float | None:
         """Return how long a silence may last before the cluster is asked; None if nothing is awaited of it."""

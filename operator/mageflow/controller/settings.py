@@ -20,8 +20,17 @@ WATCH_SLACK_SECONDS: Final = 120.0
 NAMESPACE_SECONDS: Final = 2.0
 """How often a Namespace is read that can't be watched."""
 
-REQUEST_SECONDS: Final = 10.0
-"""How long one request other than a watch may take."""
+READ_SECONDS: Final = 10.0
+"""How long one read other than a watch may take."""
+
+WRITE_SECONDS: Final = 30
+"""How long the API server may take for a write, which it is told and ends it after: admission takes its time.
+
+https://kubernetes.io/docs/reference/using-api/api-concepts/#timeouts
+"""
+
+ANSWER_SECONDS: Final = 2.0
+"""How much longer the answer may be on its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +66,7 @@ class Settings:
     """TCP port of /metrics, on all addresses; 0: none."""
     workers: int = 16
     """How many resources are reconciled at once."""
-    stuck_after: float = 60.0
+    stuck_after: float = 120.0
     """Seconds that a reconcile may take, or in which none is finished while some wait, before /healthz fails."""
     lease: LeaseName | None = None
     """The Lease that lets one of several operators act; None: there is only this one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from mageflow.api import Status
 from mageflow.core.ending import Ending
@@ -18,6 +18,8 @@ class CreateJob:
 
     task: str
     manifest: Mapping[str, Any]
+    run: int
+    template_hash: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +62,34 @@ class DeleteJob:
 
 
 @dataclass(frozen=True, slots=True)
+class MakeRoom:
+    """Delete a Job that has ended, and its logs with it: a quota lets no more Jobs be there."""
+
+    job: ObservedJob
+
+
+@dataclass(frozen=True, slots=True)
 class ExplainMissingPod:
     """Read the events of a Job that has no pod, to say on the resource why."""
 
     job: ObservedJob
 
 
-Action = CreateJob | EvictPod | HoldJob | StopJob | DeletePod | DeleteJob | ExplainMissingPod
+Action = CreateJob | EvictPod | HoldJob | StopJob | DeletePod | DeleteJob | MakeRoom | ExplainMissingPod
+
+
+def key_of(action: Action) -> str:
+    """Return what an action is known by while it is refused or not answered: what is done to which Job or pod."""
+    match action:
+        case CreateJob(task):
+            target = task
+        case EvictPod(pod) | DeletePod(pod):
+            target = pod.uid
+        case HoldJob(job) | StopJob(job) | DeleteJob(job) | MakeRoom(job) | ExplainMissingPod(job):
+            target = job.uid
+        case _:
+            assert_never(action)
+    return f"{type(action).__name__} {target}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +108,9 @@ class Decision:
     status: Status | None = None
     """The whole new status; None: leave it as it is."""
     first: tuple[CreateJob, ...] = ()
-    """The first runs of a resource that has no status yet: created before they are recorded (DESIGN section 3)."""
+    """The first runs of a resource that has no status yet: created before they are recorded (DESIGN section 3).
+
+    With them there is no `status`: it is decided upon when they are answered, or after a second."""
     actions: tuple[Action, ...] = ()
     """Carried out after the status is written: it is written ahead."""
     events: tuple[Event, ...] = ()

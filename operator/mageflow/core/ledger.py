@@ -185,7 +185,10 @@ def _follow(record: TaskStatus, run: Run) -> TaskStatus:
     state = find_state(record, run)
     if state is TaskPhase.STOPPING and record.phase is not TaskPhase.STOPPING:
         return record  # somebody else stops it; Stopping in the ledger is a mark of ours
-    return record if state is record.phase else record.model_copy(update={"phase": state})
+    if state is record.phase:
+        return record
+    told = {"reason": None, "message": None} if record.phase is TaskPhase.RECORDED else {}  # it was refused before
+    return record.model_copy(update={"phase": state, **told})
 
 
 def is_cut_short_by_suspension(record: TaskStatus) -> bool:

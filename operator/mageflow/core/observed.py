@@ -24,8 +24,10 @@ class ObservedPod:
     """A container, init containers included, is running or has ended (DESIGN section 3, "Started")."""
     is_terminating: bool = False
     """It has a deletionTimestamp."""
+    grace_seconds: int = 0
+    """While it is terminating: how long its containers are given."""
     deletion_due: datetime | None = None
-    """The deletionTimestamp: when its grace period is over."""
+    """When its grace period is over, counted from when it was first seen terminating: by our own clock."""
     is_disrupted: bool = False
     """Its condition DisruptionTarget, or Kueue's TerminationTarget, is True. Set *before* a delete, which may fail."""
     is_gone: bool = False
@@ -116,6 +118,9 @@ class ObservedJob:
     failure: Waiting | None = None
     """Reason and message of its condition Failed, if it has failed."""
     created_at: datetime | None = None
+    """By the API server's clock: to be compared with another Job's only."""
+    seen_at: datetime | None = None
+    """Since when it is known, by our own clock; given of a Job without a pod."""
     missing_pod: str | None = None
     """What the API server said when it refused the Job's pod; None if nothing was said."""
     explained_at: datetime | None = None
@@ -192,13 +197,42 @@ NO_RUNS: Runs = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The API server refused the Job of a run."""
+    """Why the Job of a run can't be created, or a stop not be carried out."""
 
     reason: str
     message: str
-    is_final: bool
-    """True: trying again without an edit is pointless (422). False: it is tried again at `retry_at`."""
-    retry_at: datetime
+    is_invalid: bool = False
+    """The task itself is at fault, as far as can be told: the resource is Stalled, and the task takes no other's place.
+
+    It is tried again all the same: a mutating webhook may be what made it invalid.
+    """
+    retry_at: datetime | None = None
+    """When it is tried again; None: once the task is edited."""
+    is_passing: bool = False
+    """It may well be over at the next try: it isn't told yet."""
+    is_of_quota: bool = False
+    """A quota lets no more Jobs be there: one that has ended may make room."""
+
+    def is_due(self, now: datetime) -> bool:
+        """Tell whether it is to be tried again."""
+        return self.retry_at is not None and now >= self.retry_at
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """What is known of requests to create the Job of a run: one may be under way, or come true though unanswered."""
+
+    run: int
+    template_hash: str | None = None
+    """What the Job is made from; None if another process made the request."""
+    began_at: datetime | None = None
+    """When the request was begun that isn't answered yet; None: none is under way."""
+    ends_at: datetime | None = None
+    """Until when a Job may come of a request that got no answer that tells; None: none was made."""
+
+    def may_come(self, now: datetime) -> bool:
+        """Tell whether a Job may yet come of it."""
+        return self.began_at is not None or (self.ends_at is not None and now < self.ends_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +260,18 @@ class ObservedResource:
     runs: Mapping[str, Runs] = field(default_factory=dict)
     """By task name."""
     refusals: Mapping[str, Refusal] = field(default_factory=dict)
-    """By task name: the last refusal since the spec was edited."""
+    """By task name: the last refusal of the Job of its latest run since the spec was edited."""
+    creations: Mapping[str, Creation] = field(default_factory=dict)
+    """By task name: what may come of its latest run, as long as no Job of it is recorded."""
+    blocked: Mapping[str, Refusal] = field(default_factory=dict)
+    """By `key_of` an action: why it can't be carried out now."""
+    is_making_room: bool = False
+    """A Job was deleted for a quota, and the quota may not know it yet."""
+
+    @property
+    def title(self) -> str:
+        """Kind, namespace and name, for logs."""
+        return f"{self.kind.name} {self.namespace}/{self.name}"
 
     @property
     def lifecycle(self) -> Lifecycle:

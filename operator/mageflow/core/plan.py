@@ -74,7 +74,7 @@ def find_window(
         if places <= 0 and not _has_begun(entry):
             continue
         refusal = window[task.name] = find_refusal(task, entry)
-        can_start = refusal is None or not refusal.is_final
+        can_start = refusal is None or not refusal.is_invalid
         if can_start or plan.ends_at_first_failure or passed_over == MAX_PASSED_OVER:
             places -= 1
         else:

@@ -101,14 +101,14 @@ def _find_one(task: Progress, label: str) -> Readiness | None:
             waiting = _find_waiting(task.run)
             if waiting is not None:
                 return Readiness(False, waiting.reason, f"{label}{waiting.message}")
-        case TaskPhase.BACKING_OFF if refusal is None or not refusal.is_final:
+        case TaskPhase.BACKING_OFF if refusal is None or not refusal.is_invalid:
             when = f" at {record.retry_at:%H:%M:%S} UTC" if record.retry_at is not None else ""
             why = "" if record.reason is None else f" ({_why(record)})"
             what = f"{label}run {record.run} ended{why}; the next starts{when}"
             return Readiness(False, reasons.BACKING_OFF, what)
         case TaskPhase.UNSTARTED | TaskPhase.RECORDED | TaskPhase.BACKING_OFF:
-            if refusal is not None:
-                return Readiness(False, refusal.reason, f"{label}{refusal.message}", is_stalled=refusal.is_final)
+            if refusal is not None and not refusal.is_passing:
+                return Readiness(False, refusal.reason, f"{label}{refusal.message}", is_stalled=refusal.is_invalid)
             if state is TaskPhase.UNSTARTED:
                 return None
         case _:
@@ -145,9 +145,15 @@ def _describe_running(is_single: bool, running: Sequence[Progress]) -> str:
     return f"running: {_list([task.record.name for task in running])}"
 
 
-def _describe_stopping(tasks: Iterable[Progress]) -> str:
+def _describe_stopping(tasks: Sequence[Progress]) -> str:
     names = sorted(pod.name for task in tasks for pod in task.run.live_pods)
-    return f"waiting for pods to end: {_list(names)}" if names else "waiting for the Job controller"
+    if names:
+        return f"waiting for pods to end: {_list(names)}"
+    recorded = (task.record for task in tasks if task.record.phase is TaskPhase.RECORDED)
+    jobs = sorted(record.job for record in recorded if record.job is not None)
+    if jobs:
+        return f"waiting for what comes of the creation of Jobs that was asked for: {_list(jobs)}"
+    return "waiting for the Job controller"
 
 
 def _describe_failure(is_single: bool, tasks: Iterable[Progress]) -> str:

@@ -48,7 +48,7 @@ NODE_UNREACHABLE: Final = "NodeUnreachable"
 """A deleted pod is still there after its grace period: the node doesn't answer, so it may run on."""
 
 INVALID_TASK: Final = "InvalidTask"
-"""The API server refused the Job of a run; it stays so until the task is edited."""
+"""No Job can be made of the task, by a field of it. It is tried again each 6 minutes, and when it is edited."""
 
 INVALID_STATUS: Final = "InvalidStatus"
 """The resource's status, which only the operator writes, can't be read: nothing starts, and a stop still works."""
@@ -63,10 +63,22 @@ TASK_CHANGED: Final = "TaskChanged"
 """A task was edited that runs or has succeeded: the edit has no effect on it."""
 
 FORBIDDEN: Final = "Forbidden"
-"""The API server refused the Job of a run for now: a quota, a policy or the operator's own rights."""
+"""The API server refused the Job of a run: a quota, a policy or the operator's own rights. It is tried again."""
 
 NAME_CONFLICT: Final = "NameConflict"
 """A Job that isn't ours has the name that the run's Job must have."""
+
+JOB_NOT_CREATED: Final = "JobNotCreated"
+"""The API server can't create the Job of a run, or doesn't answer: an admission webhook fails or is slow."""
+
+EVICTION_REFUSED: Final = "EvictionRefused"
+"""The API server refuses to evict a pod that a suspend holds back. It is tried again."""
+
+STOP_REFUSED: Final = "StopRefused"
+"""The API server refuses to stop or delete a Job or pod. It is tried again."""
+
+JOB_DELETED_FOR_QUOTA: Final = "JobDeletedForQuota"
+"""The Job of a run that has ended was deleted, and its logs with it: a quota refused the next one (an event)."""
 
 POD_NOT_CREATED: Final = "PodNotCreated"
 """The API server refuses the pod of a Job: a quota, an admission policy, a missing service account."""

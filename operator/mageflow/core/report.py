@@ -21,6 +21,7 @@ from mageflow.api import (
 )
 from mageflow.api.base import StatusModel
 from mageflow.core import reasons
+from mageflow.core.blocked import NOTHING_BLOCKED, Blocked
 from mageflow.core.conditions import Consistency, Readiness, build_conditions, find_condition, was_disrupted
 from mageflow.core.decision import Event
 from mageflow.core.ending import Outcome
@@ -49,6 +50,8 @@ class Report:
     now: datetime
     size_problem: str | None = None
     """Why nothing new may start: there is no room for the ledger."""
+    blocked: Blocked = NOTHING_BLOCKED
+    """What of it can't be carried out."""
 
     @property
     def lifecycle(self) -> Lifecycle:
@@ -181,6 +184,8 @@ def _entries(report: Report) -> Iterator[TaskStatus]:
                 message=shorten_message(record.message, FAILED_MESSAGE),
                 **_unknown_fields(record),
             )
+        elif record.phase is TaskPhase.RECORDED and record.reason not in (None, reasons.INVALID_TASK):
+            yield record.model_copy(update={"message": None})  # one refusal is told of many
         elif record != TaskStatus(name=record.name):
             yield record.model_copy(update={"message": shorten_message(record.message, SWARM_MESSAGE)})
 
@@ -215,6 +220,7 @@ def _find_own_readiness(report: Report, phase: Phase) -> Readiness:
     readiness = find_readiness(phase, report.effective, report.plan.is_single, progress, report.now)
     if phase is Phase.SUCCEEDED and report.plan.has_output and report.steps[-1].record.message:
         return replace(readiness, message=f"{readiness.message}; {report.steps[-1].record.message}")
+    readiness = tell_of_blocked(report.blocked, phase, readiness)
     ready = find_condition(report.observed.status.conditions, ConditionType.READY)
     if readiness.reason == reasons.UNSCHEDULABLE and ready is not None and ready.reason == readiness.reason:
         # Its wording changes with every look of the scheduler; the first is kept.
@@ -226,6 +232,16 @@ def _would_start(report: Report) -> bool:
     """Tell whether a task is left that may start, once there is room."""
     begun = {step.record.name for step in report.steps if step.record.phase not in WAITING}
     return report.lifecycle is Lifecycle.ACTIVE and any(task.name not in begun for task in report.plan.tasks)
+
+
+def tell_of_blocked(blocked: Blocked, phase: Phase, readiness: Readiness) -> Readiness:
+    """Say what the API server refuses: as the reason where a stop is waited for, else beside what is told."""
+    refusal = blocked.stop or blocked.deletion
+    if refusal is None or phase in ENDED_PHASES:
+        return readiness
+    if phase in (Phase.SUSPENDING, Phase.INTERRUPTING) and blocked.stop is not None:
+        return Readiness(False, refusal.reason, refusal.message)
+    return replace(readiness, message=f"{readiness.message}; {refusal.message}")
 
 
 def _find_changed(report: Report) -> Readiness | None:

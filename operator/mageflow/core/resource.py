@@ -10,19 +10,20 @@ steps  →  phase, counts, conditions (report.py, readiness.py, conditions.py)  
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import assert_never
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, assert_never
 
 from mageflow.api import ENDED_PHASES, ChainSpec, SwarmSpec, TaskPhase, TaskStatus, WorkflowSpec
 from mageflow.core import reasons
+from mageflow.core.blocked import put_off
 from mageflow.core.chain import plan_chain
 from mageflow.core.decision import Action, CreateJob, Decision
 from mageflow.core.ending import Outcome
-from mageflow.core.jobs import Owner, Task, find_problem
+from mageflow.core.jobs import Owner, Task, find_problem, job_name
 from mageflow.core.ledger import WAITING, is_understood, settle
 from mageflow.core.lifecycle import OCCUPIED, Wanted, find_effective, wanted_by
-from mageflow.core.observed import ObservedResource, Refusal, Runs, Spec
+from mageflow.core.observed import ObservedResource, Refusal, Spec
 from mageflow.core.plan import Ledger, Plan, Window, find_outcome, find_window
 from mageflow.core.report import (
     Report,
@@ -32,20 +33,25 @@ from mageflow.core.report import (
     find_events,
     node_deadline,
 )
+from mageflow.core.room import make_room
 from mageflow.core.sizes import find_size_problem
 from mageflow.core.stopping import find_obstacle, hold_or_stop, stop_only, unreadable_spec
 from mageflow.core.swarm import plan_swarm
-from mageflow.core.task import Leave, Step, advance, clear_up
+from mageflow.core.task import CREATION_PATIENCE, Leave, Step, advance, clear_up
 from mageflow.core.workflow import plan_workflow
+
+ANSWER_PATIENCE: Final = timedelta(seconds=1)
+"""How long the first runs may be unrecorded: no status stays empty for long."""
 
 
 def decide(observed: ObservedResource, now: datetime) -> Decision:
     """Decide what is to be done about a resource: DESIGN sections 2 and 3."""
     if observed.is_terminating:
-        return stop_only(observed)
+        return stop_only(observed, now)
     old = observed.status
     if old.phase in ENDED_PHASES:
-        return Decision(status=acknowledge(observed), actions=_clear_up(observed))
+        actions, blocked = put_off(_clear_up(observed), observed.blocked, now)
+        return Decision(status=acknowledge(observed), actions=actions, recheck_at=blocked.recheck_at)
     obstacle = find_obstacle(observed)
     if observed.spec is None or obstacle is not None:
         return hold_or_stop(observed, obstacle or unreadable_spec(observed), now)
@@ -56,19 +62,24 @@ def decide(observed: ObservedResource, now: datetime) -> Decision:
     settled = _settle(observed, plan, (*plan.tasks, *removed), now)
     size_problem = find_size_problem(observed, plan, removed)
     steps = _take_steps(observed, plan, settled.ledger, wanted, now, has_room=size_problem is None)
-    first: tuple[CreateJob, ...] = ()
-    if old.phase is None:
-        steps, first = _create_first(steps)
+    if old.phase is None and wanted is Wanted.RUN:
+        first = _create_first(observed, steps, now)
+        if first is not None:
+            return first
     removals = _end_removed(observed, removed, settled.ledger, wanted, now)
-    report = Report(observed, plan, effective, steps, removals, settled.ended, now, size_problem)
+    steps, room = make_room(observed, steps)
+    wanted_actions = tuple(action for step in (*steps, *removals) for action in step.actions)
+    actions, blocked = put_off((*wanted_actions, *room.actions), observed.blocked, now)
+    report = Report(observed, plan, effective, steps, removals, settled.ended, now, size_problem, blocked)
     status = build_status(report)
     return Decision(
         status=status,
-        first=first,
-        actions=tuple(action for step in (*steps, *removals) for action in step.actions),
-        events=find_events(report, status),
+        actions=actions,
+        events=(*find_events(report, status), *room.events),
         endings=tuple(outcome.ending for outcome in settled.ended.values()),
-        recheck_at=earliest(node_deadline(report), *(step.recheck_at for step in steps)),
+        recheck_at=earliest(
+            node_deadline(report), blocked.recheck_at, *(step.recheck_at for step in (*steps, *removals))
+        ),
     )
 
 
@@ -108,10 +119,11 @@ def _settle(observed: ObservedResource, plan: Plan, tasks: Iterable[Task], now: 
     is_edited = observed.status.observed_generation != observed.generation
     for task in tasks:
         record, runs = old.get(task.name), observed.runs_of(task.name)
+        record = _note_creation(observed, task, record)
         if record is None and not runs:
             continue
         entry, outcome = settle(task, record or TaskStatus(name=task.name), runs, now)
-        if is_edited and entry.reason == reasons.INVALID_TASK:
+        if is_edited and entry.phase in WAITING and entry.reason == reasons.INVALID_TASK:
             entry = entry.model_copy(update={"reason": None, "message": None})  # it is tried again
         if outcome is not None:
             ended[task.name] = outcome
@@ -119,6 +131,22 @@ def _settle(observed: ObservedResource, plan: Plan, tasks: Iterable[Task], now: 
                 entry = entry.model_copy(update={"output": outcome.output})
         ledger[task.name] = entry
     return _Settled(ledger, ended)
+
+
+def _note_creation(observed: ObservedResource, task: Task, record: TaskStatus | None) -> TaskStatus | None:
+    """Have a run in the ledger whose Job was created, or may yet be, before it was recorded."""
+    creation = observed.creations.get(task.name)
+    if creation is None or creation.run <= (0 if record is None else record.run):
+        return record
+    record = TaskStatus(name=task.name) if record is None else record
+    return record.model_copy(
+        update={
+            "phase": TaskPhase.RECORDED,
+            "run": creation.run,
+            "job": job_name(_owner_of(observed), task.name, creation.run),
+            "template_hash": creation.template_hash,
+        }
+    )
 
 
 def _take_steps(
@@ -139,9 +167,14 @@ def _take_steps(
             if not is_its_turn and not plan.keeps_entries:
                 continue
             entry = TaskStatus(name=task.name)
-        leave = Leave(is_its_turn and free > 0, _previous(task, ledger), window.get(task.name))
+        leave = Leave(
+            is_its_turn and free > 0,
+            _previous(task, ledger),
+            window.get(task.name),
+            observed.creations.get(task.name),
+        )
         step = advance(owner, task, entry, runs, wanted, now, leave)
-        free -= step.state is TaskPhase.RECORDED and entry.phase is not TaskPhase.RECORDED
+        free -= _begins(step) and not _is_occupied(observed, entry, window)
         steps.append(step)
     return tuple(steps)
 
@@ -151,7 +184,18 @@ def _end_removed(
 ) -> tuple[Step, ...]:
     owner = _owner_of(observed)
     wanted = Wanted.STOP if wanted is Wanted.RUN else wanted
-    return tuple(advance(owner, task, ledger[task.name], observed.runs_of(task.name), wanted, now) for task in removed)
+    return tuple(
+        advance(
+            owner,
+            task,
+            ledger[task.name],
+            observed.runs_of(task.name),
+            wanted,
+            now,
+            Leave(creation=observed.creations.get(task.name)),
+        )
+        for task in removed
+    )
 
 
 def _owner_of(observed: ObservedResource) -> Owner:
@@ -160,16 +204,25 @@ def _owner_of(observed: ObservedResource) -> Owner:
 
 def _count_occupied(observed: ObservedResource, ledger: Ledger, window: Window) -> int:
     """Count the tasks that have a pod or are about to get one; in the spec or not any more."""
-    return sum(_is_occupied(entry, observed.runs_of(entry.name), window) for entry in ledger.values())
+    return sum(_is_occupied(observed, entry, window) for entry in ledger.values())
 
 
-def _is_occupied(entry: TaskStatus, runs: Runs, window: Window) -> bool:
+def _is_occupied(observed: ObservedResource, entry: TaskStatus, window: Window) -> bool:
+    runs = observed.runs_of(entry.name)
     if entry.phase in OCCUPIED or any(pod.can_run for run in runs.values() for pod in run.pods):
         return True
-    if entry.phase is not TaskPhase.RECORDED or entry.name not in window:
+    if entry.phase is not TaskPhase.RECORDED:
         return False
-    refusal = window[entry.name]
-    return refusal is None or not refusal.is_final
+    creation = observed.creations.get(entry.name)
+    if creation is not None and creation.began_at is not None:
+        return True
+    refusal = window.get(entry.name)
+    return entry.name in window and (refusal is None or not refusal.is_invalid)
+
+
+def _begins(step: Step) -> bool:
+    """Tell whether a run is to be created in this step."""
+    return any(isinstance(action, CreateJob) for action in step.actions)
 
 
 def _previous(task: Task, ledger: Ledger) -> object:
@@ -178,34 +231,43 @@ def _previous(task: Task, ledger: Ledger) -> object:
 
 
 def _find_refusal(observed: ObservedResource, task: Task, entry: TaskStatus | None, now: datetime) -> Refusal | None:
-    """Return why the task's Job can't be created, if the ledger, a refusal seen or the task itself tells."""
+    """Return why the task's Job can't be created, if the task itself, a refusal seen or the ledger tells."""
     if entry is not None and not is_understood(entry):
         what = f"its phase is {entry.phase!r}, a word of a newer version of the operator: it is left alone"
-        return Refusal(reasons.UNKNOWN_PHASE, what, is_final=True, retry_at=now)
+        return Refusal(reasons.UNKNOWN_PHASE, what, is_invalid=True)
     if entry is not None and entry.phase not in WAITING:
         return None
-    if entry is not None and entry.reason == reasons.INVALID_TASK:
-        return Refusal(reasons.INVALID_TASK, entry.message or "", is_final=True, retry_at=now)
-    seen = observed.refusals.get(task.name)
-    if seen is not None:
-        return seen
     problem = find_problem(task)
-    return None if problem is None else Refusal(reasons.INVALID_TASK, problem, is_final=True, retry_at=now)
+    if problem is not None:
+        return Refusal(reasons.INVALID_TASK, problem, is_invalid=True)
+    if entry is None or entry.phase is not TaskPhase.RECORDED:
+        return None
+    seen, creation = observed.refusals.get(task.name), observed.creations.get(task.name)
+    if seen is not None and not seen.is_passing:
+        return seen
+    if creation is not None and creation.began_at is not None and now >= creation.began_at + CREATION_PATIENCE:
+        what = f"the API server has not answered yet whether it creates Job {entry.job}"
+        return Refusal(reasons.JOB_NOT_CREATED, what, retry_at=now)
+    if seen is None and entry.reason is not None:  # what another operator was told
+        is_invalid = entry.reason == reasons.INVALID_TASK
+        return Refusal(entry.reason, entry.message or "", is_invalid=is_invalid, retry_at=now)
+    return seen
 
 
-def _create_first(steps: Sequence[Step]) -> tuple[tuple[Step, ...], tuple[CreateJob, ...]]:
-    """Create the first runs before they are recorded: nothing was recorded before, and their names guard them."""
-    first: list[CreateJob] = []
-    changed = []
-    for step in steps:
-        creations = [action for action in step.actions if isinstance(action, CreateJob)]
-        first += creations
-        if creations:
-            record = step.record.model_copy(update={"phase": TaskPhase.PENDING})
-            rest = tuple(action for action in step.actions if action not in creations)
-            step = replace(step, record=record, state=TaskPhase.PENDING, actions=rest)
-        changed.append(step)
-    return tuple(changed), tuple(first)
+def _create_first(observed: ObservedResource, steps: Sequence[Step], now: datetime) -> Decision | None:
+    """Create the first runs before they are recorded: nothing was recorded before, and their names guard them.
+
+    Return None once they are answered, or a second has passed: then they are recorded.
+    """
+    if observed.runs or observed.refusals:
+        return None
+    begun = [creation.began_at for creation in observed.creations.values() if creation.began_at is not None]
+    if not observed.creations:
+        creations = (action for step in steps for action in step.actions if isinstance(action, CreateJob))
+        first = tuple(creations)
+        return Decision(first=first, recheck_at=now + ANSWER_PATIENCE) if first else None
+    due = min(begun, default=now) + ANSWER_PATIENCE
+    return Decision(recheck_at=due) if begun and now < due else None
 
 
 def _clear_up(observed: ObservedResource) -> tuple[Action, ...]:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from mageflow.api import ENDED_PHASES, WORKFLOW, Lifecycle, Phase, Status, TaskPhase, TaskStatus
 from mageflow.core import reasons
+from mageflow.core.blocked import Blocked, put_off
 from mageflow.core.conditions import Consistency, Readiness, build_conditions, was_disrupted
 from mageflow.core.decision import Action, Decision
 from mageflow.core.ending import Ending
@@ -25,18 +26,19 @@ from mageflow.core.ledger import settle
 from mageflow.core.lifecycle import EffectiveLifecycle, Wanted, find_effective, find_phase, wanted_by
 from mageflow.core.observed import ObservedResource
 from mageflow.core.readiness import Progress, find_readiness
-from mageflow.core.report import earliest, events_of_transitions, run_of
-from mageflow.core.task import Step, advance, state_by_cluster, stop_runs
+from mageflow.core.report import earliest, events_of_transitions, run_of, tell_of_blocked
+from mageflow.core.task import Leave, Step, advance, state_by_cluster, stop_runs
 
 OURS: Final = frozenset({Ending.HELD, Ending.INTERRUPTED})
 """Endings that are recorded though the spec can't be read. What becomes of others depends on it, such as on the retries
 that are left; their Jobs and pods keep them until then."""
 
 
-def stop_only(observed: ObservedResource) -> Decision:
+def stop_only(observed: ObservedResource, now: datetime) -> Decision:
     """Decide on a resource that is being deleted, which somebody's finalizer may keep for long."""
     wanted = wanted_by(_effective_of(observed).lifecycle)
-    return Decision(actions=_stop_all(observed) if wanted is Wanted.STOP else ())
+    actions, blocked = put_off(_stop_all(observed) if wanted is Wanted.STOP else (), observed.blocked, now)
+    return Decision(actions=actions, recheck_at=blocked.recheck_at)
 
 
 def find_obstacle(observed: ObservedResource) -> Readiness | None:
@@ -63,16 +65,20 @@ def hold_or_stop(observed: ObservedResource, obstacle: Readiness, now: datetime)
     """Decide on a resource of which nothing may start: hold or stop it if that is asked for, and tell the obstacle."""
     effective = _effective_of(observed)
     wanted = wanted_by(effective.lifecycle)
-    if not observed.status.can_read("tasks"):  # a hold's mark is the ledger; a stop's is the Job
-        actions = _stop_all(observed) if wanted is Wanted.STOP else ()
-        return Decision(status=_tell(observed, obstacle, effective, (), now), actions=actions)
-    steps = () if wanted is Wanted.RUN else tuple(_take_steps(observed, wanted, now))
-    status = _tell(observed, obstacle, effective, steps, now)
+    can_read = observed.status.can_read("tasks")
+    steps: tuple[Step, ...]
+    if not can_read:  # a hold's mark is the ledger; a stop's is the Job
+        steps, wanted_actions = (), _stop_all(observed) if wanted is Wanted.STOP else ()
+    else:
+        steps = () if wanted is Wanted.RUN else tuple(_take_steps(observed, wanted, now))
+        wanted_actions = tuple(action for step in steps for action in step.actions)
+    actions, blocked = put_off(wanted_actions, observed.blocked, now)
+    status = _tell(observed, obstacle, effective, steps, now, blocked)
     return Decision(
         status=status,
-        actions=tuple(action for step in steps for action in step.actions),
-        events=tuple(events_of_transitions(observed.status, status)),
-        recheck_at=earliest(*(step.recheck_at for step in steps)),
+        actions=actions,
+        events=tuple(events_of_transitions(observed.status, status)) if can_read else (),
+        recheck_at=earliest(blocked.recheck_at, *(step.recheck_at for step in steps)),
     )
 
 
@@ -84,7 +90,8 @@ def _take_steps(observed: ObservedResource, wanted: Wanted, now: datetime) -> It
         record, runs, task = ledger.get(name, TaskStatus(name=name)), observed.runs_of(name), Task(name, {})
         settled, outcome = settle(task, record, runs, now)
         if outcome is None or outcome.ending in OURS:
-            yield advance(owner, task, settled, runs, wanted, now)
+            leave = Leave(creation=observed.creations.get(name))
+            yield advance(owner, task, settled, runs, wanted, now, leave)
         else:
             yield Step(record, state_by_cluster(runs), stop_runs(runs) if wanted is Wanted.STOP else ())
 
@@ -101,14 +108,19 @@ def _effective_of(observed: ObservedResource) -> EffectiveLifecycle:
 
 
 def _tell(
-    observed: ObservedResource, obstacle: Readiness, effective: EffectiveLifecycle, steps: Sequence[Step], now: datetime
+    observed: ObservedResource,
+    obstacle: Readiness,
+    effective: EffectiveLifecycle,
+    steps: Sequence[Step],
+    now: datetime,
+    blocked: Blocked,
 ) -> Status:
     """Build the new status: conditions and what the steps have changed; the rest stays as it is."""
     old, generation = observed.status, observed.generation
     started = [step.record.started_at for step in steps if step.record.started_at is not None]
     started_at = old.started_at or min(started, default=None)
     phase = _find_phase(observed, effective, steps, has_ever_started=started_at is not None)
-    readiness = _find_readiness(observed, obstacle, phase, effective, steps, now)
+    readiness = tell_of_blocked(blocked, phase, _find_readiness(observed, obstacle, phase, effective, steps, now))
     before = {entry.name: entry.interruptions for entry in old.tasks}
     new = sum(step.record.interruptions - before.get(step.record.name, 0) for step in steps)
     consistency = Consistency(

@@ -8,6 +8,8 @@ stop                           end the run   the back-off stands   StopJob      
 
 * A Job that we have stopped is deleted once no pod of it can run, or at once if somebody unsuspends it; then it ends.
 A run whose Job somebody else suspended while it ran is over, and its task Pending until they let that Job go.
+
+A Recorded run is ended once no Job can come of a request to create it: an admission may take its time over one.
 """
 
 from __future__ import annotations
@@ -41,13 +43,16 @@ from mageflow.core.ledger import (
     shorten_message,
 )
 from mageflow.core.lifecycle import Wanted
-from mageflow.core.observed import NO_RUN, ObservedJob, ObservedPod, Refusal, Run, Runs
+from mageflow.core.observed import NO_RUN, Creation, ObservedJob, ObservedPod, Refusal, Run, Runs
 
 POD_PATIENCE: Final = timedelta(seconds=5)
 """How long a Job may be without a pod: before that its pod is taken to be on the way; then we ask why."""
 
 EXPLAIN_INTERVAL: Final = timedelta(seconds=30)
 """How often we ask again."""
+
+CREATION_PATIENCE: Final = timedelta(seconds=10)
+"""How long the API server may take to create a Job before that is told: an admission takes its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,9 @@ class Leave:
     previous: Any = None
     """The output of the task before it, in a Chain."""
     refusal: Refusal | None = None
-    """Why the API server refused its Job."""
+    """Why its Job can't be created."""
+    creation: Creation | None = None
+    """What may come of requests to create its Job."""
 
 
 def advance(
@@ -120,9 +127,9 @@ def _take_step(
         case Wanted.RUN:
             return _run(owner, task, record, run, state, now, leave)
         case Wanted.HOLD:
-            return _hold(record, run, state, now)
+            return _hold(record, run, state, now, leave.creation)
         case Wanted.STOP:
-            return _stop(record, run, state, now)
+            return _stop(record, run, state, now, leave.creation)
         case _:
             assert_never(wanted)
 
@@ -232,9 +239,17 @@ def _run(owner: Owner, task: Task, record: TaskStatus, run: Run, state: TaskPhas
 
 
 def _start(owner: Owner, task: Task, record: TaskStatus, now: datetime, leave: Leave) -> Step:
-    refusal = leave.refusal
-    if refusal is not None and (refusal.is_final or now < refusal.retry_at):
-        return _refuse(record, refusal)
+    refusal, creation = leave.refusal, leave.creation
+    if refusal is not None and refusal.retry_at is None:
+        return _refuse(record, refusal, now, creation)
+    if creation is not None and creation.began_at is not None:
+        record = _tell(record, refusal)
+        return Step(record, TaskPhase(record.phase), recheck_at=_later(creation.began_at + CREATION_PATIENCE, now))
+    if refusal is not None and not refusal.is_due(now):
+        record = _tell(record, refusal)
+        return Step(record, TaskPhase(record.phase), recheck_at=refusal.retry_at)
+    if refusal is not None and refusal.is_invalid and not leave.may_start:
+        return Step(_tell(record, refusal), TaskPhase(record.phase))  # it takes no other's place
     number = record.run if record.phase is TaskPhase.RECORDED else record.run + 1
     record = record.model_copy(
         update={
@@ -249,39 +264,48 @@ def _start(owner: Owner, task: Task, record: TaskStatus, now: datetime, leave: L
             "holding": None,
             "started_at": None,
             "finished_at": None,
-            "reason": None,
-            "message": None,
         }
     )
     manifest = build_job(owner, task, number, was_cut_short=record.was_cut_short, previous=leave.previous)
-    return Step(record, TaskPhase.RECORDED, (CreateJob(task.name, manifest),))
+    action = CreateJob(task.name, manifest, number, record.template_hash)
+    return Step(_tell(record, refusal), TaskPhase.RECORDED, (action,))
 
 
-def _refuse(record: TaskStatus, refusal: Refusal) -> Step:
-    """Start nothing; say why in the ledger, where a final refusal is remembered until the spec is edited."""
-    phase = TaskPhase(record.phase)
-    if not refusal.is_final:
-        return Step(record, phase, recheck_at=refusal.retry_at)
-    phase = TaskPhase.UNSTARTED if phase is TaskPhase.RECORDED else phase
+def _tell(record: TaskStatus, refusal: Refusal | None) -> TaskStatus:
+    """Say in the ledger why a run can't start, as long as it can't: it is known when another operator takes over."""
+    if refusal is None or refusal.is_passing:
+        return record.model_copy(update={"reason": None, "message": None})
     message = shorten_message(refusal.message, MAX_MESSAGE)
-    record = record.model_copy(update={"phase": phase, "reason": refusal.reason, "message": message})
-    return Step(record, phase)
+    return record.model_copy(update={"reason": refusal.reason, "message": message})
+
+
+def _refuse(record: TaskStatus, refusal: Refusal, now: datetime, creation: Creation | None) -> Step:
+    """Start nothing, as no Job can be made of the task; say why in the ledger."""
+    told = _tell(record, refusal)
+    if record.phase is not TaskPhase.RECORDED:
+        return Step(told, TaskPhase(record.phase))
+    step = _withdraw(record, now, creation)
+    return replace(step, record=_tell(step.record, refusal))
+
+
+def _later(due: datetime, now: datetime) -> datetime | None:
+    return due if due > now else None
 
 
 def _await_pod(record: TaskStatus, run: Run, now: datetime) -> Step:
     job = run.job
-    if job is None or run.pods or job.is_suspended or job.created_at is None:
+    if job is None or run.pods or job.is_suspended or job.seen_at is None:
         return Step(record, TaskPhase.PENDING)
-    due = job.created_at + POD_PATIENCE if job.explained_at is None else job.explained_at + EXPLAIN_INTERVAL
+    due = job.seen_at + POD_PATIENCE if job.explained_at is None else job.explained_at + EXPLAIN_INTERVAL
     if now < due:
         return Step(record, TaskPhase.PENDING, recheck_at=due)
     return Step(record, TaskPhase.PENDING, (ExplainMissingPod(job),))
 
 
-def _hold(record: TaskStatus, run: Run, state: TaskPhase, now: datetime) -> Step:
+def _hold(record: TaskStatus, run: Run, state: TaskPhase, now: datetime, creation: Creation | None) -> Step:
     match state:
         case TaskPhase.RECORDED:
-            return _withdraw(record)
+            return _withdraw(record, now, creation)
         case TaskPhase.BACKING_OFF:
             return _freeze(record, now)
         case TaskPhase.PENDING:
@@ -296,7 +320,7 @@ def _hold(record: TaskStatus, run: Run, state: TaskPhase, now: datetime) -> Step
 
 def _hold_back(record: TaskStatus, run: Run, now: datetime) -> Step:
     """Evict the pod of a run. A Job that has yet to make its pod is waited for: see docs/adr/0008."""
-    due = None if run.job is None or run.job.created_at is None else run.job.created_at + POD_PATIENCE
+    due = None if run.job is None or run.job.seen_at is None else run.job.seen_at + POD_PATIENCE
     if not run.live_pods and due is not None and now < due:
         return Step(record, TaskPhase.PENDING, recheck_at=due)
     record = record.model_copy(update={"holding": record.run, "phase": TaskPhase.STOPPING})
@@ -306,10 +330,10 @@ def _hold_back(record: TaskStatus, run: Run, now: datetime) -> Step:
     return Step(record, TaskPhase.STOPPING, tuple(actions))
 
 
-def _stop(record: TaskStatus, run: Run, state: TaskPhase, now: datetime) -> Step:
+def _stop(record: TaskStatus, run: Run, state: TaskPhase, now: datetime, creation: Creation | None) -> Step:
     match state:
         case TaskPhase.RECORDED:
-            return _withdraw(record)
+            return _withdraw(record, now, creation)
         case TaskPhase.BACKING_OFF:
             return _freeze(record, now)
         case TaskPhase.PENDING | TaskPhase.RUNNING:
@@ -395,8 +419,12 @@ def state_by_cluster(runs: Runs) -> TaskPhase:
     return TaskPhase.PENDING if pods or any(run.may_get_a_pod for run in runs.values()) else TaskPhase.UNSTARTED
 
 
-def _withdraw(record: TaskStatus) -> Step:
-    """End a run whose Job was never made."""
+def _withdraw(record: TaskStatus, now: datetime, creation: Creation | None) -> Step:
+    """End a run whose Job was never made, once none can come of what was asked for."""
+    record = record.model_copy(update={"reason": None, "message": None})
+    if creation is not None and creation.may_come(now):
+        due = None if creation.ends_at is None else _later(creation.ends_at, now)
+        return Step(record, TaskPhase.STOPPING, recheck_at=due)
     record = record.model_copy(update={"phase": TaskPhase.UNSTARTED, "job": None, "job_uid": None, "pod": None})
     return Step(record, TaskPhase.UNSTARTED)
 

@@ -1,0 +1,88 @@
+"""Room under a quota of Jobs: those of runs whose end is recorded may go when it refuses the next one.
+
+They are kept for their logs only; the ledger is `status.tasks` (DESIGN section 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from mageflow.api import TaskPhase
+from mageflow.core import reasons
+from mageflow.core.decision import Event, MakeRoom, key_of
+from mageflow.core.ledger import CLOSED, MAX_MESSAGE, shorten_message
+from mageflow.core.observed import ObservedJob, ObservedResource, Run
+from mageflow.core.task import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How room is made."""
+
+    actions: tuple[MakeRoom, ...] = ()
+    events: tuple[Event, ...] = ()
+
+
+def make_room(observed: ObservedResource, steps: Sequence[Step]) -> tuple[tuple[Step, ...], Room]:
+    """Delete one Job that has ended if a quota refuses another; the quota is told of only if there is none.
+
+    One at a time, as the quota learns of it late.
+    """
+    refusal = next((step.refusal for step in steps if step.refusal is not None and _is_short(step)), None)
+    if refusal is None:
+        return tuple(steps), Room()
+    if observed.is_making_room:
+        return tuple(map(_keep_quiet, steps)), Room()
+    oldest = min(_find_recorded(observed), key=_rank, default=None)
+    if oldest is None:
+        return tuple(map(_say_that_none_is_left, steps)), Room()
+    what = f"Job {oldest.job.name} is deleted, and the logs of {oldest.what} with it, to make room: {refusal.message}"
+    events = (Event("Normal", reasons.JOB_DELETED_FOR_QUOTA, what),)
+    return tuple(map(_keep_quiet, steps)), Room((MakeRoom(oldest.job),), events)
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """A Job of a run whose end is recorded."""
+
+    job: ObservedJob
+    what: str
+    is_success: bool
+
+
+def _rank(recorded: _Recorded) -> tuple[bool, str]:
+    """Successes go before failures, the oldest first: their times are all the API server's."""
+    created_at = recorded.job.created_at
+    return not recorded.is_success, "" if created_at is None else created_at.isoformat()
+
+
+def _find_recorded(observed: ObservedResource) -> Iterator[_Recorded]:
+    for entry in observed.status.tasks:
+        for number, run in observed.runs_of(entry.name).items():
+            is_over = number < entry.run or (number == entry.run and entry.phase in CLOSED)
+            if is_over and run.job is not None and _may_go(run) and key_of(MakeRoom(run.job)) not in observed.blocked:
+                is_success = number == entry.run and entry.phase is TaskPhase.SUCCEEDED
+                yield _Recorded(run.job, f"run {number} of task {entry.name}", is_success)
+
+
+def _may_go(run: Run) -> bool:
+    return run.job is not None and run.job.has_ended and not run.job.is_terminating and not run.live_pods
+
+
+def _is_short(step: Step) -> bool:
+    return step.state is TaskPhase.RECORDED and step.refusal is not None and step.refusal.is_of_quota
+
+
+def _keep_quiet(step: Step) -> Step:
+    if not _is_short(step):
+        return step
+    return replace(step, refusal=None, record=step.record.model_copy(update={"reason": None, "message": None}))
+
+
+def _say_that_none_is_left(step: Step) -> Step:
+    if step.refusal is None or not _is_short(step):
+        return step
+    what = f"{step.refusal.message}; no ended Job of this resource is left to make room"
+    record = step.record.model_copy(update={"message": shorten_message(what, MAX_MESSAGE)})
+    return replace(step, record=record, refusal=replace(step.refusal, message=what))
