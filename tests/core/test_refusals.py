@@ -251,6 +251,21 @@ def test_size_of_the_input_is_in_bytes_when_it_is_not_ascii() -> None:
     assert condition_in(new, ConditionType.READY).reason == "InvalidTask"
 
 
+@pytest.mark.parametrize(("containers", "is_refused"), [(9, False), (12, True)])
+def test_input_is_refused_when_the_job_gets_too_large_as_each_container_is_given_it(
+    containers: int, is_refused: bool
+) -> None:
+    """The API server took the Workflow and could not store its Job: it was tried again for ever, without a word."""
+    template = {"spec": {"containers": [{"name": f"c{number}", "image": "busybox"} for number in range(containers)]}}
+    decision, new = decide(workflow(template=template, input="x" * (127 * 1024)))
+
+    ready = condition_in(new, ConditionType.READY)
+    assert ((ready.reason == "InvalidTask"), decision.first == ()) == (is_refused, is_refused)
+    if is_refused:
+        assert ready.message.startswith("spec.input: the Job takes 1,")
+        assert "12 containers" in ready.message
+
+
 def test_input_is_refused_when_it_is_nested_too_deeply() -> None:
     nested: object = None
     for _ in range(100_000):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from itertools import product
 from typing import Any
@@ -39,6 +40,7 @@ from .builders import (
     task_in,
     terminating,
     unscheduled_pod,
+    with_runs,
     with_status,
     workflow,
 )
@@ -293,6 +295,11 @@ def test_node_is_named_when_it_does_not_confirm_that_the_pod_is_gone(
     assert "report-pod" in ready.message
     assert "node-1" in ready.message
     assert decision.recheck_at is None
+
+    counted_anew = replace(pod, deletion_due=deadline + timedelta(seconds=30))
+    observed = with_runs(with_status(observed, late), {1: Run(job(is_suspended=holding is None), (counted_anew,))})
+    _, same = decide(observed, deadline)
+    assert same == late, "an operator that has just started takes nothing back"
 
 
 # ── ended: nothing of it changes ──

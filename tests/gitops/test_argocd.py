@@ -9,7 +9,7 @@ import yaml
 
 from devkit.cluster import ROOT
 from devkit.gitops.argocd import ArgoCD, Health
-from devkit.gitops.states import find_row
+from devkit.gitops.states import REFUSED, find_row
 from devkit.gitops.watched import ARGOCD
 from devkit.kubectl import condition
 from mageflow.api import ENDED_PHASES, KINDS
@@ -56,6 +56,19 @@ def test_health_is_told_when_a_status_is_not_whole(status: dict[str, object], he
     assert document["metadata"]["generation"] == 1
 
     assert ARGOCD.assess(document).status == health
+
+
+@pytest.mark.parametrize("phase", ["Pending", "Active", "Suspending", "Interrupting"])
+@pytest.mark.parametrize("reason", sorted(REFUSED))
+def test_what_the_api_server_refuses_is_degraded(reason: str, phase: str) -> None:
+    ready = {"type": "Ready", "status": "False", "reason": reason, "message": "team rule 7"}
+    status = {"phase": phase, "observedGeneration": 1, "conditions": [ready]}
+    document = DOCUMENTS["workflow-unseen"] | {"status": status}
+
+    health = ARGOCD.assess(document)
+
+    assert (health.status, health.message) == ("Degraded", "team rule 7")
+    assert find_row(document).state == "refused"
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

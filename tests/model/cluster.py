@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -27,7 +28,7 @@ from .controllers import Collector, JobController
 from .nodes import SIGTERM_EXIT_CODE, Node
 from .process import FROZEN, Flight, ModelClock, ModelLoop, Process
 from .promises import ACTIVE, CANCELED, INTERRUPTED, SUSPENDED, USER, Promises, label_of_namespace, phase_of
-from .server import NAMESPACE, Server, has_ended, is_terminating, name_of, uid_of
+from .server import NAMESPACE, OPERATOR, Server, has_ended, is_terminating, name_of, uid_of
 
 NAME: Final = "report"
 REST: Final = {
@@ -303,16 +304,28 @@ class Cluster:
                 self.promises.forget_unseen_successes()
             self.process.list_anew(plural)
 
-    def work(self) -> None:
-        """Let the operator hear and do all that it can."""
+    def work(self, *, but_creations: bool = False) -> None:
+        """Let the operator hear and do all that it can; `but_creations`: an admission takes its time over Jobs."""
         if self.process is None:
             return
         for _ in range(MAX_TURNS):
             self.process.hear_all()
-            if not self.flights:
+            waiting = [at for at, flight in enumerate(self.flights) if not (but_creations and flight.is_creation)]
+            if not waiting:
                 return
-            self.deliver(0)
+            self.deliver(waiting[0])
         raise AssertionError("the operator goes round in circles")
+
+    def kill_and_keep_creations(self) -> Sequence[Flight]:
+        """Kill the operator; return the creations of Jobs that are on their way: they may yet be carried out."""
+        flights = [flight for flight in self.flights if flight.is_creation]
+        self.kill_operator()
+        return flights
+
+    def carry_out(self, flight: Flight) -> None:
+        """Carry out a request of an operator that is no more."""
+        with contextlib.suppress(ApiError):
+            self.server.handle(OPERATOR, flight.method, flight.path, flight.body, flight.query)
 
     # ── the rest ──
 
@@ -338,6 +351,7 @@ class Cluster:
         What is to be stopped runs until it is told to. Whoever has suspended a Job lets it go.
         """
         self.server.fails_half_way = self.server.takes_no_status = False
+        self.server.denied.clear()
         self.start_operator()
         assert self.process is not None
         still = 0

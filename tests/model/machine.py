@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from mageflow.api import KINDS, Lifecycle
+from mageflow.controller.client import ApiError
 
 from .cluster import Cluster, Shape, pick
 from .process import WATCHED
@@ -17,6 +18,7 @@ HOLDS = st.sampled_from([None, Lifecycle.SUSPENDED, Lifecycle.INTERRUPTED])
 LABELS = st.sampled_from([None, None, "suspended", "interrupted", "suspend"])
 EXIT_CODES = st.sampled_from([0, 0, 1])
 PLURALS = st.sampled_from(WATCHED)
+DENIABLE = ["POST jobs", "POST eviction", "PATCH jobs", "DELETE jobs"]
 POLICIES = st.sampled_from(["Background", "Foreground", "Orphan"])
 
 
@@ -166,6 +168,18 @@ class ClusterMachine(RuleBasedStateMachine):
     @rule(number=NUMBERS, status=st.sampled_from([0, 429, 500]))
     def a_request_is_lost(self, number: int, status: int) -> None:
         self.cluster.drop(number, status)
+
+    @rule(code=st.sampled_from([400, 403, 409, 422, 500]), what=st.sampled_from(DENIABLE))
+    def an_admission_denies(self, code: int, what: str) -> None:
+        self.cluster.server.denied[what] = ApiError(code, "", 'admission webhook "x" denied the request: no')
+
+    @rule()
+    def no_admission_denies(self) -> None:
+        self.cluster.server.denied.clear()
+
+    @rule()
+    def the_operator_works_but_no_job_is_admitted_yet(self) -> None:
+        self.cluster.work(but_creations=True)
 
     @rule()
     def the_operator_is_killed(self) -> None:

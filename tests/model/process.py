@@ -22,9 +22,8 @@ from mageflow.controller.queue import WorkQueue
 from mageflow.controller.reconcile import Reconciler
 from mageflow.controller.settings import Settings
 
-from .server import NAMESPACE, Change, Server
+from .server import NAMESPACE, OPERATOR, Change, Server
 
-OPERATOR: Final = "operator"
 FROZEN: Final = "frozen leader"
 """Who makes the requests of an operator that goes on after another took over."""
 WATCHED: Final = ("namespaces", *(kind.plural for kind in KINDS), "jobs", "pods")
@@ -82,6 +81,11 @@ class Flight:
 
     def __str__(self) -> str:
         return f"{self.method} {self.path.rsplit('/team/')[-1]}"
+
+    @property
+    def is_creation(self) -> bool:
+        """It is to create a Job."""
+        return str(self) == "POST jobs"
 
 
 class Wire:

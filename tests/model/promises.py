@@ -27,9 +27,10 @@ from mageflow.core.reasons import TOO_MANY_DISRUPTIONS
 
 from .controllers import COLLECTOR, JOB_CONTROLLER
 from .nodes import Container, Node
-from .process import FROZEN, OPERATOR
+from .process import FROZEN
 from .server import (
     NAMESPACE,
+    OPERATOR,
     Change,
     Server,
     find_condition,

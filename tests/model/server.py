@@ -18,6 +18,8 @@ from typing import Any, Final
 from mageflow.controller.client import ApiError, Raw
 
 NAMESPACE: Final = "team"
+OPERATOR: Final = "operator"
+"""Who makes the operator's requests."""
 GRACE_SECONDS: Final = 30
 TRACKING: Final = "batch.kubernetes.io/job-tracking"
 ORPHAN: Final = "orphan"
@@ -56,6 +58,8 @@ class Server:
         self.listeners: list[Listener] = []
         self.fails_half_way = False
         """The next eviction marks its pod, and then fails to delete it."""
+        self.denied: dict[str, ApiError] = {}
+        """What an admission says of the operator's requests, by method and what it is for: `POST jobs`."""
         self.takes_no_status = False
         """No status of a resource can be written: it is larger than etcd takes."""
         self.has_lost_status = False
@@ -69,6 +73,7 @@ class Server:
         if match is None:
             raise NotImplementedError(f"{method} {path}")
         plural, name, sub = match["plural"], match["name"], match["sub"]
+        self._ask_admission(by, f"{method} {sub or plural}")
         match method, name, sub:
             case "GET", None, None:
                 return {"items": self.list(plural, query or {})}
@@ -87,6 +92,10 @@ class Server:
             case "DELETE", str(), None:
                 return self.delete(by, plural, name, body or {})
         raise NotImplementedError(f"{method} {path}")
+
+    def _ask_admission(self, by: str, what: str) -> None:
+        if by == OPERATOR and what in self.denied:
+            raise self.denied[what]
 
     def find(self, plural: str, name: str) -> Raw | None:
         """Return an object, None if it isn't there."""

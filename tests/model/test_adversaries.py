@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from mageflow.api import SWARM, WORKFLOW, Lifecycle, Phase
-from mageflow.controller.client import Raw
+from mageflow.controller.client import ApiError, Raw
 from mageflow.core.task import POD_PATIENCE
 
 from .cluster import Cluster, Shape
@@ -228,6 +228,128 @@ def test_a_write_that_got_no_answer_is_looked_for(cluster: Cluster) -> None:
     cluster.settle()
     assert phase(cluster) is Phase.INTERRUPTED
     assert not cluster.server.list("jobs")
+
+
+# ── admission ──
+
+DENIALS = {
+    "a policy": ApiError(422, "Invalid", "denied", {"causes": [{"message": "team rule 7"}]}),
+    "a schema": ApiError(422, "Invalid", "invalid", {"causes": [{"field": "spec.template", "message": "Required"}]}),
+    "a webhook": ApiError(400, "BadRequest", 'admission webhook "x" denied the request: team rule 7'),
+    "a quota": ApiError(403, "Forbidden", "exceeded quota: few, used: count/jobs.batch=2"),
+    "a webhook that fails": ApiError(500, "InternalError", 'failed calling webhook "x": refused'),
+    "a server in trouble": ApiError(500, "InternalError", "etcdserver: leader changed"),
+}
+each_denial = pytest.mark.parametrize("denial", DENIALS)
+
+
+def go_on(cluster: Cluster, seconds: float, *, but_creations: bool = False) -> None:
+    """Let everyone do what they can for a while."""
+    for _ in range(4):
+        cluster.work(but_creations=but_creations)
+        cluster.sync_jobs()
+        cluster.move_pods(0)
+        cluster.pass_time(seconds / 4)
+        cluster.promises.check()
+
+
+@each_story
+def test_an_admission_is_slow_at_each_point(story: Story) -> None:
+    """The creation of a Job holds nobody up; what comes of it in the end counts."""
+    strike_at_each_point(story, lambda cluster: go_on(cluster, 25, but_creations=True))
+
+
+@each_story
+@each_denial
+def test_an_admission_refuses_jobs_at_each_point_and_is_changed(story: Story, denial: str) -> None:
+    """No refusal is for ever, whatever its code: the rest of the story is as if it had never been."""
+
+    def strike(cluster: Cluster) -> None:
+        cluster.server.denied["POST jobs"] = DENIALS[denial]
+        go_on(cluster, 60)
+
+    strike_at_each_point(story, strike)
+
+
+@each_story
+@pytest.mark.parametrize("code", [403, 429, 500])
+def test_an_admission_refuses_stops_at_each_point_and_is_changed(story: Story, code: int) -> None:
+    """As long as it does nothing is said to be quiet that isn't, and once it doesn't, what is asked for is done."""
+
+    def strike(cluster: Cluster) -> None:
+        for what in ("POST eviction", "PATCH jobs", "DELETE jobs", "DELETE pods"):
+            cluster.server.denied[what] = ApiError(code, "Forbidden", "ask the storage team before you evict")
+        go_on(cluster, 60)
+
+    strike_at_each_point(story, strike)
+
+
+@each_story
+@pytest.mark.parametrize("wish", [ACTIVE, SUSPENDED, INTERRUPTED, CANCELED])
+def test_a_creation_comes_true_after_the_operator_was_killed(story: Story, wish: Lifecycle) -> None:
+    """The next one reckons with it: nothing is said to be held for as long as a request of the last may take."""
+
+    def strike(cluster: Cluster) -> None:
+        if cluster.resource is not None and not cluster.resource.get("status", {}).get("tasks"):
+            return  # not recorded yet, which takes a second at most: docs/reliability.md
+        late = cluster.kill_and_keep_creations()
+        cluster.start_operator()
+        cluster.ask(wish)
+        go_on(cluster, 25)
+        for flight in late:
+            cluster.carry_out(flight)
+        go_on(cluster, 5)
+
+    strike_at_each_point(story, strike)
+
+
+def test_nothing_is_said_to_be_held_while_the_creation_of_a_job_is_not_answered(cluster: Cluster) -> None:
+    cluster.work(but_creations=True)
+    cluster.pass_time(1)
+    cluster.work(but_creations=True)
+    assert (phase(cluster), entry(cluster)["phase"]) == (Phase.PENDING, "Recorded"), "no status stays empty"
+    cluster.ask(SUSPENDED)
+    for seconds in (1, 10, 60):
+        cluster.work(but_creations=True)
+        assert phase(cluster) is Phase.SUSPENDING
+        cluster.pass_time(seconds)
+    cluster.settle()
+    assert (phase(cluster), cluster.server.list("jobs")) == (Phase.SUSPENDED, [])
+
+
+def test_refusal_is_told_with_its_sentence_until_it_passes(cluster: Cluster) -> None:
+    cluster.server.denied["POST jobs"] = DENIALS["a policy"]
+    cluster.work()
+    ready = find_ready(cluster)
+    assert (ready["status"], ready["reason"], ready["message"]) == ("False", "Forbidden", "denied")
+    writes = len(cluster.server.log["workflows"])
+    for _ in range(5):
+        cluster.pass_time(30)
+        cluster.work()
+    assert len(cluster.server.log["workflows"]) == writes, "it is tried again, and nothing is written"
+    cluster.settle()
+    assert (phase(cluster), entry(cluster)["run"]) == (Phase.SUCCEEDED, 1)
+
+
+def test_refused_eviction_is_told_with_its_sentence_until_it_passes(cluster: Cluster) -> None:
+    make_pod(cluster)
+    cluster.server.denied["POST eviction"] = ApiError(403, "Forbidden", "ask the storage team before you evict")
+    cluster.ask(SUSPENDED)
+    cluster.work()
+    ready = find_ready(cluster)
+    assert (phase(cluster), ready["reason"]) == (Phase.SUSPENDING, "EvictionRefused")
+    assert ready["message"].endswith("ask the storage team before you evict")
+    cluster.server.denied.clear()
+    cluster.pass_time(30)
+    cluster.work()
+    cluster.settle()
+    assert phase(cluster) is Phase.SUSPENDED
+
+
+def find_ready(cluster: Cluster) -> Raw:
+    assert cluster.resource is not None
+    conditions: list[Raw] = cluster.resource["status"]["conditions"]
+    return next(each for each in conditions if each["type"] == "Ready")
 
 
 # ── the Job controller ──

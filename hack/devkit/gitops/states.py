@@ -42,6 +42,9 @@ TABLE: Final = (
     Row("canceled", "Degraded", "Current", "Failed"),
 )
 
+REFUSED: Final = frozenset({"Forbidden", "NameConflict", "JobNotCreated", "EvictionRefused", "StopRefused"})
+"""Reasons for which nothing goes on without help, though the operator tries again."""
+
 ROWS: Final = {row.state: row for row in TABLE}
 
 REACHED: Final = {
@@ -66,7 +69,7 @@ def _find_state(document: Raw) -> str:
         return "outdated"
     if condition(status, "Stalled") and status["phase"] != "Failed":
         return "stalled"
-    if ready["reason"] in ("Forbidden", "NameConflict"):
+    if ready["reason"] in REFUSED:
         return "refused"
     if ready["reason"] == "TaskAlreadyRunning":
         return "runs-on"

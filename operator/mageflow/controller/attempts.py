@@ -73,8 +73,6 @@ class _Begun:
     run: int
     template_hash: str | None
     began_at: float | None
-    ends_at: float | None
-    """Until when a Job may come of one that got no answer."""
 
 
 class Attempts:
@@ -87,18 +85,18 @@ class Attempts:
         self._blocked: dict[str, _Refused] = {}
         self._acting: dict[str, tuple[float, str]] = {}
         self._own: set[tuple[str, int]] = set()
-        self._found: dict[str, tuple[int, float]] = {}
+        """Runs that this process has recorded: no other has asked for their Jobs."""
+        self._found: set[tuple[str, int]] = set()
+        """Runs that were found recorded."""
+        self._late: dict[tuple[str, int], float] = {}
+        """Until when a Job may come of a request that got no answer, or that another process made."""
         self._made_room_at: float | None = None
 
     # ── the Jobs of runs ──
 
     def begin(self, task: str, run: int, template_hash: str | None, now: float) -> None:
         """Note that the creation of a run's Job is under way."""
-        known, found = self._begun.get(task), self._found.get(task)
-        ends_at = known.ends_at if known is not None and known.run == run else None
-        if found is not None and found[0] == run:
-            ends_at = max(ends_at or 0.0, found[1] + LAST_SECONDS)
-        self._begun[task] = _Begun(run, template_hash, now, ends_at)
+        self._begun[task] = _Begun(run, template_hash, now)
         self._own.add((task, run))
 
     def end(self, task: str, run: int, *, may_come: bool) -> None:
@@ -106,7 +104,7 @@ class Attempts:
         known = self._begun.get(task)
         if known is not None and known.run == run:
             if may_come and known.began_at is not None:
-                known.ends_at = known.began_at + LAST_SECONDS
+                self._late[task, run] = max(self._late.get((task, run), 0.0), known.began_at + LAST_SECONDS)
             known.began_at = None
 
     def refuse(self, task: str, run: int, generation: int, refusal: Refusal, now: float) -> bool:
@@ -178,24 +176,26 @@ class Attempts:
     def show(self, resource: ObservedResource, moment: Moment) -> Mapping[str, Any]:
         """Return what a snapshot of the resource tells of it."""
         recorded = [entry for entry in resource.status.tasks if entry.phase is TaskPhase.RECORDED]
-        if not (recorded or self._refused or self._begun or self._blocked or self._acting or self._found):
+        if not (recorded or self._refused or self._begun or self._blocked or self._acting or self._late):
             return {}
         ledger = {entry.name: entry for entry in resource.status.tasks}
         self._look_at(recorded, ledger, moment.steady)
         return {
             "refusals": self._show_refusals(resource, ledger, moment),
-            "creations": self._show_creations(moment),
+            "creations": self._show_creations(recorded, moment),
+            "late": {key: moment.at(ends_at) for key, ends_at in self._late.items()},
             "blocked": self._show_blocked(moment),
             "is_making_room": self._made_room_at is not None and moment.steady < self._made_room_at + ROOM_SECONDS,
         }
 
     def _look_at(self, recorded: Iterable[TaskStatus], ledger: Mapping[str, TaskStatus], now: float) -> None:
-        """Note since when runs are known to be recorded of which another process may have created the Job."""
-        found = {entry.name: entry.run for entry in recorded if (entry.name, entry.run) not in self._own}
-        self._found = {
-            task: known if (known := self._found.get(task)) is not None and known[0] == run else (run, now)
-            for task, run in found.items()
-        }
+        """Note which runs are recorded of which another process may have asked for the Job."""
+        found = {(entry.name, entry.run) for entry in recorded} - self._own
+        for key in found - self._found:
+            self._late[key] = max(self._late.get(key, 0.0), now + LAST_SECONDS)
+        self._found = found
+        for key in [key for key, ends_at in self._late.items() if ends_at <= now]:
+            del self._late[key]
         for task, begun in list(self._begun.items()):
             entry = ledger.get(task)
             is_told = entry is not None and (
@@ -216,15 +216,21 @@ class Attempts:
             if task not in ledger or ledger[task].run <= refused.run
         }
 
-    def _show_creations(self, moment: Moment) -> dict[str, Creation]:
-        shown = {task: Creation(run, ends_at=moment.at(at + LAST_SECONDS)) for task, (run, at) in self._found.items()}
-        for task, begun in self._begun.items():
-            began_at = None if begun.began_at is None else moment.at(begun.began_at)
-            ends = [] if begun.ends_at is None else [begun.ends_at]
-            ends += [] if begun.began_at is None else [begun.began_at + LAST_SECONDS]
-            ends_at = moment.at(max(ends)) if ends else None
-            shown[task] = Creation(begun.run, begun.template_hash, began_at, ends_at)
-        return shown
+    def _show_creations(self, recorded: Iterable[TaskStatus], moment: Moment) -> dict[str, Creation]:
+        begun = {entry.name: _Begun(entry.run, None, None) for entry in recorded} | self._begun
+        shown = {task: self._show_creation(task, creation, moment) for task, creation in begun.items()}
+        return {task: each for task, each in shown.items() if task in self._begun or each.ends_at is not None}
+
+    def _show_creation(self, task: str, begun: _Begun, moment: Moment) -> Creation:
+        late = self._late.get((task, begun.run))
+        ends = [] if late is None else [late]
+        ends += [] if begun.began_at is None else [begun.began_at + LAST_SECONDS]
+        return Creation(
+            begun.run,
+            begun.template_hash,
+            None if begun.began_at is None else moment.at(begun.began_at),
+            moment.at(max(ends)) if ends else None,
+        )
 
     def _show_blocked(self, moment: Moment) -> dict[str, Refusal]:
         shown = {key: refused.show(moment) for key, refused in self._blocked.items()}

@@ -1,4 +1,4 @@
-"""Stops and deletions that the API server refuses: they are put off, and told of, until they pass."""
+"""Stops and deletions that can't be made yet: the API server refuses them, which is told, or a Job's name is needed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from mageflow.core.decision import Action, DeletePod, EvictPod, HoldJob, StopJob, key_of
-from mageflow.core.observed import Refusal
+from mageflow.core.decision import Action, DeleteJob, DeletePod, EvictPod, HoldJob, MakeRoom, StopJob, key_of
+from mageflow.core.jobs import Owner, job_name
+from mageflow.core.observed import ObservedResource, Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +27,16 @@ class Blocked:
 NOTHING_BLOCKED: Final = Blocked()
 
 
-def put_off(
-    actions: Sequence[Action], refusals: Mapping[str, Refusal], now: datetime
-) -> tuple[tuple[Action, ...], Blocked]:
+def put_off(actions: Sequence[Action], observed: ObservedResource, now: datetime) -> tuple[tuple[Action, ...], Blocked]:
     """Return the actions that are to be carried out now, and what is told of those that were refused before.
 
-    `refusals` are by `key_of` an action. One that is due is tried, and told of all the same.
+    One that is due is tried, and told of all the same.
     """
-    if not refusals:
+    if not observed.blocked and not observed.late:
         return tuple(actions), NOTHING_BLOCKED
-    known = [(action, refusals.get(key_of(action))) for action in actions]
+    refusals = observed.blocked
+    guards = _guards_of(observed, now)
+    known = [(action, refusals.get(key_of(action)) or _keep(action, guards)) for action in actions]
     told = [(action, refusal) for action, refusal in known if refusal is not None and not refusal.is_passing]
     late = [refusal for _, refusal in known if refusal is not None and not refusal.is_due(now)]
     blocked = Blocked(
@@ -44,6 +45,18 @@ def put_off(
         recheck_at=min((refusal.retry_at for refusal in late if refusal.retry_at is not None), default=None),
     )
     return tuple(action for action, refusal in known if refusal is None or refusal.is_due(now)), blocked
+
+
+def _guards_of(observed: ObservedResource, now: datetime) -> dict[str, datetime]:
+    """Find the Jobs whose names are needed: as long as one is there, no other comes of a request that is late."""
+    owner = Owner(observed.kind.name, observed.namespace, observed.name, observed.uid)
+    return {job_name(owner, task, run): until for (task, run), until in observed.late.items() if until > now}
+
+
+def _keep(action: Action, guards: Mapping[str, datetime]) -> Refusal | None:
+    if not isinstance(action, HoldJob | DeleteJob | MakeRoom) or action.job.name not in guards:
+        return None
+    return Refusal("", "", is_passing=True, retry_at=guards[action.job.name])
 
 
 _STOPS = (EvictPod, HoldJob, StopJob, DeletePod)

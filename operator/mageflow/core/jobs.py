@@ -24,6 +24,7 @@ from mageflow.api import (
     LABEL_UID,
     LEAST_GRACE_SECONDS,
 )
+from mageflow.api.stored import MAX_OBJECT, size_of
 from mageflow.core.output import find_limit
 
 ANNOTATION_STOPPED: Final = "mageflow.io/stopped"
@@ -50,6 +51,10 @@ https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax
 
 MAX_INPUT: Final = 128 * 1024 - len("MAGEFLOW_INPUT=") - 1
 """Bytes of `input` as JSON: Linux refuses to start a program with a longer environment variable (MAX_ARG_STRLEN)."""
+
+
+ENVIRONMENT: Final = 16 * 1024
+"""Bytes that are reckoned for what a container is given besides the input: most of it, the output before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +127,33 @@ def find_problem(task: Task) -> str | None:
         size = len(_as_json(task.input).encode())
     except RecursionError:
         return f"{task.path}.input: it is nested too deeply"
-    if size <= MAX_INPUT:
+    if size > MAX_INPUT:
+        return (
+            f"{task.path}.input: {size} bytes as JSON, at most {MAX_INPUT} fit in an environment variable; "
+            "keep large inputs elsewhere"
+        )
+    return _find_excess(task)
+
+
+def _find_excess(task: Task) -> str | None:
+    """Tell that a task's Job is larger than can be stored, as each of its containers is given the input."""
+    spec = (task.template or {}).get("spec") or {}
+    count = len(_containers_of(spec))
+    given = count * (size_of(_escape(_as_json(task.input))) + ENVIRONMENT)
+    if given <= MAX_OBJECT // 2:
+        return None  # the template alone has passed the API server, in a resource
+    size = given + size_of(spec)
+    if size <= MAX_OBJECT:
         return None
     return (
-        f"{task.path}.input: {size} bytes as JSON, at most {MAX_INPUT} fit in an environment variable; "
-        "keep large inputs elsewhere"
+        f"{task.path}.input: the Job takes {size:,} bytes, as each of its {count} containers is given the input, and "
+        f"at most {MAX_OBJECT:,} can be stored; keep large inputs elsewhere"
     )
+
+
+def _containers_of(spec: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the containers of a pod, its init containers first."""
+    return (*(spec.get("initContainers") or ()), *(spec.get("containers") or ()))
 
 
 def build_job(owner: Owner, task: Task, run: int, *, was_cut_short: bool, previous: Any = None) -> dict[str, Any]:
@@ -205,7 +231,7 @@ def _build_template(
     ]
     if deadlines:
         spec["activeDeadlineSeconds"] = min(deadlines)
-    for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
+    for container in _containers_of(spec):
         own = container.get("env") or []
         taken = {variable["name"] for variable in own}
         ours = [{"name": name, "value": _escape(value)} for name, value in environment.items() if name not in taken]

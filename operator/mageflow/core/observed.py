@@ -263,6 +263,8 @@ class ObservedResource:
     """By task name: the last refusal of the Job of its latest run since the spec was edited."""
     creations: Mapping[str, Creation] = field(default_factory=dict)
     """By task name: what may come of its latest run, as long as no Job of it is recorded."""
+    late: Mapping[tuple[str, int], datetime] = field(default_factory=dict)
+    """By task and run: until when a request to create its Job may come true; none does while the Job is there."""
     blocked: Mapping[str, Refusal] = field(default_factory=dict)
     """By `key_of` an action: why it can't be carried out now."""
     is_making_room: bool = False

@@ -12,7 +12,7 @@ from mageflow.core import reasons
 from mageflow.core.conditions import Readiness
 from mageflow.core.ending import describe_gate
 from mageflow.core.lifecycle import EffectiveLifecycle
-from mageflow.core.observed import Refusal, Run, Waiting
+from mageflow.core.observed import ObservedPod, Refusal, Run, Waiting
 
 NODE_PATIENCE: Final = timedelta(seconds=60)
 """How long after its grace period a deleted pod may still be there before its node is said not to answer."""
@@ -130,9 +130,14 @@ def _find_waiting(run: Run) -> Waiting | None:
 def _find_stuck(tasks: Iterable[Progress], now: datetime) -> Readiness | None:
     for pod in (pod for task in tasks for pod in task.run.live_pods):
         if pod.deletion_due is not None and now >= pod.deletion_due + NODE_PATIENCE:
-            what = f"pod {pod.name} was deleted, but node {pod.node} doesn't confirm it: it may run on"
-            return Readiness(False, reasons.NODE_UNREACHABLE, what)
+            return unreachable(pod)
     return None
+
+
+def unreachable(pod: ObservedPod) -> Readiness:
+    """Tell that a pod's node doesn't say that it is gone."""
+    what = f"pod {pod.name} was deleted, but node {pod.node} doesn't confirm it: it may run on"
+    return Readiness(False, reasons.NODE_UNREACHABLE, what)
 
 
 def _describe_success(is_single: bool, tasks: Sequence[Progress]) -> str:

@@ -29,7 +29,7 @@ from mageflow.core.ledger import ENDED, WAITING, is_cut_short_by_suspension, sho
 from mageflow.core.lifecycle import OCCUPIED, EffectiveLifecycle, find_label_problem, find_phase
 from mageflow.core.observed import NO_RUN, ObservedResource, Run
 from mageflow.core.plan import Plan, find_outcome
-from mageflow.core.readiness import NODE_PATIENCE, Progress, find_readiness
+from mageflow.core.readiness import NODE_PATIENCE, Progress, find_readiness, unreachable
 from mageflow.core.sizes import FAILED_MESSAGE, SWARM_MESSAGE, cut_outputs, outputs_limit
 from mageflow.core.task import Step
 
@@ -225,6 +225,10 @@ def _find_own_readiness(report: Report, phase: Phase) -> Readiness:
     if readiness.reason == reasons.UNSCHEDULABLE and ready is not None and ready.reason == readiness.reason:
         # Its wording changes with every look of the scheduler; the first is kept.
         return Readiness(readiness.is_ready, readiness.reason, ready.message, readiness.is_stalled)
+    if ready is not None and ready.reason == reasons.NODE_UNREACHABLE and readiness.reason == phase.value:
+        going = (pod for run in report.runs for pod in run.live_pods if pod.is_terminating)
+        known = next((pod for pod in going if pod.name in ready.message), None)
+        return readiness if known is None else unreachable(known)  # an operator that has just started counts anew
     return readiness
 
 

@@ -50,7 +50,7 @@ def decide(observed: ObservedResource, now: datetime) -> Decision:
         return stop_only(observed, now)
     old = observed.status
     if old.phase in ENDED_PHASES:
-        actions, blocked = put_off(_clear_up(observed), observed.blocked, now)
+        actions, blocked = put_off(_clear_up(observed), observed, now)
         return Decision(status=acknowledge(observed), actions=actions, recheck_at=blocked.recheck_at)
     obstacle = find_obstacle(observed)
     if observed.spec is None or obstacle is not None:
@@ -69,7 +69,7 @@ def decide(observed: ObservedResource, now: datetime) -> Decision:
     removals = _end_removed(observed, removed, settled.ledger, wanted, now)
     steps, room = make_room(observed, steps)
     wanted_actions = tuple(action for step in (*steps, *removals) for action in step.actions)
-    actions, blocked = put_off((*wanted_actions, *room.actions), observed.blocked, now)
+    actions, blocked = put_off((*wanted_actions, *room.actions), observed, now)
     report = Report(observed, plan, effective, steps, removals, settled.ended, now, size_problem, blocked)
     status = build_status(report)
     return Decision(

@@ -32,9 +32,10 @@ def make_room(observed: ObservedResource, steps: Sequence[Step]) -> tuple[tuple[
     refusal = next((step.refusal for step in steps if step.refusal is not None and _is_short(step)), None)
     if refusal is None:
         return tuple(steps), Room()
-    if observed.is_making_room:
+    ended = [each for each in _find_ended(observed) if key_of(MakeRoom(each.job)) not in observed.blocked]
+    oldest = min((each for each in ended if each.is_recorded), key=_rank, default=None)
+    if observed.is_making_room or (oldest is None and ended):  # what has just ended is recorded first
         return tuple(map(_keep_quiet, steps)), Room()
-    oldest = min(_find_recorded(observed), key=_rank, default=None)
     if oldest is None:
         return tuple(map(_say_that_none_is_left, steps)), Room()
     what = f"Job {oldest.job.name} is deleted, and the logs of {oldest.what} with it, to make room: {refusal.message}"
@@ -43,27 +44,29 @@ def make_room(observed: ObservedResource, steps: Sequence[Step]) -> tuple[tuple[
 
 
 @dataclass(frozen=True, slots=True)
-class _Recorded:
-    """A Job of a run whose end is recorded."""
+class _Ended:
+    """A Job that has ended."""
 
     job: ObservedJob
     what: str
     is_success: bool
+    is_recorded: bool
+    """The ledger has the end of its run."""
 
 
-def _rank(recorded: _Recorded) -> tuple[bool, str]:
+def _rank(ended: _Ended) -> tuple[bool, str]:
     """Successes go before failures, the oldest first: their times are all the API server's."""
-    created_at = recorded.job.created_at
-    return not recorded.is_success, "" if created_at is None else created_at.isoformat()
+    created_at = ended.job.created_at
+    return not ended.is_success, "" if created_at is None else created_at.isoformat()
 
 
-def _find_recorded(observed: ObservedResource) -> Iterator[_Recorded]:
+def _find_ended(observed: ObservedResource) -> Iterator[_Ended]:
     for entry in observed.status.tasks:
         for number, run in observed.runs_of(entry.name).items():
-            is_over = number < entry.run or (number == entry.run and entry.phase in CLOSED)
-            if is_over and run.job is not None and _may_go(run) and key_of(MakeRoom(run.job)) not in observed.blocked:
+            if run.job is not None and _may_go(run):
+                is_recorded = number < entry.run or (number == entry.run and entry.phase in CLOSED)
                 is_success = number == entry.run and entry.phase is TaskPhase.SUCCEEDED
-                yield _Recorded(run.job, f"run {number} of task {entry.name}", is_success)
+                yield _Ended(run.job, f"run {number} of task {entry.name}", is_success, is_recorded)
 
 
 def _may_go(run: Run) -> bool:

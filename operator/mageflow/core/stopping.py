@@ -37,7 +37,7 @@ that are left; their Jobs and pods keep them until then."""
 def stop_only(observed: ObservedResource, now: datetime) -> Decision:
     """Decide on a resource that is being deleted, which somebody's finalizer may keep for long."""
     wanted = wanted_by(_effective_of(observed).lifecycle)
-    actions, blocked = put_off(_stop_all(observed) if wanted is Wanted.STOP else (), observed.blocked, now)
+    actions, blocked = put_off(_stop_all(observed) if wanted is Wanted.STOP else (), observed, now)
     return Decision(actions=actions, recheck_at=blocked.recheck_at)
 
 
@@ -72,7 +72,7 @@ def hold_or_stop(observed: ObservedResource, obstacle: Readiness, now: datetime)
     else:
         steps = () if wanted is Wanted.RUN else tuple(_take_steps(observed, wanted, now))
         wanted_actions = tuple(action for step in steps for action in step.actions)
-    actions, blocked = put_off(wanted_actions, observed.blocked, now)
+    actions, blocked = put_off(wanted_actions, observed, now)
     status = _tell(observed, obstacle, effective, steps, now, blocked)
     return Decision(
         status=status,

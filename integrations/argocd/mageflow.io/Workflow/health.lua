@@ -13,7 +13,13 @@ local HEALTH = {
 }
 
 -- Reasons for which nothing goes on without help, though the operator tries again now and then.
-local REFUSED = { Forbidden = true, NameConflict = true }
+local REFUSED = {
+  Forbidden = true,
+  NameConflict = true,
+  JobNotCreated = true,
+  EvictionRefused = true,
+  StopRefused = true,
+}
 
 local status = obj.status or {}
 if status.phase == nil then
