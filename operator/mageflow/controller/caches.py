@@ -94,6 +94,7 @@ class _Family:
         for uid in [uid for uid in self.kept if not self._is_needed(*self.pods[uid])]:
             del self.pods[uid]
             self.kept.discard(uid)
+            self.since.pop(uid, None)
 
     def _is_needed(self, key: RunKey, pod: ObservedPod) -> bool:
         if self.resource is None:
@@ -210,6 +211,8 @@ class Caches:
         """
         uid, key = raw["metadata"]["uid"], run_key(raw)
         family = None if key is None else self._families.get(key.owner_uid)
+        if family is not None:
+            family.attempts.forget_target(uid)
         if family is not None and key is not None and uid in family.kept:
             return key.owner_uid
         if family is not None and key is not None and uid not in self._deleted:
