@@ -265,6 +265,20 @@ def test_wrong_words_are_told_with_exit_code_2(mageflow_fake: FakeCluster, words
     assert complaint in run(*words, code=2).stderr
 
 
+@pytest.mark.usefixtures("cluster")
+def test_what_is_named_twice_is_meant_once() -> None:
+    assert run("get", "nightly", "chain/nightly", "-o", "name").stdout == "chain.mageflow.io/nightly\n"
+    assert len(run("suspend", "nightly", "chain/nightly").stdout.splitlines()) == 1
+    assert len(run("suspend", "train", "mwf/train", code=4).stderr.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize("name", ["..", ".", "a%2fb"])
+def test_a_name_that_no_path_can_hold_is_not_found(name: str) -> None:
+    assert "nothing can have the name" in run("get", "workflow", name, code=3).stderr
+    assert "nothing can have the name" in run("suspend", "--all", "-n", name, code=3).stderr
+
+
 @pytest.mark.parametrize("command", ["get", "tree", "explain", "graph", "logs", "suspend", "cancel"])
 def test_it_is_one_line_when_there_is_no_cluster(command: str, tmp_path: Path) -> None:
     result = run(command, "x", "--kubeconfig", str(tmp_path / "none"), code=6)

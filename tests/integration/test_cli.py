@@ -326,6 +326,19 @@ async def test_exit_codes_tell_what_was_wrong(
     )
     assert nowhere.err.count("\n") == 1
     assert unread.err == ""
+    full, absent, wrong = await asyncio.gather(
+        shell.run("kubectl mageflow get chains,swarms -o yaml > /dev/full", code=1),
+        shell.run("kubectl mageflow suspend --all -n tema-a", code=3),
+        shell.run("kubectl mageflow suspend -l 'team in (a'", code=2),
+    )
+    assert full.err == "error: No space left on device\n"
+    assert absent.err == "error: there is no namespace 'tema-a'\n"
+    assert wrong.err.startswith("error: -l 'team in (a' selects nothing: ")
+    dry, told = await asyncio.gather(
+        shell.run("kubectl mageflow suspend --all -n default"), stranger.run("kubectl mageflow suspend --all", code=7)
+    )
+    assert dry.err == "No resources found.\n"
+    assert "forbidden" in told.err
 
 
 async def test_it_says_so_when_no_operator_answers(namespace: Namespace, shell: Shell) -> None:

@@ -35,7 +35,7 @@ from mageflow.cli.operations import (
 )
 from mageflow.cli.options import DryRun, Target
 from mageflow.cli.progress import choose_progress
-from mageflow.cli.selection import select
+from mageflow.cli.selection import check_namespace, select
 from mageflow.cli.session import Session, open_session
 from mageflow.cli.terminal import clean
 from mageflow.cli.view import View, read_view
@@ -111,6 +111,8 @@ class _Operating:
         for error in found.errors:
             self._fail(error)
         if not found.resources and not found.errors:
+            if not selection.all_namespaces:
+                self._session.run(check_namespace(self._session.connection))
             self._terminal.note("No resources found.")
         items = [Item(it, manifest := it.manifest, read_view(manifest)) for it in found.resources]
         started_at = time.monotonic()

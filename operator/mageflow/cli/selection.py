@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from mageflow.api import KINDS
 from mageflow.cli.names import Named, Selection, UnclearError, find_kind
 from mageflow.cli.watching import Place, places_by_name
-from mageflow.client.connection import Client
-from mageflow.client.errors import NotFoundError
+from mageflow.client.connection import Client, Connection
+from mageflow.client.errors import InvalidError, MageflowError, NotFoundError
+from mageflow.client.handle import path_segment
 from mageflow.client.pipelines import find, get
 from mageflow.client.resource import Resource
 from mageflow.client.transport import Raw
@@ -25,19 +26,45 @@ class Found:
 async def select(client: Client, selection: Selection) -> Found:
     """Find what is selected. What is named and can't be found is among the errors, and the others are found still."""
     found = Found()
+    seen = set()
     for named in selection.names:
         try:
             resource = await find_one(client, named)
         except (NotFoundError, UnclearError) as error:
             found.errors.append(error)
         else:
-            found.resources.append(resource)
+            key = resource.kind, resource.name
+            found.resources += [resource] if key not in seen else []  # once, also if its kind was said but once
+            seen.add(key)
     if not selection.names:
-        for kind in selection.kinds:
-            found.resources += await find(
+        found.resources = await _find_all(client, selection)
+    return found
+
+
+async def _find_all(client: Client, selection: Selection) -> list[Resource]:
+    found: list[Resource] = []
+    for kind in selection.kinds:
+        try:
+            found += await find(
                 kind.singular, selector=selection.selector, all_namespaces=selection.all_namespaces, client=client
             )
+        except InvalidError as error:
+            if selection.selector is None:
+                raise
+            why = "; ".join(cause.message for cause in error.causes)
+            raise UnclearError(f"-l {selection.selector!r} selects nothing: {why}") from error
     return found
+
+
+async def check_namespace(connection: Connection) -> None:
+    """Raise NotFoundError if the namespace isn't there, as far as one may see that: nothing is found in it then."""
+    namespace = connection.namespace
+    try:
+        await connection.transport.request("GET", f"/api/v1/namespaces/{path_segment(namespace)}")
+    except NotFoundError as error:
+        raise NotFoundError(404, "NotFound", f"there is no namespace {namespace!r}") from error
+    except MageflowError:
+        return  # who may not read namespaces is told of none
 
 
 async def find_one(client: Client, named: Named) -> Resource:

@@ -78,5 +78,14 @@ def ending_well() -> Iterator[None]:
     except KeyboardInterrupt:
         raise typer.Exit(Exit.INTERRUPTED) from None
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to be flushed goes nowhere
+        _forget_output()
         raise typer.Exit(Exit.PIPE_CLOSED) from None
+    except OSError as error:  # a disk that is full, most often: those of the network are told as what they mean
+        _forget_output()
+        Terminal().complain(error.strerror or str(error))
+        raise typer.Exit(Exit.FAILED) from error
+
+
+def _forget_output() -> None:
+    """Let what is left to be flushed go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

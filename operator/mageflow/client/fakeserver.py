@@ -81,6 +81,8 @@ class FakeServer:
         address, query = _read_path(path), query or {}
         with self.lock:
             match method:
+                case "GET" if not address.plural:  # a namespace: each is there
+                    return {"kind": "Namespace", "metadata": {"name": address.namespace}}
                 case "GET" if address.name:
                     return copy.deepcopy(self._find(address))
                 case "GET":
@@ -246,7 +248,7 @@ class FakeServer:
 def _read_path(path: str) -> Address:
     _, _, rest = path.partition("/namespaces/")
     rest = rest or f"/{path.rpartition('/')[2]}"  # of all namespaces
-    namespace, plural, name, subresource = (*rest.split("/"), "", "")[:4]
+    namespace, plural, name, subresource = (*rest.split("/"), "", "", "")[:4]
     return Address(plural, namespace, name, subresource)
 
 

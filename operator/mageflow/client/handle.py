@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
+from urllib.parse import quote
 
 from mageflow.api import API_VERSION, Kind
 from mageflow.client.connection import Connection
@@ -19,9 +20,19 @@ Propagation: TypeAlias = Literal["Background", "Foreground", "Orphan"]
 STRICT: Final = {"fieldValidation": "Strict"}
 
 
+def path_segment(name: str) -> str:
+    """Write a name as part of a path. Raises NotFoundError for what no path can hold, so that nothing has that name.
+
+    https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#path-segment-names
+    """
+    if name in ("", ".", "..") or "/" in name or "%" in name:
+        raise NotFoundError(404, "NotFound", f"nothing can have the name {name!r}")
+    return quote(name, safe="")
+
+
 def collection_path(kind: Kind, namespace: str | None) -> str:
     """Return the path of all objects of a kind in a namespace; None: in all."""
-    where = "" if namespace is None else f"/namespaces/{namespace}"
+    where = "" if namespace is None else f"/namespaces/{path_segment(namespace)}"
     return f"/apis/{API_VERSION}{where}/{kind.plural}"
 
 
@@ -42,7 +53,7 @@ class Place:
     @property
     def path(self) -> str:
         """The path of the object."""
-        return f"{self.collection}/{self.name}"
+        return f"{self.collection}/{path_segment(self.name)}"
 
     def __str__(self) -> str:
         return f"{self.kind.name} {self.namespace}/{self.name}"

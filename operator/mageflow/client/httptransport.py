@@ -78,7 +78,12 @@ class HttpTransport:
         url = f"{self._configuration.host}{path}?{urlencode(query)}" if query else f"{self._configuration.host}{path}"
         headers = {"Content-Type": content_type, "Accept": JSON, "User-Agent": f"{MANAGER}/{__version__}"}
         try:
-            answer = await self._rest.request(method, url, headers=headers, body=body, _request_timeout=time)
+            try:
+                answer = await self._rest.request(method, url, headers=headers, body=body, _request_timeout=time)
+            except aiohttp.ClientError:
+                raise
+            except ValueError as error:  # such as a token with a line break in it
+                raise ConfigException(error) from error
             async with answer.response as response:
                 if not 200 <= response.status < 300:
                     raise error_of(response.status, await response.read(), path)
