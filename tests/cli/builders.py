@@ -10,6 +10,13 @@ from mageflow.cli.view import View, read_view
 NOW: Final = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 
 
+UNREADY: Final = (
+    *("Pending", "Suspending", "Interrupting", "TaskAlreadyRunning", "BackingOff"),
+    *("Unschedulable", "Forbidden", "PodNotCreated", "InvalidTask"),
+)
+"""Reasons of Ready when it is False."""
+
+
 def ago(seconds: float) -> str:
     return (NOW - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -34,9 +41,7 @@ def resource(
     listed = {"retries": retries} if kind == "Workflow" else {
         "tasks": [{"name": task["name"], "retries": retries} for task in tasks]
     }  # fmt: skip
-    ready = (
-        "False" if reason in ("Pending", "Suspending", "Interrupting", "TaskAlreadyRunning", "BackingOff") else "True"
-    )
+    ready = "False" if reason in UNREADY else "True"
     conditions = [] if reason is None else [condition("Ready", ready, reason, message, observed)]
     done = sum(task.get("phase") == "Succeeded" for task in tasks)
     counts = {

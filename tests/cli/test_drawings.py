@@ -141,6 +141,20 @@ def test_svg_says_how_far_it_is() -> None:
     assert ">0/1 done · 7 at once<" in draw_svg(swarm)
 
 
+def test_a_tree_names_at_the_task_what_keeps_it_from_starting() -> None:
+    refused = view(
+        "Chain",
+        "Active",
+        (done(), task("load", "Recorded", run=1), task("report")),
+        reason="Forbidden",
+        message="task load: exceeded quota",
+    )
+    lines = [str(line) for line in draw_tree([refused], NOW)]
+    assert lines[1].endswith("Forbidden: task load: exceeded quota")
+    assert lines[3].split() == ["├──", "load", "Recorded", "run", "1", "0/2", "Forbidden"]
+    assert lines[4].split() == ["└──", "report", "Unstarted", "0/2"]
+
+
 def test_no_two_boxes_overlap() -> None:
     for count in (1, 2, 7, 100, 1000):
         for is_grid in (True, False):

@@ -60,12 +60,59 @@ CASES = {
         resource("Workflow", "Pending", (task("main", "Pending", run=1),), reason="Unschedulable", message="0/1 nodes"),
         [
             "Pending: no container of any task has started yet; 0/1 nodes (Unschedulable).",
+            "Its task can't start run 1 (Unschedulable: 0/1 nodes).",
+        ],
+        "its task is held back: its pod goes",
+        "its task starts only once resumed",
+        "nothing: it is active already",
+        "its task never starts; final",
+    ),
+    "a Workflow whose pod is awaited": Case(
+        resource("Workflow", "Pending", (task("main", "Pending", run=1),), reason="Pending", message="it is awaited"),
+        [
+            "Pending: no container of any task has started yet; it is awaited (Pending).",
             "Its task is about to start run 1.",
         ],
         "its task is held back: its pod goes",
         "its task starts only once resumed",
         "nothing: it is active already",
         "its task never starts; final",
+    ),
+    "a Chain whose next Job is refused": Case(
+        resource(
+            "Chain",
+            "Active",
+            (done(), task("load", "Recorded", run=1), task("report")),
+            reason="Forbidden",
+            message="task load: exceeded quota",
+        ),
+        [
+            "Active: 1 of 3 tasks are done; task load: exceeded quota (Forbidden).",
+            "Task load can't start run 1 (Forbidden: exceeded quota).",
+            "report waits for its turn.",
+        ],
+        "load is held back: its pod goes; report starts only once resumed",
+        "load, report start only once resumed",
+        "nothing: it is active already",
+        "load, report never start; final",
+    ),
+    "a Swarm of which one Job is refused before any starts": Case(
+        resource(
+            "Swarm",
+            "Pending",
+            (task("a"), task("b")),
+            reason="InvalidTask",
+            message="task a: spec.template: no such field",
+        ),
+        [
+            "Pending: no container of any task has started yet; task a: spec.template: no such field (InvalidTask).",
+            "Task a can't start (InvalidTask: spec.template: no such field).",
+            "b waits for its turn.",
+        ],
+        "a, b start only once resumed",
+        "a, b start only once resumed",
+        "nothing: it is active already",
+        "a, b never start; final",
     ),
     "a Chain in the middle": Case(
         resource(

@@ -93,7 +93,9 @@ def _explain_task(view: View, task: TaskView, now: datetime) -> str:
         case TaskPhase.RUNNING:
             return f"is running: {describe_run(task, now)}{_tries(task)}"
         case TaskPhase.PENDING | TaskPhase.RECORDED:
-            return f"is about to start run {record.run}{_tries(task)}"
+            trouble = view.trouble_of(task)
+            does = "is about to start" if trouble is None else "can't start"
+            return f"{does} run {record.run}{f' ({trouble})' if trouble is not None else ''}{_tries(task)}"
         case TaskPhase.STOPPING:
             return f"is being stopped: the pod of run {record.run} may still run"
         case TaskPhase.BACKING_OFF:
@@ -101,8 +103,8 @@ def _explain_task(view: View, task: TaskView, now: datetime) -> str:
             return f"ended its run {record.run}{_why(task)}, and tries again{when}{_tries(task)}"
         case TaskPhase.FAILED:
             return f"has failed in run {record.run}{_why(task)}, with no retries left of {task.retries}"
-        case TaskPhase.UNSTARTED if record.reason is not None:
-            return f"can't start{_why(task)}"
+        case TaskPhase.UNSTARTED if (trouble := view.trouble_of(task)) is not None:
+            return f"can't start ({trouble})"
         case TaskPhase.UNSTARTED if record.run and not view.status.has_ended:
             return f"was {'interrupted' if record.interruptions else 'held'}: it runs again from its start"
         case TaskPhase.UNSTARTED | TaskPhase.SUCCEEDED:

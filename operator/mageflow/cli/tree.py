@@ -19,6 +19,9 @@ HEAD: Final = ("NAME", "PHASE", "RUN", "RETRIES", "AGE", "")
 FOLD_FROM: Final = 20
 """Tasks of a Swarm from which on those that are usual are counted rather than listed."""
 
+STARTING: Final = (TaskPhase.UNSTARTED, TaskPhase.RECORDED, TaskPhase.PENDING)
+"""Phases in which a task has yet to start a run."""
+
 USUAL: Final = (TaskPhase.SUCCEEDED, TaskPhase.UNSTARTED)
 
 
@@ -44,18 +47,18 @@ def _task_rows(view: View, now: datetime, *, folds: bool) -> Iterator[Sequence[s
     is_folded = folds and view.kind is SWARM and len(view.tasks) > FOLD_FROM
     shown = [task for task in view.tasks if not is_folded or task.phase not in USUAL]
     counts = Counter(task.phase for task in view.tasks if task.phase in USUAL) if is_folded else Counter()
-    rows = [_task_row(task, now) for task in shown]
+    rows = [_task_row(view, task, now) for task in shown]
     rows += [(f"… {counts[phase]} more", phase.value) for phase in USUAL if counts[phase]]
     for number, row in enumerate(rows, start=1):
         branch = "└── " if number == len(rows) else "├── "
         yield (branch + row[0], *row[1:])
 
 
-def _task_row(task: TaskView, now: datetime) -> Sequence[str]:
+def _task_row(view: View, task: TaskView, now: datetime) -> Sequence[str]:
     record = task.record
     run = f"run {record.run}" if record.run else ""
-    retries = f"{record.failures}/{task.retries}" if task.retries or record.failures else ""
-    return (task.name, str(task.phase), run, retries, _age(task, now), _note(task))
+    retries = f"{min(record.failures, task.retries)}/{task.retries}" if task.retries else ""
+    return (task.name, str(task.phase), run, retries, _age(task, now), _note(view, task))
 
 
 def _age(task: TaskView, now: datetime) -> str:
@@ -66,10 +69,12 @@ def _age(task: TaskView, now: datetime) -> str:
     return format_duration(record.finished_at - record.started_at)
 
 
-def _note(task: TaskView) -> str:
+def _note(view: View, task: TaskView) -> str:
+    """Say what is unusual about a task; what the resource's own line says in full, in a word."""
     record = task.record
     if task.phase is TaskPhase.SUCCEEDED:
         return ""
     if task.phase is TaskPhase.UNSTARTED and record.interruptions and record.reason is None:
         return "was interrupted"
-    return ": ".join(filter(None, (record.reason, record.message)))
+    trouble = view.trouble_of(task) if record.reason is None and task.phase in STARTING else None
+    return ": ".join(filter(None, (record.reason, record.message))) if trouble is None else trouble.reason

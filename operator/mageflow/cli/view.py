@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from mageflow.api import (
     DEFAULT_CONCURRENCY,
@@ -14,8 +14,10 @@ from mageflow.api import (
     MAIN_TASK,
     SWARM,
     WORKFLOW,
+    ConditionType,
     Kind,
     Lifecycle,
+    Phase,
     TaskPhase,
     TaskStatus,
     read_lifecycle,
@@ -27,6 +29,20 @@ from mageflow.client.status import Status, read_status
 ENDED_TASKS: Final = frozenset({TaskPhase.SUCCEEDED, TaskPhase.FAILED})
 OCCUPIED_TASKS: Final = frozenset({TaskPhase.PENDING, TaskPhase.RUNNING, TaskPhase.STOPPING})
 """Phases of a task in which a pod of it runs or may yet start."""
+
+
+USUAL: Final = ("Pending", "BackingOff")
+"""Reasons of Ready for which a task that may run doesn't run yet, although all is well."""
+
+
+class Trouble(NamedTuple):
+    """What keeps a task from starting."""
+
+    reason: str
+    message: str
+
+    def __str__(self) -> str:
+        return ": ".join(filter(None, self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +103,25 @@ class View:
         """The label of its namespace holds it, whatever its own spec says, as far as its status knows."""
         label = self.status.observed_namespace_lifecycle
         return read_namespace_label(label) is not Lifecycle.ACTIVE and not self.status.has_ended
+
+    def trouble_of(self, task: TaskView) -> Trouble | None:
+        """Tell what keeps a task from starting, as far as it is known; None if nothing unusual does.
+
+        Its own entry in the status says so, or else the condition Ready, which tells of the task that is worst off.
+        """
+        if task.record.reason is not None:
+            return Trouble(task.record.reason, task.record.message or "")
+        ready = self.status.condition(ConditionType.READY)
+        label = "" if self.kind is WORKFLOW else f"task {task.name}: "
+        is_told = ready is not None and ready.status == "False" and ready.message.startswith(label)
+        if (
+            ready is None
+            or not is_told
+            or ready.reason in USUAL
+            or self.status.phase not in (Phase.PENDING, Phase.ACTIVE)
+        ):
+            return None
+        return Trouble(ready.reason, ready.message.removeprefix(label))
 
     def name_tasks(self, tasks: Iterable[TaskView]) -> list[str]:
         """Name tasks in a sentence; a Workflow's one goes without a name."""
