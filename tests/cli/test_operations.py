@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from mageflow.cli.exits import Exit, exit_for
 from mageflow.cli.losses import describe_losses, find_losses
+from mageflow.cli.mermaid import draw_mermaid
 from mageflow.cli.operations import (
     CANCEL,
     INTERRUPT,
@@ -16,11 +20,13 @@ from mageflow.cli.operations import (
     describe_result,
     judge,
 )
-from mageflow.cli.view import View
+from mageflow.cli.reasons import explain_state
+from mageflow.cli.svg import draw_svg
+from mageflow.cli.view import View, read_view
 from mageflow.cli.waiting import find_end
-from mageflow.client.errors import MageflowError
+from mageflow.client.errors import BeingDeletedError, MageflowError
 
-from .builders import NOW, done, running, task, view
+from .builders import NOW, done, resource, running, task, view
 
 RUNS = view("Chain", "Active", (done(), running(), task("report")), reason="Running")
 SUSPENDING = view("Chain", "Suspending", (running(),), lifecycle="suspended", reason="Suspending")
@@ -157,3 +163,48 @@ def test_long_lists_of_losses_are_cut() -> None:
     lines = list(describe_losses(find_losses([many], INTERRUPT), INTERRUPT, NOW))
     assert len(lines) == 12
     assert lines[-1] == "  … and 4 more that run"
+
+
+# ── being deleted ──
+
+
+def leaving(**fields: Any) -> View:
+    manifest = resource(tasks=(running(),), **fields)
+    manifest["metadata"] |= {"deletionTimestamp": "2026-11-24T11:59:00Z", "finalizers": ["example.com/backup"]}
+    return read_view(manifest)
+
+
+@pytest.mark.parametrize("lifecycle", ["active", "interrupted"])
+def test_a_stop_is_asked_for_and_not_said_to_be_so_when_it_is_being_deleted(lifecycle: str) -> None:
+    """No status says any more what is so: the pods may still run."""
+    assert judge(leaving(lifecycle=lifecycle), INTERRUPT) is Verdict.GO
+
+
+def test_waiting_is_over_when_it_is_being_deleted() -> None:
+    end = find_end(leaving(lifecycle="interrupted"), INTERRUPT, 1)
+    assert isinstance(end, BeingDeletedError)
+    assert "example.com/backup" in str(end)
+    assert exit_for(end) is Exit.STATE
+
+
+def test_explanation_is_that_it_is_being_deleted() -> None:
+    told = explain_state(leaving(), NOW)
+    assert told[0].startswith("It is being deleted since 2026-11-24T11:59:00Z, and kept by the finalizers example.com")
+    assert "interrupt or cancel stops its pods" in told[0]
+    assert any("is running" in sentence for sentence in told[1:])
+
+
+# ── of a newer version, or edited ──
+
+
+def test_one_odd_status_is_shown_and_fails_nothing() -> None:
+    """It failed the whole `get`, of all resources."""
+    odd = view(tasks=({"name": "load", "phase": "Sleeping", "run": 2},), phase="Waiting", lifecycle="paused")
+    assert (odd.phase, odd.lifecycle, odd.tasks[0].phase) == ("Waiting", "suspended", "Sleeping")
+    assert explain_state(odd, NOW)[0].startswith("Waiting: a word of a newer version of the operator")
+    assert "Task load is Sleeping, a word of a newer version of the operator." in explain_state(odd, NOW)
+    assert "Sleeping" in draw_mermaid(odd)
+    assert "Sleeping" in draw_svg(odd)
+    broken = view(tasks=(task("load", "Running", run="x"),))
+    assert broken.status.problem is not None
+    assert "status.tasks.0.run" in explain_state(broken, NOW)[0]

@@ -93,18 +93,37 @@ def check_pods_were_stopped_only_when_asked(namespace: Namespace) -> None:
     """Promise 1: what deletes running pods is used only on a resource whose last status says interrupted or canceled.
 
     That status was written with the resourceVersion as its precondition: so the spec said so, too. Where no pod
-    runs, it may be used at any time: to see to it that none comes.
+    runs, it may be used at any time: to see to it that none comes. Where no status can be written, as of a resource
+    that hangs in deletion, a stop is carried out without.
     """
     lifecycles: dict[str, str] = {}
+    unwritable = _unwritable(namespace)
     owners = {job.name: _uid_of(job.body) for job in _creations(namespace)}
     owners |= {pod.name: pod.labels.get("mageflow.io/uid", "") for pod in namespace.pods}
     for write in namespace.writes():
         if write.resource in STATUSES and write.is_success:
             lifecycles[write.answer["metadata"]["uid"]] = write.answer["status"].get("lifecycle", "")
         elif write.is_success and _kills(write):
+            if owners[write.name] in unwritable:
+                continue
             wanted = lifecycles.get(owners[write.name], "")
             killed = [pod.name for pod in namespace.pods if _is_killed_by(pod, write)]
             assert wanted in STOPPING or not killed, f"lifecycle is {wanted!r}, and {write} killed {killed}"
+
+
+def _unwritable(namespace: Namespace) -> set[str]:
+    """Return the uids of resources that hung in deletion, or of which a status was refused."""
+    uids = {
+        write.answer["metadata"]["uid"]: (write.resource.removesuffix("/status"), write.name)
+        for write in namespace.writes()
+        if write.resource in STATUSES and write.is_success
+    }
+    refused = {
+        (write.resource.removesuffix("/status"), write.name)
+        for write in namespace.writes()
+        if write.resource in STATUSES and not write.is_success and write.code not in (404, 409)
+    }
+    return {uid for uid, name in uids.items() if name in refused or uid in namespace.hanging}
 
 
 def check_held_means_quiet(namespace: Namespace) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar
 
 import yaml
@@ -48,6 +48,8 @@ class Namespace:
     histories: PodHistories
     client: Kubectl
     control_plane: ControlPlane
+    hanging: set[str] = field(default_factory=set)
+    """The uids of resources that were deleted, and that a finalizer keeps."""
 
     async def create(self, name: str = "work", lifecycle: str | None = None, **spec: Any) -> Workflow:
         """Create a Workflow of one busybox container; `spec` overrides and adds."""
@@ -138,6 +140,12 @@ class Workflow:
 
     async def patch(self, spec: Raw) -> Raw:
         return await self.namespace.api.patch(self.path, {"spec": spec})
+
+    async def hang(self) -> None:
+        """Delete it, with a finalizer that nobody takes away."""
+        finalized = await self.namespace.api.patch(self.path, {"metadata": {"finalizers": ["example.com/backup"]}})
+        self.namespace.hanging.add(finalized["metadata"]["uid"])
+        await self.delete()
 
     async def delete(self, policy: str = "Background") -> None:
         await self.namespace.api.delete(self.path, propagationPolicy=policy)

@@ -101,6 +101,11 @@ class Event:
     message: str
 
 
+def _is_a_stop(action: Action) -> bool:
+    """Tell whether an action ends pods because that was asked for; one is to delete a Job whose stop somebody undid."""
+    return isinstance(action, StopJob | DeletePod) or (isinstance(action, DeleteJob) and action.job.is_stop_undone)
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What is to be done, in this order: `first`, write `status` if it changed, `actions`, `events`."""
@@ -126,4 +131,4 @@ class Decision:
         The mark that they leave on the Job keeps what they did until it is recorded. A hold's mark is the ledger, so a
         hold waits; and what is created or deleted without a record would be created or lost again.
         """
-        return tuple(action for action in self.actions if isinstance(action, StopJob | DeletePod))
+        return tuple(action for action in self.actions if _is_a_stop(action))

@@ -385,7 +385,7 @@ def _is_to_be_stopped(run: Run) -> bool:
     """Tell whether a pod of it can run, now or once somebody lets its Job go on, and nobody has stopped it."""
     job = run.job
     if job is not None and not job.has_ended and not job.is_terminating:
-        return not job.is_stopped
+        return not job.is_stopped or job.is_stop_undone
     return any(not pod.is_terminating for pod in run.live_pods)
 
 
