@@ -11,7 +11,16 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from mageflow.api import MAIN_TASK, ConditionType, Lifecycle, Phase, Status, TaskPhase
-from mageflow.core.decision import Decision, DeletePod, StopJob
+from mageflow.core.decision import (
+    Action,
+    Decision,
+    DeleteJob,
+    DeletePod,
+    EvictPod,
+    ExplainMissingPod,
+    HoldJob,
+    StopJob,
+)
 from mageflow.core.observed import NO_RUNS, ObservedResource, Run, Runs
 from mageflow.core.resource import decide as decide_resource
 
@@ -342,6 +351,7 @@ def test_task_after_it_waits_when_a_task_of_a_chain_is_of_a_newer_version() -> N
         (INTERRUPTED, None, Run(None, (terminating(running_pod()),)), []),
         (INTERRUPTED, None, Run(STOPPED_JOB, (terminating(running_pod()),)), []),
         (INTERRUPTED, None, Run(failed_job(), (failed_pod(),)), []),
+        (INTERRUPTED, None, Run(job(is_stopped=True), (running_pod(),)), ["DeleteJob 1"]),
     ],
 )
 @pytest.mark.parametrize("is_readable", [True, False], ids=["", "unreadable"])
@@ -353,6 +363,36 @@ def test_a_stop_alone_is_carried_out_when_it_is_being_deleted(
     decision = decide_resource(observed if is_readable else unreadable(observed), NOON)
     assert names_of(decision.actions) == actions
     assert decision == Decision(actions=decision.actions)
+
+
+# ── no status can be written ──
+
+
+@pytest.mark.parametrize(
+    ("action", "goes_ahead"),
+    [
+        (StopJob(job()), True),
+        (DeletePod(running_pod()), True),
+        (DeleteJob(job(is_stopped=True), in_foreground=True), True),
+        (DeleteJob(complete_job()), False),
+        (EvictPod(pending_pod()), False),
+        (HoldJob(job()), False),
+        (ExplainMissingPod(job()), False),
+    ],
+    ids=lambda action: type(action).__name__,
+)
+def test_only_a_stop_goes_ahead_when_the_status_cannot_be_written(action: Action, goes_ahead: bool) -> None:
+    assert Decision(actions=(action,)).stops == ((action,) if goes_ahead else ())
+
+
+def test_run_counts_as_interrupted_when_only_its_job_knows_that_it_ran() -> None:
+    """It was stopped while no status could be written, and the operator was started anew since."""
+    old = status(Phase.PENDING, entry(TaskPhase.PENDING))
+    observed = workflow(INTERRUPTED, old, {1: Run(replace(STOPPED_JOB, was_running=True))})
+    decision, new = decide(observed)
+    assert names_of(decision.actions) == ["DeleteJob 1"]
+    _, new = decide(with_runs(with_status(observed, new), NO_RUNS))
+    assert (task_in(new).interruptions, condition_in(new, ConditionType.CONSISTENT).status) == (1, "False")
 
 
 # ── whatever is seen ──

@@ -49,6 +49,15 @@ def test_health_is_that_of_the_table(name: str) -> None:
         pytest.param({"phase": "Succeeded"}, "Progressing", id="no generation"),
         pytest.param({"phase": "Succeeded", "observedGeneration": 1}, "Healthy", id="no conditions"),
         pytest.param({"phase": "Dreaming", "observedGeneration": 1}, "Progressing", id="a phase of a newer operator"),
+        pytest.param(
+            {
+                "phase": "Dreaming",
+                "observedGeneration": 1,
+                "conditions": [{"type": "Stalled", "status": "True", "reason": "UnknownPhase"}],
+            },
+            "Degraded",
+            id="and an older one that doesn't know it",
+        ),
     ],
 )
 def test_health_is_told_when_a_status_is_not_whole(status: dict[str, object], health: str) -> None:
