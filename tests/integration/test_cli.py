@@ -445,3 +445,16 @@ async def test_nothing_is_written_by_a_dry_run(namespace: Namespace, shell: Shel
     assert json.loads(checked.out)["spec"]["lifecycle"] == "canceled"
     after = (await chain.read())["metadata"]
     assert (after["generation"], after["resourceVersion"]) == (before["generation"], before["resourceVersion"])
+
+
+async def test_deletion_is_told_at_once_when_it_hangs_in_it(namespace: Namespace, shell: Shell) -> None:
+    """Nobody will answer: no status of it is written any more. It was asked after a minute whether an operator runs."""
+    workflow, _ = await namespace.create_running("leaving")
+    await workflow.hang()
+    ended = await shell.run("kubectl-mageflow interrupt leaving --yes", code=4)
+    assert "is being deleted since" in ended.err
+    assert "example.com/backup" in ended.err
+    await workflow.wait_until_none_of("pods")
+    explained = await shell.run("kubectl-mageflow explain leaving")
+    assert "It is being deleted since" in explained.out
+    await namespace.api.patch(workflow.path, {"metadata": {"finalizers": None}})
