@@ -305,6 +305,24 @@ CASES = {
         "nothing: it is active already",
         "load never starts; final",
     ),
+    "a task that a suspend evicted, and that turned out to have started": Case(
+        resource(
+            "Chain",
+            "Suspended",
+            (task("load", run=1, reason="InterruptedWhileRunning", message="pod x had started"),),
+            reason="Suspended",
+            message="nothing runs",
+            lifecycle="suspended",
+        ),
+        [
+            "Suspended: spec.lifecycle is suspended; nothing runs. 0 of 1 task is done.",
+            "Task load was interrupted (InterruptedWhileRunning: pod x had started): it runs again from its start.",
+        ],
+        "nothing: it is suspended already",
+        "load starts only once resumed",
+        "load starts",
+        "load never starts; final",
+    ),
     "a Swarm starts as many as may run at once": Case(
         resource(
             "Swarm",

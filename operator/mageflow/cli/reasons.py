@@ -13,6 +13,9 @@ from mageflow.cli.operations import list_names
 from mageflow.cli.view import TaskView, View
 from mageflow.client.wishes import TASK_ALREADY_RUNNING
 
+INTERRUPTED_WHILE_RUNNING: Final = "InterruptedWhileRunning"
+"""A task's reason: a suspend evicted its pod, which turned out to have started."""
+
 MAX_TASKS: Final = 10
 """How many tasks are told one by one."""
 
@@ -103,14 +106,23 @@ def _explain_task(view: View, task: TaskView, now: datetime) -> str:
             return f"ended its run {record.run}{_why(task)}, and tries again{when}{_tries(task)}"
         case TaskPhase.FAILED:
             return f"has failed in run {record.run}{_why(task)}, with no retries left of {task.retries}"
-        case TaskPhase.UNSTARTED if (trouble := view.trouble_of(task)) is not None:
-            return f"can't start ({trouble})"
-        case TaskPhase.UNSTARTED if record.run and not view.status.has_ended:
-            return f"was {'interrupted' if record.interruptions else 'held'}: it runs again from its start"
-        case TaskPhase.UNSTARTED | TaskPhase.SUCCEEDED:
+        case TaskPhase.UNSTARTED:
+            return _explain_unstarted(view, task)
+        case TaskPhase.SUCCEEDED:
             return ""
         case _:
             assert_never(task.phase)
+
+
+def _explain_unstarted(view: View, task: TaskView) -> str:
+    record = task.record
+    if record.reason == INTERRUPTED_WHILE_RUNNING:
+        return f"was interrupted{_why(task)}: it runs again from its start"
+    if (trouble := view.trouble_of(task)) is not None:
+        return f"can't start ({trouble})"
+    if record.run and not view.status.has_ended:
+        return f"was {'interrupted' if record.interruptions else 'held'}: it runs again from its start"
+    return ""
 
 
 def _tries(task: TaskView) -> str:

@@ -120,7 +120,7 @@ class ObservedJob:
     created_at: datetime | None = None
     """By the API server's clock: to be compared with another Job's only."""
     seen_at: datetime | None = None
-    """Since when it is known, by our own clock; given of a Job without a pod."""
+    """Since when it is known, or known not to be suspended any more, by our own clock; given of a Job without a pod."""
     missing_pod: str | None = None
     """What the API server said when it refused the Job's pod; None if nothing was said."""
     explained_at: datetime | None = None

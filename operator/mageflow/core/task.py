@@ -105,7 +105,7 @@ def advance(
     if strays and wanted is Wanted.RUN and state is not TaskPhase.RUNNING:
         state = TaskPhase.STOPPING  # what would start waits for them; a hold or a stop doesn't
     if gate is not None:
-        step = Step(record, state, _open_gate(gate, run, wanted))
+        step = _open_gate(record, gate, run, state, wanted, now)
     else:
         step = _take_step(owner, task, record, run, state, wanted, now, leave)
     state = TaskPhase.STOPPING if strays and step.state is not TaskPhase.RUNNING else step.state
@@ -200,17 +200,25 @@ def _clear_strays(strays: Iterable[ObservedPod], wanted: Wanted) -> list[Action]
     return actions
 
 
-def _open_gate(gate: ObservedJob, run: Run, wanted: Wanted) -> tuple[Action, ...]:
+def _open_gate(
+    record: TaskStatus, gate: ObservedJob, run: Run, state: TaskPhase, wanted: Wanted, now: datetime
+) -> Step:
     """Delete the Job that somebody else suspended while it ran, once they let it go, or nothing is to start any more.
 
-    When it is let go it makes way for the next run: its own `MAGEFLOW_RESUMED` says that nothing was cut short. What
-    has started by then lives on, and so is orphaned: its run goes on (`ledger._reopen`).
+    When it is let go it makes way for the next run: its own `MAGEFLOW_RESUMED` says that nothing was cut short. Its pod
+    is waited for, as in a hold (ADR 8), and evicted as what is left over. What has started by then lives on, and so is
+    orphaned: its run goes on (`ledger._reopen`).
     """
     if wanted is Wanted.STOP:
-        return (DeleteJob(gate),)
+        return Step(record, state, (DeleteJob(gate),))
     if gate.is_gated:
-        return (HoldJob(gate),) if wanted is Wanted.HOLD else ()
-    return () if run.live_pods else (HoldJob(gate),)
+        return Step(record, state, (HoldJob(gate),) if wanted is Wanted.HOLD else ())
+    if run.live_pods:
+        return Step(record, state)
+    due = None if gate.seen_at is None else gate.seen_at + POD_PATIENCE
+    if due is not None and now < due:
+        return Step(record, state, recheck_at=due)
+    return Step(record, state, (HoldJob(gate),))
 
 
 # ── what is done about it ──
