@@ -9,6 +9,7 @@ from mageflow.controller.caches import REMEMBERED_DELETIONS, Caches
 from mageflow.core.ending import has_succeeded
 from mageflow.core.observed import ObservedResource, Refusal, Run
 
+from .clocks import StillClock
 from .documents import UID, Raw, condition, deleted, ended, job, namespace, pod, resource, running
 
 FORBIDDEN = Refusal("Forbidden", "exceeded quota")
@@ -222,6 +223,21 @@ def test_pod_that_is_missing_is_forgotten_when_nothing_tells_how_it_ended(caches
     caches.see_pod(pod(phase="Running", containerStatuses=[running()]))
     caches.replace_children(UID, caches.children_of(UID), [], [])
     assert seen(caches).runs == {}
+
+
+def test_job_is_waited_for_anew_when_it_is_let_go() -> None:
+    """Its pod is on the way from then on, however old the Job is."""
+    clock = StillClock()
+    caches = Caches(clock)
+    caches.see_resource(WORKFLOW, resource())
+    caches.see_job(job(version=10, spec={"suspend": True}))
+    clock.pass_time(60)
+    caches.see_job(job(version=11, spec={"suspend": True}))
+    clock.pass_time(60)
+    caches.see_job(job(version=12))
+    observed = run_of(caches).job
+    assert observed is not None
+    assert observed.seen_at == clock.now()
 
 
 @pytest.mark.parametrize(

@@ -279,7 +279,12 @@ def test_next_run_waits_when_the_job_is_still_suspended() -> None:
         pytest.param(
             Run(disrupted_job(), (evicted(pending_pod(uid="pod-2")),)), [], id="its new pod goes, and it has ended"
         ),
-        pytest.param(Run(job()), ["HoldJob 1"], id="it has made no pod: it is deleted, and what slips through is left"),
+        pytest.param(Run(job(seen_at=NOON)), [], id="its new pod may be on the way: it is waited for"),
+        pytest.param(
+            Run(job(seen_at=EARLIER)),
+            ["HoldJob 1"],
+            id="it has made no pod: it is deleted, and what slips through is left",
+        ),
     ],
 )
 def test_job_makes_way_when_it_is_let_go(run: Run, actions: list[str]) -> None:

@@ -158,7 +158,9 @@ class Caches:
         _, job = family.jobs.get(raw["metadata"]["uid"], (None, None))
         family.drop_kept()
         if job is not None:
-            family.since.setdefault(job.uid, self._clock.monotonic())
+            is_let_go = known is not None and known.is_suspended and not job.is_suspended
+            since = self._clock.monotonic() if is_let_go else family.since.get(job.uid, self._clock.monotonic())
+            family.since[job.uid] = since
         if job is not None and _is_over(job) and (known is None or not _is_over(known)):
             family.look_for_pod(key)
         return uid
