@@ -114,6 +114,46 @@ CASES = {
         "nothing: it is active already",
         "a, b never start; final",
     ),
+    "a Chain whose next task would get an output that was cut": Case(
+        resource(
+            "Chain",
+            "Suspended",
+            (done(), task("load", reason="OutputTruncated", message="the output of task extract was cut")),
+            reason="OutputTruncated",
+            message="the output of task extract was cut: edit load",
+            lifecycleSource="failure",
+            suspendedAt=ago(60),
+        ),
+        [
+            "Suspended for 60s: it can't go on without help; the output of task extract was cut: edit load. "
+            "1 of 2 tasks are done.",
+            "Task load can't start (OutputTruncated: the output of task extract was cut).",
+        ],
+        "load starts only once resumed",
+        "load starts only once resumed",
+        "nothing: the output of task extract was cut: edit load",
+        "load never starts; final",
+    ),
+    "such a Chain that is suspended as well": Case(
+        resource(
+            "Chain",
+            "Suspended",
+            (done(), task("load", reason="OutputTruncated", message="the output of task extract was cut")),
+            lifecycle="suspended",
+            reason="Suspended",
+            message="nothing runs, and nothing starts until resumed and task load is edited",
+            suspendedAt=ago(60),
+        ),
+        [
+            "Suspended for 60s: spec.lifecycle is suspended; nothing runs, and nothing starts until resumed and task "
+            "load is edited. 1 of 2 tasks are done.",
+            "Task load can't start (OutputTruncated: the output of task extract was cut).",
+        ],
+        "nothing: it is suspended already",
+        "load starts only once resumed",
+        "stays held: nothing runs, and nothing starts until resumed and task load is edited",
+        "load never starts; final",
+    ),
     "a Chain in the middle": Case(
         resource(
             "Chain", "Active", (done(), running(), task("report"), task("mail")), reason="Running", message="load"

@@ -86,6 +86,17 @@ def test_it_is_told_that_a_namespace_holds_what_is_resumed() -> None:
     assert find_end(HELD_TOO_LATE, RESUME, 1) is HELD_TOO_LATE, "nothing more comes of it"
 
 
+def test_it_is_told_that_something_must_be_mended_before_it_goes_on_when_it_is_resumed() -> None:
+    why = "the output of task extract was cut: edit load"
+    held = view(
+        "Chain", "Suspended", (task("load"),), reason="OutputTruncated", message=why,
+        lifecycleSource="failure", generation=2, observed=2,
+    )  # fmt: skip
+    assert describe_already(held, RESUME) == f"is active already (Suspended: {why})"
+    assert describe_result(held, RESUME) == f"resumed (Suspended: {why})"
+    assert find_end(held, RESUME, 2) is held, "nothing more comes of it"
+
+
 def test_a_pod_that_has_not_started_stops_rather_than_finishes() -> None:
     held = view("Chain", "Suspending", (task("load", "Stopping", run=1),), lifecycle="suspended", reason="Suspending")
     assert describe_result(held, SUSPEND) == "suspending: 1 task to stop (load)"

@@ -297,9 +297,9 @@ def test_identity_is_kept_for_preconditions() -> None:
         pytest.param(
             pod(
                 spec=UNBOUND,
-                conditions=[condition("PodScheduled", "False", reason="Unschedulable", message="0/3 nodes")],
+                conditions=[condition("PodScheduled", "False", reason="Unschedulable", message="no nodes available")],
             ),
-            Waiting("Unschedulable", "0/3 nodes"),
+            Waiting("Unschedulable", "no nodes available"),
             id="no node takes it",
         ),
         pytest.param(
@@ -317,6 +317,40 @@ def test_identity_is_kept_for_preconditions() -> None:
 )
 def test_reason_why_a_pod_waits_is_told_when(raw: Raw, why: Waiting | None) -> None:
     assert observe_pod(raw).waiting == why
+
+
+INSUFFICIENT = (
+    "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint {gpu: 8}. "
+    "preemption: 0/3 nodes are available: 1 No preemption victims found for incoming pod, "
+    "2 Preemption is not helpful for scheduling."
+)
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (INSUFFICIENT, "no node takes the pod: Insufficient cpu, node(s) had untolerated taint {gpu: 8}"),
+        (
+            "0/14 nodes are available: 12 node(s) had untolerated taint {gpu: 8}, 2 Insufficient cpu. no new claims to "
+            "deallocate, preemption: 0/14 nodes are available: 14 Preemption is not helpful for scheduling.",
+            "no node takes the pod: Insufficient cpu, node(s) had untolerated taint {gpu: 8}",
+        ),
+        (
+            "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector.",
+            "no node takes the pod: node(s) didn't match Pod's node affinity/selector",
+        ),
+        (
+            '0/3 nodes are available: persistentvolumeclaim "data-0" not found. preemption: not eligible',
+            'no node takes the pod: persistentvolumeclaim "data-0" not found',
+        ),
+        ("pod group is not ready, 3 Pending, 10 minAvailable", "pod group is not ready, … Pending, … minAvailable"),
+        ("", "no node takes the pod"),
+    ],
+)
+def test_cause_is_told_without_the_figures_when_no_node_takes_the_pod(message: str, told: str) -> None:
+    """The figures change with each look of the scheduler; the first wording was kept once its cause was mended."""
+    told_by = condition("PodScheduled", "False", reason="Unschedulable", message=message)
+    assert observe_pod(pod(spec=UNBOUND, conditions=[told_by])).waiting == Waiting("Unschedulable", told)
 
 
 # ── Jobs ──

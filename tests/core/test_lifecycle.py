@@ -9,6 +9,7 @@ import pytest
 from mageflow.api import Lifecycle, LifecycleSource, Phase, TaskPhase
 from mageflow.core.lifecycle import (
     OCCUPIED,
+    FailureHold,
     Wanted,
     find_effective,
     find_label_problem,
@@ -32,7 +33,8 @@ def test_stronger_wins_when_two_apply(weaker: Lifecycle, stronger: Lifecycle) ->
     assert strongest(weaker, stronger) is strongest(stronger, weaker) is stronger
 
 
-BY_SPEC, BY_NAMESPACE = LifecycleSource
+BY_SPEC, BY_NAMESPACE, BY_FAILURE = LifecycleSource
+FAILURE = FailureHold("OutputLost", "edit task b", "task b is edited")
 NO_HOLDS = (None, "", "active")
 TYPOS = ("suspend", "Suspended", "paused", "canceled")
 
@@ -67,6 +69,24 @@ def test_the_stronger_is_in_force_when_the_namespace_holds(
 ) -> None:
     assert in_force(own, label) == (lifecycle, source)
     assert find_label_problem(label) is None
+
+
+@pytest.mark.parametrize(
+    ("own", "label", "lifecycle", "source"),
+    [
+        (ACTIVE, None, SUSPENDED, BY_FAILURE),
+        (ACTIVE, "suspended", SUSPENDED, BY_NAMESPACE),
+        (ACTIVE, "interrupted", INTERRUPTED, BY_NAMESPACE),
+        (SUSPENDED, None, SUSPENDED, BY_SPEC),
+        (INTERRUPTED, None, INTERRUPTED, BY_SPEC),
+        (CANCELED, None, CANCELED, BY_SPEC),
+    ],
+)
+def test_a_failure_holds_as_suspended_does_when_nothing_stronger_holds(
+    own: Lifecycle, label: str | None, lifecycle: Lifecycle, source: LifecycleSource
+) -> None:
+    effective = find_effective(own, label, FAILURE)
+    assert (effective.lifecycle, effective.source) == (lifecycle, source)
 
 
 @pytest.mark.parametrize("label", TYPOS)

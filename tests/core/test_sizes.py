@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mageflow.api import ConditionType, Lifecycle, Phase, TaskPhase, TaskStatus
 from mageflow.api.stored import MAX_OBJECT, shorten, size_of
-from mageflow.core.observed import NO_RUNS, ObservedResource, Refusal
+from mageflow.core.observed import NO_RUNS, ObservedResource, Refusal, Waiting
 from mageflow.core.resource import make_plan
 from mageflow.core.sizes import MAX_STATUS, largest_ledger
 
@@ -82,6 +82,21 @@ def test_status_of_a_swarm_is_no_larger_than_was_reckoned_with(phase: TaskPhase,
     entries = [largest_entry(name, its_phase) for name, its_phase in zip(TASKS, phases, strict=True)]
     observed = swarm(tasks=[swarm_task(name) for name in TASKS], old=status(Phase.ACTIVE, entries), at_once=at_once)
     _, new = decide(observed)
+    assert size_of(new.to_json()) <= ledger_limit(observed) < MAX_STATUS
+
+
+def test_status_of_a_swarm_is_no_larger_than_was_reckoned_with_when_nothing_can_start() -> None:
+    waiting = one(builders.pending_pod(waiting=Waiting("CreateContainerConfigError", "y" * 4000)))
+    facts = ALWAYS | {"run": 1, "pod": "p" * 63, "job_uid": None, "started_at": None}
+    entries = [TaskStatus(name=name, phase=TaskPhase.PENDING, **facts) for name in TASKS]
+    observed = swarm(
+        tasks=[swarm_task(name) for name in TASKS],
+        old=status(Phase.ACTIVE, entries),
+        runs=dict.fromkeys(TASKS, waiting),
+        at_once=len(TASKS),
+    )
+    _, new = decide(observed)
+    assert new.tasks[0].reason == "CreateContainerConfigError"
     assert size_of(new.to_json()) <= ledger_limit(observed) < MAX_STATUS
 
 

@@ -248,13 +248,45 @@ def test_time_stays_when_only_reason_and_message_change() -> None:
     assert (ready.reason, ready.last_transition_time) == ("ImagePullBackOff", NOON)
 
 
-def test_message_of_the_scheduler_is_kept_when_only_its_wording_changes() -> None:
+def test_cause_is_told_anew_when_the_first_one_is_mended() -> None:
     first, second = (
-        {1: Run(job(), (unscheduled_pod(waiting=Waiting("Unschedulable", f"0/{n} nodes are available")),))}
-        for n in (3, 4)
+        {1: Run(job(), (unscheduled_pod(waiting=Waiting("Unschedulable", why)),))} for why in ("no cpu", "no node")
     )
     old = decide(workflow(old=PENDING, runs=first))[1]
-    assert decide(workflow(old=old, runs=second))[1] == old
+    new = decide(workflow(old=old, runs=second))[1]
+    assert condition_in(new, ConditionType.READY).message == task_in(new).message == "no node"
+
+
+NO_IMAGE = Waiting("ImagePullBackOff", "container main: image x can't be pulled")
+
+
+def test_trouble_is_in_the_ledger_when_the_task_waits_and_gone_when_it_runs() -> None:
+    waiting = decide(workflow(old=PENDING, runs={1: Run(job(), (pending_pod(waiting=NO_IMAGE),))}))[1]
+    running = decide(workflow(old=waiting, runs=ONE_RUNNING))[1]
+    assert (task_in(waiting).reason, task_in(waiting).message) == (NO_IMAGE.reason, NO_IMAGE.message)
+    assert (task_in(running).reason, task_in(running).message) == (None, None)
+
+
+@pytest.mark.parametrize("lifecycle", [SUSPENDED, INTERRUPTED])
+def test_trouble_is_forgotten_when_the_task_is_stopped(lifecycle: Lifecycle) -> None:
+    runs: Runs = {1: Run(job(), (pending_pod(waiting=NO_IMAGE),))}
+    waiting = decide(workflow(old=PENDING, runs=runs))[1]
+    assert task_in(decide(workflow(lifecycle, waiting, runs))[1]).reason is None
+
+
+def test_cause_of_a_failure_is_kept_when_a_pod_slipped_through() -> None:
+    """What the task's latest run ended with was taken for what keeps a run from starting, and cleared."""
+    old = status(Phase.ACTIVE, entry(TaskPhase.BACKING_OFF, run=2, retry_at=after(60)))
+    new = decide(workflow(old=old, runs={1: Run(job(), (running_pod(),))}, retries=3))[1]
+    assert (task_in(new).phase, task_in(new).reason) == (TaskPhase.BACKING_OFF, "NonZeroExitCode")
+
+
+def test_container_that_still_runs_is_named_when_the_main_one_has_ended() -> None:
+    new = decide(workflow(old=RUNNING, runs={1: Run(job(), (running_pod(lingering=("proxy",)),))}))[1]
+    ready = condition_in(new, ConditionType.READY)
+    what = "the main container has ended, still running: proxy; only a native sidecar is stopped then"
+    assert (ready.status, ready.reason, ready.message) == ("True", "Running", f"run 1 is running; {what}")
+    assert (task_in(new).reason, task_in(new).message) == ("ContainerStillRunning", what)
 
 
 def test_start_of_the_hold_is_kept_when_it_becomes_stronger() -> None:

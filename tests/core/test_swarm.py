@@ -11,7 +11,7 @@ import pytest
 
 from mageflow.api import ConditionType, Lifecycle, Phase, Status, TaskPhase
 from mageflow.core.conditions import Consistency, Readiness, build_conditions
-from mageflow.core.observed import Creation, ObservedResource, Refusal, Runs
+from mageflow.core.observed import Creation, ObservedResource, Refusal, Runs, Waiting
 from mageflow.core.plan import MAX_PASSED_OVER
 
 from .builders import (
@@ -750,6 +750,23 @@ def test_a_few_names_are_told_when_many_run() -> None:
     names = [f"t{number}" for number in range(8)]
     _, new = decide(swarm(old=running(*names), runs=each(RUNNING, *names), tasks=map(swarm_task, names), at_once=8))
     assert condition_in(new, ConditionType.READY).message == "running: t0, t1, t2, t3, t4 and 3 more"
+
+
+def test_task_that_cannot_start_is_told_when_another_runs() -> None:
+    """It was hidden for as long as any other ran."""
+    why = f"container main: image x can't be pulled {'y' * 200}"
+    stuck = one(pending_pod(waiting=Waiting("ImagePullBackOff", why)))
+    entries = (entry("a", TaskPhase.RUNNING), entry("b", TaskPhase.PENDING), entry("c", TaskPhase.PENDING))
+    seen = swarm(old=status(Phase.ACTIVE, entries), runs={"a": RUNNING, "b": stuck, "c": stuck}, at_once=3)
+    _, new = decide(seen)
+    ready, b = condition_in(new, ConditionType.READY), entry_of(new, "b")
+
+    assert (ready.status, ready.reason) == ("True", "Running")
+    assert ready.message.startswith("running: a; task b: container main: image x can't be pulled y")
+    assert ready.message.endswith("; and 1 more that can't start")
+    assert b.reason == "ImagePullBackOff"
+    assert (b.message or "").endswith("y…")
+    assert decide(with_status(seen, new))[1] == new
 
 
 def test_tasks_own_options_are_given_to_it() -> None:

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from devkit.cluster import ROOT
+from devkit.gitops import kstatus
 from devkit.gitops.argocd import ArgoCD, Health
 from devkit.gitops.states import REFUSED, find_row
 from devkit.gitops.watched import ARGOCD
@@ -156,6 +157,19 @@ def test_health_is_degraded_when_it_is_held_by_a_label_that_cannot_be_understood
     document = document | {"status": document["status"] | {"conditions": [*document["status"]["conditions"], stalled]}}
 
     assert ARGOCD.assess(document).status == "Degraded"
+
+
+def test_health_is_degraded_when_a_chain_is_held_by_a_failure() -> None:
+    document = DOCUMENTS["chain-suspended"]
+    why = {"status": "False", "reason": "OutputTruncated", "message": "edit load"}
+    conditions = [each | why if each["type"] == "Ready" else each for each in document["status"]["conditions"]]
+    stalled = {"type": "Stalled", **why, "status": "True"}
+    status = document["status"] | {"lifecycleSource": "failure", "conditions": [*conditions, stalled]}
+    document = document | {"status": status}
+
+    assert find_row(document).state == "stalled"
+    assert ARGOCD.assess(document) == Health("Degraded", "edit load")
+    assert kstatus.compute(document) == "Failed"
 
 
 def test_message_of_a_workflow_that_runs_on_says_so() -> None:

@@ -7,7 +7,7 @@ from localcluster.controlplane import ControlPlane
 from .control import condition
 from .kubelet import OnSigterm
 from .many import NAMES, Many, create_many, named, variable
-from .stage import Namespace
+from .stage import TEMPLATE, Namespace
 from .test_races import job_controller_asleep
 
 # ── in order ──
@@ -31,6 +31,41 @@ async def test_each_task_gets_the_output_of_the_one_before_when_nothing_is_held(
         (name, 1, name) for name in NAMES
     ]
     assert [pod.labels["mageflow.io/task"] for pod in namespace.pods] == list(NAMES)
+
+
+async def test_output_that_was_cut_is_not_handed_on_when_the_next_task_would_get_it(namespace: Namespace) -> None:
+    """Four containers share 12 KiB. A user edits the waiting task with `lifecycle: active`, as the phase lets them."""
+    inits = [{"name": f"i{number}", "image": "busybox:1.36"} for number in range(3)]
+    four = {"spec": {**TEMPLATE["spec"], "initContainers": inits}}
+    chain = await create_many(namespace, "Chain", tasks=(named("a", template=four), "b", "c"))
+    (pod,) = await chain.start("a")
+    assert variable(pod, "MAGEFLOW_OUTPUT_LIMIT") == "3072"
+    await namespace.kubelet.succeed(pod, output='{"files":["' + "x" * 3061)
+    held = await chain.wait_for("Suspended", ready="OutputTruncated", done=1)
+    assert (held["lifecycle"], held["lifecycleSource"]) == ("suspended", "failure")
+    assert condition(held, "Stalled")["reason"] == "OutputTruncated"
+    await chain.wait_for_events("OutputTruncated")
+    await namespace.wait_until_quiet()
+    assert await chain.live_tasks() == []
+
+    await chain.set_lifecycle("suspended")
+    await chain.wait_for("Suspended", ready="Suspended")
+    await chain.set_lifecycle("active")
+    await chain.wait_for("Suspended", ready="OutputTruncated")
+    assert len(namespace.pods) == 1
+
+    tasks = (await chain.read())["spec"]["tasks"]
+    tasks[1]["input"] = {"files": "s3://bucket/list"}
+    await chain.patch({"tasks": tasks})
+    second = await chain.wait_for_pod(task="b", run=1)
+    assert variable(second, "MAGEFLOW_PREVIOUS") == "null"
+    await chain.finish("b", output="7")
+    third = await chain.wait_for_pod(task="c", run=1)
+    assert variable(third, "MAGEFLOW_PREVIOUS") == "7"
+    await chain.finish("c", output="x" * 4096)
+    done = await chain.wait_for("Succeeded")
+    assert [task.get("reason") for task in done["tasks"]] == ["OutputTruncated", None, "OutputTruncated"]
+    assert "4,096 bytes" in condition(done, "Ready")["message"]
 
 
 # ── suspended ──

@@ -55,6 +55,8 @@ class LifecycleSource(StrEnum):
     """From the resource's own `spec.lifecycle`, if nothing stronger holds."""
     NAMESPACE = "namespace"
     """From the label `mageflow.io/lifecycle` of its namespace."""
+    FAILURE = "failure"
+    """From a failure that needs somebody to mend it: it is held as by `suspended`, and `active` doesn't release it."""
 
 
 class Phase(StrEnum):

@@ -106,6 +106,8 @@ class TaskStatus(StatusModel):
     """When the latest run ended."""
     output: AnyJson = None
     """What it wrote to its termination message. Only in a Chain, for the task after it."""
+    refused_hash: str | None = None
+    """Hash of what it was when it was refused an output that was cut or lost: the Chain is held until it is edited."""
     reason: str | None = None
     """Why it is in this phase, in one PascalCase word for programs."""
     message: str | None = None

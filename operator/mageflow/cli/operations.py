@@ -104,7 +104,9 @@ def describe_result(view: View, operation: Operation) -> str:
 
 
 def _held(view: View) -> str:
-    """Say that it is its namespace that holds it all the same."""
+    """Say what holds it all the same."""
+    if view.is_held_by_failure:
+        return f": {view.status.message}"
     if not view.is_held_by_namespace:
         return ""
     return f": its namespace's label {LABEL_LIFECYCLE} is {view.status.observed_namespace_lifecycle}"

@@ -22,6 +22,8 @@ def _foresee(view: View, operation: Operation, now: datetime) -> str:
     match verdict:
         case Verdict.ENDED:
             return f"nothing: it {'has ended' if view.status.has_ended else 'is being canceled'}, which is final"
+        case Verdict.ALREADY if operation is RESUME and view.is_held_by_failure:
+            return f"nothing: {view.status.message}"
         case Verdict.ALREADY if operation is RESUME and view.is_held_by_namespace:
             return f"nothing: its namespace holds it; {_release(view)}"
         case Verdict.ALREADY:
@@ -73,6 +75,8 @@ def _foresee_stop(view: View, operation: Operation, now: datetime) -> str:
 
 
 def _foresee_resume(view: View) -> str:
+    if view.is_refused_an_output:
+        return f"stays held: {view.status.message}"
     unfinished = [task for task in view.tasks if task.phase not in ENDED_TASKS]
     turn, others = unfinished[: view.at_once], unfinished[view.at_once :]
     running = [task for task in turn if task.phase is TaskPhase.RUNNING]

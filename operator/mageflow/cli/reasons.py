@@ -73,6 +73,8 @@ def _asked(view: View) -> str:
     asked = [] if view.lifecycle is Lifecycle.ACTIVE else [f"spec.lifecycle is {view.lifecycle}"]
     if view.is_held_by_namespace:
         asked.append(f"its namespace's label {LABEL_LIFECYCLE} is {view.status.observed_namespace_lifecycle}")
+    if view.is_held_by_failure:
+        asked.append("it can't go on without help")
     return " and ".join(asked) or "spec.lifecycle is active"
 
 
@@ -94,7 +96,7 @@ def _explain_task(view: View, task: TaskView, now: datetime) -> str:
         return f"is {task.phase}, a word of a newer version of the operator"
     match task.phase:
         case TaskPhase.RUNNING:
-            return f"is running: {describe_run(task, now)}{_tries(task)}"
+            return f"is running: {describe_run(task, now)}{_tries(task)}{_why(task)}"
         case TaskPhase.PENDING | TaskPhase.RECORDED:
             trouble = view.trouble_of(task)
             does = "is about to start" if trouble is None else "can't start"

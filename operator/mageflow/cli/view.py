@@ -17,6 +17,7 @@ from mageflow.api import (
     ConditionType,
     Kind,
     Lifecycle,
+    LifecycleSource,
     Phase,
     TaskPhase,
     TaskStatus,
@@ -27,6 +28,9 @@ from mageflow.client.silence import describe_deletion, is_being_deleted
 from mageflow.client.status import Status, read_status
 
 ENDED_TASKS: Final = frozenset({TaskPhase.SUCCEEDED, TaskPhase.FAILED})
+UNUSABLE: Final = frozenset({"OutputTruncated", "OutputLost"})
+"""Reasons of a task that would get an output that isn't whole."""
+
 OCCUPIED_TASKS: Final = frozenset({TaskPhase.PENDING, TaskPhase.RUNNING, TaskPhase.STOPPING})
 """Phases of a task in which a pod of it runs or may yet start."""
 
@@ -122,6 +126,16 @@ class View:
         ):
             return None
         return Trouble(ready.reason, ready.message.removeprefix(label))
+
+    @property
+    def is_held_by_failure(self) -> bool:
+        """Something in it needs to be mended before it goes on, whatever its own spec says."""
+        return self.status.lifecycle_source is LifecycleSource.FAILURE and not self.status.has_ended
+
+    @property
+    def is_refused_an_output(self) -> bool:
+        """Its next task has to be edited before it goes on, whatever else holds it."""
+        return any(task.phase is TaskPhase.UNSTARTED and task.record.reason in UNUSABLE for task in self.tasks)
 
     def name_tasks(self, tasks: Iterable[TaskView]) -> list[str]:
         """Name tasks in a sentence; a Workflow's one goes without a name."""

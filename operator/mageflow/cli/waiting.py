@@ -76,7 +76,8 @@ def find_end(now: View | None, operation: Operation, generation: int) -> Ending 
         return None
     if now.lifecycle is not operation.lifecycle:
         return OvertakenError(f"somebody else has set its lifecycle to {now.lifecycle} since")
-    if now.status.is_in_force or (operation is RESUME and now.status.is_current and now.is_held_by_namespace):
+    is_held = now.is_held_by_namespace or now.is_held_by_failure
+    if now.status.is_in_force or (operation is RESUME and now.status.is_current and is_held):
         return now
     if now.status.reason == TASK_ALREADY_RUNNING and now.status.is_current:
         return OvertakenError("its task has started: a suspend never stops it")

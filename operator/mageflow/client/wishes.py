@@ -19,7 +19,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
-from mageflow.api import WORKFLOW, Lifecycle, Phase, TaskPhase, read_lifecycle
+from mageflow.api import WORKFLOW, Lifecycle, LifecycleSource, Phase, TaskPhase, read_lifecycle
 from mageflow.client.errors import ConflictError, DeadlineError, OvertakenError, TaskAlreadyRunningError
 from mageflow.client.handle import Handle
 from mageflow.client.silence import check_deletion, find_cause
@@ -105,7 +105,7 @@ async def await_answer(handle: Handle, wish: Wish, *, wait: bool, seconds: float
                 if answer is None and wait:
                     deadline.reschedule(limit)
                 answer = status
-                if status.is_in_force if wait else not _may_yet_be_refused(handle, status):
+                if _is_settled(status, wish) if wait else not _may_yet_be_refused(handle, status):
                     break
     except TimeoutError:
         if answer is not None and not wait:
@@ -150,6 +150,12 @@ def _refusal(handle: Handle, how: str, lifecycle: Lifecycle) -> TaskAlreadyRunni
     why = "it was to be suspended before this call, and still is" if was_suspended else "nothing was changed"
     what = f"{handle.place} is running ({how}); interrupt() would stop it; {why}"
     return TaskAlreadyRunningError(what, is_taken_back=not was_suspended)
+
+
+def _is_settled(status: Status, wish: Wish) -> bool:
+    """What was asked for is in force, or it is `active` and something has to be mended first."""
+    is_stopped = status.is_current and status.lifecycle_source is LifecycleSource.FAILURE
+    return status.is_in_force or (is_stopped and wish.lifecycle is Lifecycle.ACTIVE)
 
 
 def _may_yet_be_refused(handle: Handle, status: Status) -> bool:

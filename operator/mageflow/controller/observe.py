@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -26,6 +27,12 @@ MAX_PROBLEMS = 5
 
 USUAL_WAITS = frozenset({"ContainerCreating", "PodInitializing"})
 """Why a container waits when all is well."""
+
+FIT_ERROR: Final = re.compile(r"\d+/\d+ nodes are available: (?P<causes>.+?)\.?(?:$|\. )")
+CAUSES: Final = re.compile(r", (?=\d+ )")
+COUNT: Final = re.compile(r"^\d+ ")
+FIGURES: Final = re.compile(r"(?<![\w.-])\d+(?![\w.-])")
+"""Numbers that stand by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +195,7 @@ def _find_waiting(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Waiting
     for condition in status.get("conditions") or ():
         if condition["type"] == "PodScheduled" and condition["status"] == "False" and "nodeName" not in spec:
             reason = condition.get("reason") or reasons.UNSCHEDULABLE
-            return Waiting(reason, condition.get("message") or "no node takes the pod")
+            return Waiting(reason, _read_scheduler(condition.get("message") or ""))
     for container in _containers(status):
         waiting = (container.get("state") or {}).get("waiting") or {}
         reason = waiting.get("reason")
@@ -198,6 +205,19 @@ def _find_waiting(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Waiting
         if reason is not None and reason not in USUAL_WAITS:
             return Waiting(reason, f"container {container['name']}: {waiting.get('message') or reason}")
     return None
+
+
+def _read_scheduler(message: str) -> str:
+    """Return why no node takes a pod, without the figures and what preemption found.
+
+    These change with each look of the scheduler, and with them the order of the causes: the status would be written for
+    each look. https://github.com/kubernetes/kubernetes/blob/v1.34.4/pkg/scheduler/framework/types.go#L787
+    """
+    found = FIT_ERROR.match(message)
+    if found is None:
+        return FIGURES.sub("…", message) or "no node takes the pod"
+    causes = {COUNT.sub("", cause) for cause in CAUSES.split(found["causes"])}
+    return f"no node takes the pod: {', '.join(sorted(causes))}"
 
 
 def _true_conditions(status: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -112,7 +112,7 @@ def _consistent(consistency: Consistency) -> _Wanted:
 
 def _suspended(phase: Phase, readiness: Readiness) -> _Wanted:
     if phase in HELD_PHASES:
-        return _Wanted(ConditionType.SUSPENDED, True, phase.value, "nothing runs, and nothing starts until resumed")
+        return _Wanted(ConditionType.SUSPENDED, True, phase.value, "nothing runs, and nothing starts while it is held")
     if phase in ENDED_PHASES:
         return _Wanted(ConditionType.SUSPENDED, False, phase.value, "ended")
     if phase in (Phase.SUSPENDING, Phase.INTERRUPTING):

@@ -31,6 +31,17 @@ STRENGTH = (Lifecycle.ACTIVE, Lifecycle.SUSPENDED, Lifecycle.INTERRUPTED, Lifecy
 
 
 @dataclass(frozen=True, slots=True)
+class FailureHold:
+    """Why a resource can't go on without help: it holds as `suspended` does, whatever is asked for."""
+
+    reason: str
+    message: str
+    """What is wrong, and how to mend it."""
+    release: str
+    """What must happen before it goes on, to follow "until"."""
+
+
+@dataclass(frozen=True, slots=True)
 class EffectiveLifecycle:
     """The lifecycle in force, and those that it is made from."""
 
@@ -38,16 +49,21 @@ class EffectiveLifecycle:
     """The resource's `spec.lifecycle`."""
     of_namespace: Lifecycle
     """What its namespace's label asks."""
+    failure: FailureHold | None = None
+    """What holds it besides, if something does."""
 
     @property
     def lifecycle(self) -> Lifecycle:
-        """The stronger of the two."""
-        return strongest(self.own, self.of_namespace)
+        """The strongest of them."""
+        of_failure = Lifecycle.ACTIVE if self.failure is None else Lifecycle.SUSPENDED
+        return strongest(self.own, self.of_namespace, of_failure)
 
     @property
     def source(self) -> LifecycleSource:
-        """Where that comes from: the spec, if both ask the same."""
-        return LifecycleSource.SPEC if self.lifecycle is self.own else LifecycleSource.NAMESPACE
+        """Where that comes from: the spec, if it asks the same as another; a failure only if nothing else does."""
+        if self.lifecycle is self.own:
+            return LifecycleSource.SPEC
+        return LifecycleSource.NAMESPACE if self.lifecycle is self.of_namespace else LifecycleSource.FAILURE
 
 
 class Wanted(Enum):
@@ -66,9 +82,11 @@ def strongest(*lifecycles: Lifecycle) -> Lifecycle:
     return max(lifecycles, key=STRENGTH.index)
 
 
-def find_effective(own: Lifecycle, namespace_label: str | None) -> EffectiveLifecycle:
-    """Find what is in force, by a resource's own lifecycle and its namespace's label."""
-    return EffectiveLifecycle(own, read_namespace_label(namespace_label))
+def find_effective(
+    own: Lifecycle, namespace_label: str | None, failure: FailureHold | None = None
+) -> EffectiveLifecycle:
+    """Find what is in force, by a resource's own lifecycle, its namespace's label, and what failed in it."""
+    return EffectiveLifecycle(own, read_namespace_label(namespace_label), failure)
 
 
 def find_label_problem(namespace_label: str | None) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
-from mageflow.api import LABEL_LIFECYCLE, Lifecycle, Phase, TaskPhase, TaskStatus
+from mageflow.api import LABEL_LIFECYCLE, Lifecycle, LifecycleSource, Phase, TaskPhase, TaskStatus
 from mageflow.core import reasons
 from mageflow.core.conditions import Readiness
 from mageflow.core.ending import describe_gate
@@ -44,6 +44,8 @@ def find_readiness(
             return Readiness(True, reasons.FAILED, _describe_failure(is_single, tasks), is_stalled=True)
         case Phase.CANCELED:
             return Readiness(True, reasons.CANCELED, "canceled; nothing runs")
+        case Phase.SUSPENDED if effective.failure is not None and effective.source is LifecycleSource.FAILURE:
+            return Readiness(False, effective.failure.reason, effective.failure.message, is_stalled=True)
         case Phase.SUSPENDED | Phase.INTERRUPTED:
             return Readiness(
                 True, phase.value, f"nothing runs, and nothing starts until {_find_end_of_hold(effective)}"
@@ -65,7 +67,8 @@ def _find_end_of_hold(effective: EffectiveLifecycle) -> str:
         "resumed": effective.own,
         f"the namespace's label {LABEL_LIFECYCLE} is taken off": effective.of_namespace,
     }
-    return " and ".join(end for end, lifecycle in holders.items() if lifecycle is not Lifecycle.ACTIVE)
+    ends = [end for end, lifecycle in holders.items() if lifecycle is not Lifecycle.ACTIVE]
+    return " and ".join(ends if effective.failure is None else (*ends, effective.failure.release))
 
 
 def _find_progress(is_single: bool, tasks: Sequence[Progress]) -> Readiness:
@@ -77,7 +80,7 @@ def _find_progress(is_single: bool, tasks: Sequence[Progress]) -> Readiness:
         return stalled
     running = [task for task in tasks if task.state is TaskPhase.RUNNING]
     if running:
-        return Readiness(True, reasons.RUNNING, _describe_running(is_single, running))
+        return Readiness(True, reasons.RUNNING, _describe_running(is_single, running, told))
     return min(told, key=_urgency, default=Readiness(False, reasons.PENDING, "waiting for its tasks"))
 
 
@@ -98,9 +101,9 @@ def _find_one(task: Progress, label: str) -> Readiness | None:
         case TaskPhase.STOPPING:
             return Readiness(False, reasons.PENDING, f"{label}an earlier run is still stopping")
         case TaskPhase.PENDING:
-            waiting = _find_waiting(task.run)
-            if waiting is not None:
-                return Readiness(False, waiting.reason, f"{label}{waiting.message}")
+            trouble = find_trouble(state, task.run)
+            if trouble is not None:
+                return Readiness(False, trouble.reason, f"{label}{trouble.message}")
         case TaskPhase.BACKING_OFF if refusal is None or not refusal.is_invalid:
             when = f" at {record.retry_at:%H:%M:%S} UTC" if record.retry_at is not None else ""
             why = "" if record.reason is None else f" ({_why(record)})"
@@ -114,6 +117,17 @@ def _find_one(task: Progress, label: str) -> Readiness | None:
         case _:
             assert_never(state)
     return Readiness(False, reasons.PENDING, f"{label}waiting for the pod of run {record.run} to start")
+
+
+def find_trouble(state: TaskPhase, run: Run) -> Waiting | None:
+    """Tell why the run of a task in this state doesn't start, or doesn't end; None if nothing is unusual."""
+    if state is TaskPhase.PENDING:
+        return _find_waiting(run)
+    if state is not TaskPhase.RUNNING:
+        return None
+    names = sorted({name for pod in run.live_pods for name in pod.lingering})
+    what = f"the main container has ended, still running: {_list(names)}; only a native sidecar is stopped then"
+    return Waiting(reasons.CONTAINER_STILL_RUNNING, what) if names else None
 
 
 def _find_waiting(run: Run) -> Waiting | None:
@@ -144,10 +158,20 @@ def _describe_success(is_single: bool, tasks: Sequence[Progress]) -> str:
     return f"run {tasks[0].record.run} succeeded" if is_single else "every task succeeded"
 
 
-def _describe_running(is_single: bool, running: Sequence[Progress]) -> str:
-    if is_single:
-        return f"run {running[0].record.run} is running"
-    return f"running: {_list([task.record.name for task in running])}"
+def _describe_running(is_single: bool, running: Sequence[Progress], told: Iterable[Readiness]) -> str:
+    """Say what runs, and what is unusual besides: of one that doesn't end, and of one that doesn't start."""
+    unended = (_describe_unended(is_single, task) for task in running)
+    unstarted = [readiness.message for readiness in told if _urgency(readiness) == 0]
+    more = [f"and {len(unstarted) - 1} more that can't start"] if len(unstarted) > 1 else []
+    what = "" if is_single else f"running: {_list([task.record.name for task in running])}"
+    what = what or f"run {running[0].record.run} is running"
+    return "; ".join([what, *[each for each in unended if each][:1], *unstarted[:1], *more])
+
+
+def _describe_unended(is_single: bool, task: Progress) -> str:
+    trouble = find_trouble(task.state, task.run)
+    label = "" if is_single else f"task {task.record.name}: "
+    return "" if trouble is None else f"{label}{trouble.message}"
 
 
 def _describe_stopping(tasks: Sequence[Progress]) -> str:

@@ -86,6 +86,9 @@ POD_NOT_CREATED: Final = "PodNotCreated"
 JOB_SUSPENDED: Final = "JobSuspended"
 """Somebody else has suspended the Job of a run, which waits for them."""
 
+CONTAINER_STILL_RUNNING: Final = "ContainerStillRunning"
+"""The main container of a run has ended, and another one that is no native sidecar keeps its pod (of a task only)."""
+
 UNSCHEDULABLE: Final = "Unschedulable"
 """No node takes the pod."""
 

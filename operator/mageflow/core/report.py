@@ -25,11 +25,11 @@ from mageflow.core.blocked import NOTHING_BLOCKED, Blocked
 from mageflow.core.conditions import Consistency, Readiness, build_conditions, find_condition, was_disrupted
 from mageflow.core.decision import Event
 from mageflow.core.ending import Outcome
-from mageflow.core.ledger import ENDED, WAITING, is_cut_short_by_suspension, shorten_message
+from mageflow.core.ledger import ENDED, MAX_MESSAGE, WAITING, is_cut_short_by_suspension, shorten_message
 from mageflow.core.lifecycle import OCCUPIED, EffectiveLifecycle, find_label_problem, find_phase
 from mageflow.core.observed import NO_RUN, ObservedResource, Run
 from mageflow.core.plan import Plan, find_outcome
-from mageflow.core.readiness import NODE_PATIENCE, Progress, find_readiness, unreachable
+from mageflow.core.readiness import NODE_PATIENCE, Progress, find_readiness, find_trouble, unreachable
 from mageflow.core.sizes import FAILED_MESSAGE, SWARM_MESSAGE, cut_outputs, outputs_limit
 from mageflow.core.task import Step
 
@@ -156,7 +156,7 @@ def _find_output(report: Report) -> object:
 
 def _entries(report: Report) -> Iterator[TaskStatus]:
     """Yield the entries of the ledger as they are kept."""
-    records = [step.record for step in (*report.steps, *report.removals)]
+    records = [_with_trouble(report, step) for step in (*report.steps, *report.removals)]
     if report.plan.keeps_entries:
         yield from cut_outputs(records, outputs_limit(report.plan))
         return
@@ -195,6 +195,17 @@ def _unknown_fields(status: StatusModel) -> dict[str, Any]:
     return status.model_extra or {}
 
 
+def _with_trouble(report: Report, step: Step) -> TaskStatus:
+    """Return a task's entry with why its run doesn't start, or doesn't end: the condition Ready tells of one task."""
+    if step.record.phase not in OCCUPIED:
+        return step.record  # what its latest run ended with is told
+    trouble = find_trouble(step.state, run_of(report.observed, step))
+    told = (None, None) if trouble is None else (trouble.reason, shorten_message(trouble.message, MAX_MESSAGE))
+    if told == (step.record.reason, step.record.message):
+        return step.record
+    return step.record.model_copy(update={"reason": told[0], "message": told[1]})
+
+
 def _find_readiness(report: Report, phase: Phase) -> Readiness:
     """Tell how it is, and what is wrong with its namespace's label if that is what holds it."""
     readiness = _find_own_readiness(report, phase)
@@ -222,9 +233,6 @@ def _find_own_readiness(report: Report, phase: Phase) -> Readiness:
         return replace(readiness, message=f"{readiness.message}; {report.steps[-1].record.message}")
     readiness = tell_of_blocked(report.blocked, phase, readiness)
     ready = find_condition(report.observed.status.conditions, ConditionType.READY)
-    if readiness.reason == reasons.UNSCHEDULABLE and ready is not None and ready.reason == readiness.reason:
-        # Its wording changes with every look of the scheduler; the first is kept.
-        return Readiness(readiness.is_ready, readiness.reason, ready.message, readiness.is_stalled)
     if ready is not None and ready.reason == reasons.NODE_UNREACHABLE and readiness.reason == phase.value:
         going = (pod for run in report.runs for pod in run.live_pods if pod.is_terminating)
         known = next((pod for pod in going if pod.name in ready.message), None)
@@ -349,7 +357,9 @@ def events_of_transitions(old: Status, new: Status) -> Iterator[Event]:
     message = ready.message if ready is not None else ""
     if new.lifecycle is Lifecycle.ACTIVE and old.lifecycle not in (None, Lifecycle.ACTIVE):
         yield Event("Normal", reasons.RESUMED, f"active again after {old.lifecycle}")
-    if new.phase is not None and new.phase != old.phase and new.phase in (HELD_PHASES | {Phase.CANCELED}):
+    if new.phase != old.phase and new.phase is Phase.SUSPENDED and new.lifecycle_source is LifecycleSource.FAILURE:
+        yield Event("Warning", ready.reason if ready is not None else "", message)
+    elif new.phase is not None and new.phase != old.phase and new.phase in (HELD_PHASES | {Phase.CANCELED}):
         yield Event("Normal", str(new.phase), message)
     elif new.phase != old.phase and new.phase is Phase.FAILED:
         yield Event("Warning", reasons.FAILED, message)

@@ -1,7 +1,7 @@
 """Decides on one resource of any kind: settles its ledger, lets each task take a step, and says what came of it.
 
 spec  →  plan (workflow.py, chain.py, swarm.py)                                    which tasks may run
-ledger + Jobs and pods  →  settled ledger (ledger.py)                              what has happened
+ledger + Jobs and pods  →  settled ledger (ledger.py, handover.py)                 what has happened
 lifecycle  →  run, hold or stop (lifecycle.py)                                     whether they may
 each task  →  a step (task.py)                                                     how that is done
 steps  →  phase, counts, conditions (report.py, readiness.py, conditions.py)       what is told
@@ -20,9 +20,10 @@ from mageflow.core.blocked import put_off
 from mageflow.core.chain import plan_chain
 from mageflow.core.decision import Action, CreateJob, Decision
 from mageflow.core.ending import Outcome
+from mageflow.core.handover import find_previous, hold_back
 from mageflow.core.jobs import Owner, Task, find_problem, job_name
 from mageflow.core.ledger import WAITING, is_understood, settle
-from mageflow.core.lifecycle import OCCUPIED, Wanted, find_effective, wanted_by
+from mageflow.core.lifecycle import OCCUPIED, FailureHold, Wanted, find_effective, wanted_by
 from mageflow.core.observed import ObservedResource, Refusal, Spec
 from mageflow.core.plan import Ledger, Plan, Window, find_outcome, find_window
 from mageflow.core.report import (
@@ -56,10 +57,10 @@ def decide(observed: ObservedResource, now: datetime) -> Decision:
     if observed.spec is None or obstacle is not None:
         return hold_or_stop(observed, obstacle or unreadable_spec(observed), now)
     plan = make_plan(observed.spec)
-    effective = find_effective(observed.lifecycle, observed.namespace_lifecycle)
-    wanted = wanted_by(effective.lifecycle)
     removed = _find_removed(observed, plan)
     settled = _settle(observed, plan, (*plan.tasks, *removed), now)
+    effective = find_effective(observed.lifecycle, observed.namespace_lifecycle, settled.hold)
+    wanted = wanted_by(effective.lifecycle)
     size_problem = find_size_problem(observed, plan, removed)
     steps = _take_steps(observed, plan, settled.ledger, wanted, now, has_room=size_problem is None)
     if old.phase is None and wanted is Wanted.RUN:
@@ -101,6 +102,8 @@ class _Settled:
     """A ledger that is up to date."""
 
     ledger: Ledger
+    hold: FailureHold | None
+    """Why nothing more may start, if that is so."""
     ended: Mapping[str, Outcome]
     """The runs that have ended since, by task name."""
 
@@ -130,7 +133,7 @@ def _settle(observed: ObservedResource, plan: Plan, tasks: Iterable[Task], now: 
             if plan.keeps_outputs:
                 entry = entry.model_copy(update={"output": outcome.output})
         ledger[task.name] = entry
-    return _Settled(ledger, ended)
+    return _Settled(*hold_back(plan, ledger), ended)
 
 
 def _note_creation(observed: ObservedResource, task: Task, record: TaskStatus | None) -> TaskStatus | None:
@@ -169,7 +172,7 @@ def _take_steps(
             entry = TaskStatus(name=task.name)
         leave = Leave(
             is_its_turn and free > 0,
-            _previous(task, ledger),
+            find_previous(task, ledger),
             window.get(task.name),
             observed.creations.get(task.name),
         )
@@ -223,11 +226,6 @@ def _is_occupied(observed: ObservedResource, entry: TaskStatus, window: Window) 
 def _begins(step: Step) -> bool:
     """Tell whether a run is to be created in this step."""
     return any(isinstance(action, CreateJob) for action in step.actions)
-
-
-def _previous(task: Task, ledger: Ledger) -> object:
-    before = ledger.get(task.after) if task.after is not None else None
-    return None if before is None else before.output
 
 
 def _find_refusal(observed: ObservedResource, task: Task, entry: TaskStatus | None, now: datetime) -> Refusal | None:

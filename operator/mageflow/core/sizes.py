@@ -27,13 +27,22 @@ MAX_STATUS: Final = 900_000
 FRAME: Final = 20_000
 """Bytes of a status without entries and outputs: conditions, counts, and its lines in `metadata.managedFields`."""
 
-SWARM_MESSAGE: Final = 160
+SWARM_MESSAGE: Final = 120
 """Bytes of the message of a task in a Swarm that has not ended."""
 
 FAILED_MESSAGE: Final = 80
 """Bytes of the message of a task in a Swarm that has failed: 1,000 of them stay under 300 KB."""
 
-_VALUES: Final = {"name": 2, "phase": 16, "templateHash": 12, "jobUid": 38, "reason": 40, "message": 2, "output": 0}
+_VALUES: Final = {
+    "name": 2,
+    "phase": 16,
+    "templateHash": 12,
+    "refusedHash": 12,
+    "jobUid": 38,
+    "reason": 40,
+    "message": 2,
+    "output": 0,
+}
 """Bytes of values, quotes included, where they aren't those of any of their type; without the text of three of them."""
 
 _SMALL: Final = (
@@ -73,7 +82,7 @@ def largest_ledger(plan: Plan, removed: Sequence[Task] = ()) -> int:
         outputs = outputs_limit(plan) if plan.keeps_outputs else 0
         return FRAME + names + count * (_FULL_ENTRY + MAX_MESSAGE) + outputs + own
     full = min(count, plan.max_at_once + MAX_PASSED_OVER)
-    entries = full * (_FULL_ENTRY + SWARM_MESSAGE) + (count - full) * (_SMALL_ENTRY + FAILED_MESSAGE)
+    entries = full * (_SWARM_ENTRY + SWARM_MESSAGE) + (count - full) * (_SMALL_ENTRY + FAILED_MESSAGE)
     return FRAME + names + entries + own
 
 
@@ -115,8 +124,11 @@ def _bytes_of(annotation: Any) -> int:
 _OPEN: Final = {"holding", "jobUid", "pod"}
 """Fields that an entry has only while a run is under way."""
 
-_OVER: Final = {"retryAt", "backoffSeconds", "finishedAt", "reason", "message"}
+_OVER: Final = {"retryAt", "backoffSeconds", "finishedAt"}
 """Fields that it has only once that is over; of the first two, one."""
+
+_CHAIN_ONLY: Final = {"output", "refusedHash"}
+"""Fields that only a Chain's entries have."""
 
 
 def _entry_bytes(fields: Collection[str]) -> int:
@@ -127,7 +139,13 @@ def _entry_bytes(fields: Collection[str]) -> int:
 
 
 _FIELDS: Final = {field.alias or name: field.annotation for name, field in TaskStatus.model_fields.items()}
-_FULL_ENTRY: Final = max(
-    _entry_bytes(_FIELDS.keys() - _OVER), _entry_bytes(_FIELDS.keys() - _OPEN - {"backoffSeconds"})
-)
+
+
+def _full_entry_bytes(fields: Collection[str]) -> int:
+    """Return how many bytes the larger takes: an entry with a run under way, or one with a run that is over."""
+    return max(_entry_bytes({*fields} - _OVER), _entry_bytes({*fields} - _OPEN - {"backoffSeconds"}))
+
+
+_FULL_ENTRY: Final = _full_entry_bytes(_FIELDS)
+_SWARM_ENTRY: Final = _full_entry_bytes(_FIELDS.keys() - _CHAIN_ONLY)
 _SMALL_ENTRY: Final = _entry_bytes(_SMALL)

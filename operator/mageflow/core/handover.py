@@ -1,0 +1,84 @@
+"""What a task of a Chain is given by the one before it: never an output that was cut or lost as if it were whole.
+
+The Chain stops before such a task (DESIGN section 2, "What a task sees"). An edit of the task lets it go on, with null
+in the output's place: `refusedHash` in its ledger entry tells what it was when it was refused the output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from mageflow.api import TaskPhase, TaskStatus
+from mageflow.core import reasons
+from mageflow.core.jobs import Task
+from mageflow.core.ledger import ENDED, WAITING
+from mageflow.core.lifecycle import FailureHold
+from mageflow.core.plan import Ledger, Plan, find_outcome
+
+UNUSABLE: Final = {reasons.OUTPUT_TRUNCATED: "cut", reasons.OUTPUT_LOST: "lost"}
+"""The reasons of a task that succeeded and whose output is not handed on, with what became of it."""
+
+
+def find_previous(task: Task, ledger: Ledger) -> Any:
+    """Return what a task is given: the output of the one before it, None if there is none that can be used."""
+    before = _before(task, ledger)
+    return None if before is None or _is_unusable(before) else before.output
+
+
+def hold_back(plan: Plan, ledger: Ledger) -> tuple[Ledger, FailureHold | None]:
+    """Find whether the next task would get an output that was cut or lost, and note in its entry that it was refused.
+
+    A task that has a pod is left alone; so is one that was edited since, until it is as it was again.
+    """
+    if not plan.keeps_outputs:
+        return ledger, None
+    ledger = {**ledger, **dict(_find_forgotten(plan, ledger))}
+    task = _find_next(plan, ledger)
+    before = None if task is None else _before(task, ledger)
+    if task is None or before is None or not _is_unusable(before):
+        return ledger, None
+    entry = ledger.get(task.name) or TaskStatus(name=task.name)
+    if entry.refused_hash not in (None, task.template_hash):
+        return {**ledger, task.name: _admit(entry)}, None
+    what = f"the output of task {before.name} was {UNUSABLE[before.reason or '']}, so task {task.name} doesn't get it"
+    update = {"refused_hash": task.template_hash}
+    if entry.phase is TaskPhase.UNSTARTED:
+        update |= {"reason": before.reason or "", "message": what}
+    hold = FailureHold(
+        before.reason or "",
+        f"{what}: edit the template or the input of {task.name}, and it starts with null in its place",
+        f"task {task.name} is edited: {what}",
+    )
+    return {**ledger, task.name: entry.model_copy(update=update)}, hold
+
+
+def _find_forgotten(plan: Plan, ledger: Ledger) -> Iterator[tuple[str, TaskStatus]]:
+    """Find the tasks that were refused an output which isn't meant for them any more: tasks were added or removed."""
+    for task in plan.tasks:
+        entry, before = ledger.get(task.name), _before(task, ledger)
+        if entry is not None and entry.refused_hash is not None and (before is None or not _is_unusable(before)):
+            yield task.name, _admit(entry).model_copy(update={"refused_hash": None})
+
+
+def _find_next(plan: Plan, ledger: Ledger) -> Task | None:
+    """Return the task whose turn it is, if it gets the output of another and no run of it is under way."""
+    if find_outcome(plan, ledger) is not None:
+        return None
+    phases = {name: entry.phase for name, entry in ledger.items()}
+    task = next(task for task in plan.tasks if phases.get(task.name) not in ENDED)
+    return task if task.after is not None and phases.get(task.name, TaskPhase.UNSTARTED) in WAITING else None
+
+
+def _is_unusable(before: TaskStatus) -> bool:
+    return before.phase is TaskPhase.SUCCEEDED and before.reason in UNUSABLE
+
+
+def _before(task: Task, ledger: Ledger) -> TaskStatus | None:
+    return None if task.after is None else ledger.get(task.after)
+
+
+def _admit(entry: TaskStatus) -> TaskStatus:
+    """Take back what was said of a task while it was refused the output."""
+    is_told = entry.phase is TaskPhase.UNSTARTED and entry.reason in UNUSABLE
+    return entry.model_copy(update={"reason": None, "message": None}) if is_told else entry
