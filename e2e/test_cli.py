@@ -135,11 +135,13 @@ def test_a_walk_through_tree_suspend_and_logs_as_a_person_sees_it(
     lines = [f"{name}: {name} {number + 1}" for name, length in lengths.items() for number in range(length)]
     assert early.splitlines()[0] == lines[0]  # as they come, not at the end
     assert followed.read_text().splitlines() == lines
-    assert len(LOGS) == 4
+    assert len(LOGS) == 5
     with ThreadPoolExecutor() as pool:
         outputs = pool.map(lambda line: run(line, environment, tmp_path), (*LOGS, INTERLEAVED))
     written = dict(zip((*LOGS, INTERLEAVED), (output.splitlines() for output in outputs), strict=True))
     assert written["kubectl mageflow logs nightly"] == written["kubectl mageflow logs nightly -f"] == lines
+    in_containers = [line.replace(":", "/main:", 1) for line in lines]
+    assert written["kubectl mageflow logs nightly --all-containers"] == in_containers
     stamped = written["kubectl mageflow logs chain nightly --task load --timestamps"]
     assert [re.sub(r" \d{4}-\S+Z", "", line) for line in stamped] == lines[7:9]
     objects = [json.loads(line) for line in written["kubectl mageflow logs nightly -o json"]]
@@ -150,3 +152,17 @@ def test_a_walk_through_tree_suspend_and_logs_as_a_person_sees_it(
     assert [sorted(interleaved[:2]), sorted(interleaved[2:])] == [["a:", "b:"]] * 2
     if IS_RECORDED:
         write_cast(ROOT / "docs" / "cli.cast", walk.shown, title="kubectl mageflow: tree -w and suspend --wait")
+
+
+def test_what_an_init_container_wrote_is_shown_when_the_main_one_never_started(
+    kubectl: Kubectl, environment: dict[str, str], tmp_path: Path
+) -> None:
+    broken = task("load", "echo never")
+    fetch = {"name": "fetch", "image": "busybox:1.36", "command": ["sh", "-c", "echo no such host; exit 3"]}
+    broken["template"]["spec"]["initContainers"] = [fetch]
+    create(kubectl, "Chain", "nightly", broken)
+    kubectl.wait_for_phase("chain/nightly", "Failed")
+    for options in ("", " -f", " --all-containers"):
+        assert run(f"kubectl mageflow logs nightly{options}", environment, tmp_path) == "load/fetch: no such host\n"
+    assert run("kubectl mageflow logs nightly -c fetch", environment, tmp_path) == "load: no such host\n"
+    assert run("kubectl mageflow logs nightly -c main", environment, tmp_path) == ""
