@@ -366,6 +366,27 @@ def test_a_condition_that_is_older_than_its_status_is_not_believed() -> None:
     assert (status(3).reason, status(2).reason) == ("Running", "")
 
 
+async def test_a_suspend_that_always_comes_too_late_pauses_and_gives_up(
+    server: Server, client: mageflow.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tried again at once, for ever."""
+    monkeypatch.setattr(watching, "FIRST_PAUSE", 0.05)
+    workflow = {**chain("Pending", 1), "kind": "Workflow", "spec": {"lifecycle": "active"}}
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.method == "GET":
+            return await says(200, workflow)(request)
+        return await refusal(409, "Conflict", "the object has been modified")(request)
+
+    path = CHAINS.replace("chains", "workflows")
+    server.answers[f"{path}/x"] = [answer]
+    found = await mageflow.get("workflow", "x", client=client)
+    with pytest.raises(mageflow.ConflictError, match="the object has been modified"):
+        await found.suspend()
+    tried = [request for request in server.requests if request.method == "PATCH"]
+    assert 2 <= len(tried) <= 6
+
+
 # ── logs ──
 
 
