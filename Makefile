@@ -55,8 +55,10 @@ e2e-install: setup ## Of these, the chart: installed, upgraded, uninstalled and 
 	@$(BIN)/python -m localcluster build
 	@$(BIN)/pytest e2e/test_install.py
 
-nightly: setup ## The model at length: 50,000 steps and more, each adversary at each point
+nightly: setup ## The model at length, each adversary at each point; what takes long on real pods
 	@MAGEFLOW_STEPS=50000 MAGEFLOW_EVERY=1 $(BIN)/pytest tests/model
+	@$(BIN)/python -m localcluster build
+	@$(BIN)/pytest -m nightly e2e
 
 demo: setup ## Every transition of every kind, on a real cluster
 	@$(BIN)/python -m demo

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -19,6 +20,7 @@ from localcluster.components import HELM
 from localcluster.errors import ClusterError
 
 from .rights import Account, find_refusals, make_account, remove_account
+from .sidebyside import AT_ONCE, Plays, Story
 
 NO_CLUSTER = "there is no cluster: "
 """How the reason begins for which tests were skipped then."""
@@ -91,6 +93,20 @@ def kubectl(request: pytest.FixtureRequest, cluster: Cluster, operator: Operator
     """kubectl in a namespace of the test's own."""
     with open_namespace(cluster, request.node.name) as kubectl:
         yield kubectl
+
+
+@pytest.fixture(scope="module")
+def plays(request: pytest.FixtureRequest, cluster: Cluster, operator: OperatorProcess) -> Iterator[Plays]:
+    """Play the tests of the module that are selected and may be played side by side."""
+
+    def play(story: Story) -> None:
+        with open_namespace(cluster, story.__name__.removeprefix("test_")) as kubectl:
+            story(kubectl)
+
+    items = (item for item in request.session.items if item.path == request.path)
+    stories = [story for item in items if (story := getattr(getattr(item, "function", None), "story", None))]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield {story: pool.submit(play, story) for story in stories}
 
 
 @pytest.fixture

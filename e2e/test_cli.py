@@ -22,7 +22,7 @@ import pytest
 import yaml
 
 from devkit.cluster import ROOT, Cluster
-from devkit.gate import GATE, open_gate, running_pods
+from devkit.gate import GATE, open_gate, running_containers
 from devkit.kubectl import Kubectl
 from devkit.patience import PATIENCE
 from devkit.terminal import Terminal, write_cast
@@ -82,7 +82,7 @@ def run(line: str, environment: dict[str, str], folder: Path) -> str:
 def wait_for_line(kubectl: Kubectl, name: str, task: str) -> None:
     """Wait until a task of a resource runs and has written something."""
     deadline = time.monotonic() + PATIENCE
-    while not any(kubectl.run("logs", pod["metadata"]["name"]) for pod in running_pods(kubectl, name, task)):
+    while not any(kubectl.run("logs", pod) for pod, _ in running_containers(kubectl, name, task)):
         assert time.monotonic() < deadline, kubectl.describe(name)
         time.sleep(0.1)
 

@@ -33,7 +33,7 @@ def played(
 
     def play(scene: Scene) -> Played:
         out = StringIO()
-        stage = Stage(out)
+        stage = Stage(out, has_gates=True)
         with open_namespace(cluster, scene.title) as kubectl:
             stage.scene("1 of 1", scene, kubectl)
         return Played(stage, out.getvalue())

@@ -29,7 +29,7 @@ def hold_while_pending(play: Play, example: str, name: str) -> None:
         play.expect(name, "Pending", pods="pending")
     play.run("label", "nodes", "--all", "--overwrite", f"{POOL}=batch")
     try:
-        status = play.expect(name, "Succeeded", pods="ended")
+        status = play.expect(name, "Succeeded", pods="ended", tasks_end=True)
     finally:
         play.run("label", "nodes", "--all", f"{POOL}-")
     play.check("nothing that ran was interrupted", condition(status, "Consistent").get("status") == "True", status)
@@ -42,7 +42,7 @@ def suspend_a_running_task(play: Play) -> None:
     play.expect("workflow/init-container", "Active", pods="running")
     play.patch("workflow/init-container", "suspended")
     play.expect_reason("workflow/init-container", "TaskAlreadyRunning", pods="running")
-    status = play.expect("workflow/init-container", "Succeeded", pods="ended")
+    status = play.expect("workflow/init-container", "Succeeded", pods="ended", tasks_end=True)
     play.check("it ran once", status["tasks"][0]["run"] == 1, status["tasks"])
 
 
@@ -52,7 +52,7 @@ def suspend_while_active(play: Play, example: str, name: str) -> None:
     play.expect(name, "Active", pods="running")
     play.patch(name, "suspended")
     play.expect(name, "Suspending", pods="running")
-    status = play.expect(name, "Suspended", pods="none", reason="Suspended")
+    status = play.expect(name, "Suspended", pods="none", reason="Suspended", tasks_end=True)
     done = status["done"]
     play.check("what ran has finished, and more is to come", 0 < done < status["total"], status["progress"])
     play.patch(name, "active")
@@ -94,11 +94,11 @@ def suspend_before_a_retry(play: Play) -> None:
     play.expect(name, "Active", pods="running")
     play.patch(name, "suspended")
     play.expect_reason(name, "TaskAlreadyRunning", pods="running")
-    status = play.expect(name, "Suspended", pods="none", reason="Suspended")
+    status = play.expect(name, "Suspended", pods="none", reason="Suspended", tasks_end=True)
     play.check("the failure counts, the back-off stands still", "backoffSeconds" in _task(status), _task(status))
     play.patch(name, "active")
     play.expect(name, "Active", pods="none", reason="BackingOff")
-    status = play.expect(name, "Succeeded", pods="ended")
+    status = play.expect(name, "Succeeded", pods="ended", tasks_end=True)
     play.check("the second run succeeded", _task(status)["run"] == 2, _task(status))
 
 
@@ -123,7 +123,7 @@ def hold_the_namespace(play: Play) -> None:
     play.label_namespace("suspended")
     play.apply("waits-for-node.yaml")
     play.expect(workflow, "Suspended", pods="none", reason="Suspended")
-    play.expect(chain, "Suspended", pods="none", reason="Suspended")
+    play.expect(chain, "Suspended", pods="none", reason="Suspended", tasks_end=True)
     play.label_namespace("interrupted")
     for name in (chain, workflow):
         status = play.expect(name, "Interrupted", pods="none", reason="Interrupted")

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from devkit.cluster import ROOT
+from devkit.gate import put_gates, try_to_open
 from devkit.kubectl import Kubectl, KubectlError, Raw, Unmet, condition, parse
 from devkit.patience import PATIENCE
 from mageflow.api import LABEL_LIFECYCLE
@@ -28,9 +29,14 @@ class Scene:
 
 
 class Stage:
-    """Prints what happens, to standard output if not told otherwise, and keeps count of what was checked."""
+    """Prints what happens, to standard output if not told otherwise, and keeps count of what was checked.
 
-    def __init__(self, out: TextIO | None = None) -> None:
+    The tasks of the examples take some seconds. With gates they take as long as the scene wants them to, so that it
+    goes the same way at any speed.
+    """
+
+    def __init__(self, out: TextIO | None = None, *, has_gates: bool = False) -> None:
+        self.has_gates = has_gates
         self._console = Console(file=out, highlight=False, soft_wrap=True)
         self.passed = 0
         self.failed = 0
@@ -95,7 +101,9 @@ class Play:
     def apply(self, example: str) -> None:
         """Apply a file of examples/."""
         self._stage.command(f"kubectl apply -f examples/{example}")
-        self._stage.show(self.kubectl.apply(ROOT / "examples" / example))
+        manifest = (ROOT / "examples" / example).read_text()
+        manifest = put_gates(manifest) if self._stage.has_gates else manifest
+        self._stage.show(self.kubectl.run("apply", "--filename=-", stdin=manifest))
 
     def patch(self, name: str, lifecycle: str) -> None:
         """Set the lifecycle as the README does."""
@@ -123,9 +131,18 @@ class Play:
         self._stage.command(f"kubectl {' '.join(arguments)}")
         self._stage.show(self.kubectl.run(*arguments))
 
-    def expect(self, name: str, phase: str, *, pods: str, reason: str | None = None) -> Raw:
-        """Wait for a phase, show the pods, and check them. `pods` is none, pending, running or ended."""
-        self.kubectl.wait_for_phase(name, phase)
+    def expect(self, name: str, phase: str, *, pods: str, reason: str | None = None, tasks_end: bool = False) -> Raw:
+        """Wait for a phase, show the pods, and check them. `pods` is none, pending, running or ended.
+
+        `tasks_end`: the phase comes when what runs has run to its end.
+        """
+
+        def is_met(status: Raw) -> bool:
+            if tasks_end and self._stage.has_gates:
+                try_to_open(self.kubectl, name)
+            return bool(status.get("phase") == phase)
+
+        self.kubectl.wait(f"{name} is {phase}", name, is_met)
         return self._check(name, f"phase {phase}", pods, reason)
 
     def expect_reason(self, name: str, reason: str, *, pods: str) -> Raw:

@@ -30,6 +30,7 @@ class Kubectl:
 
     def __init__(self, program: Path | str, kubeconfig: Path, namespace: str) -> None:
         self._command = [str(program), f"--kubeconfig={kubeconfig}"]
+        self.kubeconfig = kubeconfig
         self.namespace = namespace
 
     def run(self, *arguments: str, stdin: str | None = None) -> str:

@@ -42,6 +42,8 @@ REACHED: Final = {"suspended": "Suspended", "interrupted": "Interrupted"}
 LATEST_KILL: Final = 2.0
 """Seconds after its first write since it was started."""
 LONGEST_DOWN: Final = 0.5
+MOST_KILLS: Final = 20
+"""It is left alone then: on a busy machine a start takes seconds, and each of them does little."""
 
 
 async def test_every_task_succeeds_exactly_once_when_lifecycles_change_at_random(namespace: Namespace) -> None:
@@ -61,7 +63,7 @@ async def test_every_task_succeeds_exactly_once_when_the_operator_is_killed_at_r
     async with Player(namespace, seed, TEMPO) as player:
         playing = asyncio.create_task(play_rounds(namespace, seed))
         chance = random.Random(seed + 1)
-        while not playing.done():
+        while not playing.done() and kills < MOST_KILLS:
             await namespace.operator.start()
             writing = asyncio.create_task(_wait_for_write(namespace))
             await asyncio.wait((playing, writing), return_when=asyncio.FIRST_COMPLETED)
