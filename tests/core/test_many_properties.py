@@ -210,8 +210,10 @@ class Case:
 
     @property
     def starts(self) -> list[str]:
-        """The tasks that get a run that was not recorded before."""
-        return [action.task for action in self.creations if self.phase_before(action.task) is not TaskPhase.RECORDED]
+        """The tasks that get a run that was neither recorded nor asked for before."""
+        recorded = {task for task in NAMES if self.phase_before(task) is TaskPhase.RECORDED}
+        known = recorded | self.observed.creations.keys()
+        return [action.task for action in self.creations if action.task not in known]
 
     @property
     def planned(self) -> list[str]:
