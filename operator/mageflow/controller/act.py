@@ -130,8 +130,7 @@ class Actor:
     def _note_refusal(self, action: Stop, error: ApiError) -> None:
         """Note that a stop or deletion was refused: it is tried again, and told if it stays so."""
         what = f"{_name_target(action)}: {error if error.may_have_happened else error.message}"
-        is_passing = error.may_have_happened and not error.is_of_admission
-        refusal = Refusal(_reason_for(action), what, is_passing=is_passing)
+        refusal = Refusal(_reason_for(action), what, is_passing=error.may_have_happened)
         if self._attempts.block(key_of(action), refusal, self._clock.monotonic()):
             logger.warning("%s: %s", self._observed.title, what)
         self._means.wake(self._observed.uid)

@@ -9,6 +9,9 @@ from typing import Any, Final, TypeVar
 FRESH_SECONDS: Final = 1.0
 """How long a request is waited for, and holds a place."""
 
+CLOSE_SECONDS: Final = 10.0
+"""How long what is under way is waited for at the end."""
+
 T = TypeVar("T")
 
 
@@ -31,9 +34,9 @@ class Background:
             task.cancel()
 
     async def close(self) -> None:
-        """Give those that go on a second, and then give them up: whoever comes next reckons with them."""
+        """Give those that go on some time, and then give them up: whoever comes next reckons with them."""
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=FRESH_SECONDS)
+            await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
         self.cancel()
 
 

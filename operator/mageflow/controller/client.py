@@ -45,8 +45,12 @@ class ApiError(Exception):
 
     @property
     def may_have_happened(self) -> bool:
-        """What was asked for may have been done all the same: there was no answer, or one of a server in trouble."""
-        return self.status == NO_CONNECTION or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        """What was asked for may have been done all the same: there was no answer, or one of a server in trouble.
+
+        Not if a webhook said no or failed: that comes before anything is done.
+        """
+        is_in_doubt = self.status == NO_CONNECTION or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        return is_in_doubt and not self.is_denied and not self.is_of_admission
 
     @property
     def is_refusal(self) -> bool:
@@ -63,7 +67,7 @@ class ApiError(Exception):
 
     @property
     def is_of_admission(self) -> bool:
-        """A webhook failed: nothing was done, whatever the status says."""
+        """A webhook failed."""
         return "failed calling webhook" in self.message or "failed to call webhook" in self.message
 
     @property

@@ -61,7 +61,7 @@ class Creations:
         except NotLeadingError:
             pass
         except ApiError as error:
-            may_come = error.may_have_happened and not error.is_of_admission
+            may_come = error.may_have_happened
             self._refuse(observed, action, error)
         except Exception:
             may_come = True
@@ -124,6 +124,8 @@ def read_refusal(error: ApiError) -> Refusal:
         return Refusal(reasons.INVALID_TASK, error.message, is_invalid=True)
     if error.reason == reasons.NAME_CONFLICT:
         return Refusal(reasons.NAME_CONFLICT, error.message)
+    if error.is_of_admission:
+        return Refusal(reasons.JOB_NOT_CREATED, str(error))
     if (error.status in _TROUBLE or error.may_have_happened) and not error.is_denied:
         return Refusal(reasons.JOB_NOT_CREATED, str(error), is_passing=True)
     return Refusal(reasons.FORBIDDEN, error.message, is_of_quota=_is_of_quota(error))

@@ -144,6 +144,7 @@ class Election:
                     pause = SOON_SECONDS if self.seconds_left else self._pause()
                 else:
                     pause = self._pause()
+                    self._warned_of = "" if _error_of(self._taking_over) is None else self._warned_of
                 await asyncio.sleep(pause)
         finally:
             self._stop_acting()
