@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from mageflow.api import WORKFLOW
 from mageflow.controller.caches import REMEMBERED_DELETIONS, Caches
 from mageflow.core.ending import has_succeeded
-from mageflow.core.observed import ObservedResource, Refusal, Run
+from mageflow.core.observed import NO_RUN, Evidence, ObservedResource, Refusal, Run
 
 from .clocks import StillClock
 from .documents import UID, Raw, condition, deleted, ended, job, namespace, pod, resource, running
@@ -33,6 +35,11 @@ def seen(caches: Caches, uid: str = UID) -> ObservedResource:
 
 def run_of(caches: Caches, number: int = 1) -> Run:
     return seen(caches).runs_of("main")[number]
+
+
+def recorded(phase: str) -> Raw:
+    """The Workflow, as our own write has left it: its ledger has run 1 in this phase."""
+    return resource(version=101, status={"phase": "Active", "tasks": [{"name": "main", "phase": phase, "run": 1}]})
 
 
 # ── what the watches don't tell ──
@@ -155,7 +162,7 @@ def test_object_stays_gone_when_an_answer_of_before_comes_late(caches: Caches) -
     caches.see_job(job())
     assert caches.forget_job(deleted(job(), 30)) == UID
     caches.see_job(job(version=25))
-    assert seen(caches).runs == {}
+    assert run_of(caches).job is None
 
 
 def test_memory_of_deletions_is_bounded(caches: Caches) -> None:
@@ -257,6 +264,66 @@ def test_failure_before_the_deletion_is_told_from_one_after_it(caches: Caches, b
     caches.see_pod(before)
     caches.see_pod(deleted(pod(version=21, phase="Failed", containerStatuses=[ended(137)]), 21))
     assert run_of(caches).pods[0].had_failed is had_failed
+
+
+# ── what is left of a run that is gone ──
+
+
+@pytest.mark.parametrize(("conditions", "is_noted"), [((), True), (("Complete",), False), (("Failed",), False)])
+def test_job_is_noted_when_it_goes_before_it_has_ended(
+    caches: Caches, conditions: tuple[str, ...], is_noted: bool
+) -> None:
+    caches.see_resource(WORKFLOW, recorded("Running"))
+    caches.see_job(job())
+    caches.forget_job(deleted(job(status={"conditions": [condition(type_) for type_ in conditions]}), 30))
+    evidence = seen(caches).runs.get("main", {}).get(1, NO_RUN).evidence
+    assert (evidence is not None and evidence.lost_its_job) is is_noted
+
+
+def test_job_is_noted_when_it_goes_before_its_run_was_recorded(caches: Caches) -> None:
+    """A first Job is made before its record, and may be deleted by hand in between."""
+    caches.see_job(job())
+    caches.forget_job(deleted(job(), 30))
+    evidence = run_of(caches).evidence
+    assert evidence is not None
+    assert evidence.lost_its_job
+
+
+def test_nothing_is_noted_of_a_task_that_was_removed(caches: Caches) -> None:
+    caches.see_resource(WORKFLOW, resource(version=101, status={"phase": "Active", "tasks": []}))
+    caches.see_job(job())
+    caches.forget_job(deleted(job(), 30))
+    assert seen(caches).runs == {}
+
+
+def test_nothing_is_noted_of_a_run_whose_end_the_ledger_has(caches: Caches) -> None:
+    caches.see_resource(WORKFLOW, recorded("BackingOff"))
+    caches.see_job(job())
+    caches.forget_job(job())
+    assert seen(caches).runs == {}
+
+
+def test_events_have_been_looked_for_since_they_were_first_read() -> None:
+    """By the steady clock, whatever the wall clock is set to meanwhile."""
+    clock = StillClock()
+    caches = Caches(clock)
+    caches.namespaces.see(namespace())
+    caches.see_resource(WORKFLOW, recorded("Running"))
+    for _ in range(3):
+        clock.pass_time(5)
+        clock.set(-3600)
+        caches.note_evidence(UID, "main", 1, Evidence(stop="killed"))
+    evidence = run_of(caches).evidence
+    assert evidence is not None
+    assert (evidence.stop, evidence.looked_for, evidence.read_at) == ("killed", timedelta(seconds=10), clock.now())
+
+
+@pytest.mark.parametrize("is_own", [False, True])
+def test_recorded_run_is_looked_for_unless_this_operator_has_recorded_it(caches: Caches, *, is_own: bool) -> None:
+    if is_own:
+        caches.attempts_of(UID).record([("main", 1)])
+    caches.see_resource(WORKFLOW, recorded("Recorded"))
+    assert ("main" in seen(caches).runs) is not is_own
 
 
 def test_nothing_is_kept_when_the_resource_goes(caches: Caches) -> None:

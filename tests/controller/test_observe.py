@@ -543,3 +543,19 @@ def test_spec_is_read_once_when_only_the_status_changes() -> None:
     edited = observe_resource(WORKFLOW, resource(generation=3, spec={"template": {}, "retries": 1}), known)
     assert isinstance(edited.spec, WorkflowSpec)
     assert edited.spec.retries == 1
+
+
+@pytest.mark.parametrize(
+    ("facts", "is_deadly"),
+    [
+        ({}, False),
+        ({"readinessProbe": {}}, False),
+        ({"livenessProbe": {"exec": {}}}, True),
+        ({"startupProbe": {"exec": {}}}, True),
+        ({"lifecycle": {"preStop": {"exec": {}}}}, False),
+        ({"lifecycle": {"postStart": {"exec": {}}}}, True),
+    ],
+)
+def test_probe_is_deadly_when(facts: Raw, *, is_deadly: bool) -> None:
+    containers = [{"name": "main", **facts}, {"name": "other", "livenessProbe": {"exec": {}}}]
+    assert observe_pod(pod(spec={"containers": containers})).has_deadly_probe is is_deadly

@@ -22,7 +22,17 @@ from mageflow.api import (
     TaskPhase,
     TaskStatus,
 )
-from mageflow.core.decision import Action, CreateJob, Decision, DeleteJob, DeletePod, EvictPod, HoldJob, StopJob
+from mageflow.core.decision import (
+    Action,
+    CreateJob,
+    Decision,
+    DeleteJob,
+    DeletePod,
+    EvictPod,
+    HoldJob,
+    ReadEvidence,
+    StopJob,
+)
 from mageflow.core.jobs import Owner, Task, job_name
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Refusal, Run, Runs, Spec
 
@@ -50,7 +60,7 @@ def _renamed(task: str, number: int, run: Run) -> Run:
         replace(pod, name=f"pod-{uid}-{index}" if index else f"pod-{uid}", uid=f"{uid}-{index}" if index else uid)
         for index, pod in enumerate(run.pods)
     )
-    return Run(None if run.job is None else replace(run.job, name=f"job-{uid}", uid=uid), tuple(pods))
+    return replace(run, job=None if run.job is None else replace(run.job, name=f"job-{uid}", uid=uid), pods=tuple(pods))
 
 
 def one(pod: ObservedPod | None, job: ObservedJob | None = None, run: int = 1) -> Runs:
@@ -211,6 +221,8 @@ def _target_of(action: Action) -> str:
             return pod.uid
         case StopJob(job) | HoldJob(job) | DeleteJob(job):
             return job.uid
+        case ReadEvidence(task, run):
+            return f"{task}-{run}"
         case _:
             return action.job.uid
 

@@ -12,7 +12,7 @@ import pytest
 from mageflow.api import CHAIN, ConditionType, Lifecycle, Phase, Status, TaskPhase, TaskStatus
 from mageflow.core.conditions import Consistency, Readiness, build_conditions
 from mageflow.core.decision import Decision
-from mageflow.core.observed import ObservedResource, Refusal, Run, Runs
+from mageflow.core.observed import Evidence, ObservedResource, Refusal, Run, Runs
 
 from .builders import (
     EARLIER,
@@ -395,7 +395,7 @@ def test_last_task_is_held_when_it_was_evicted_though_its_job_is_complete() -> N
     """It exits 0 on SIGTERM: neither has it succeeded, nor has the Chain."""
     held = entry("c", TaskPhase.STOPPING, holding=1)
     old = status(Phase.SUSPENDING, (A_DONE, entry("b", TaskPhase.SUCCEEDED), held), SUSPENDED)
-    _, new = decide(chain(SUSPENDED, old, {"c": one(None, complete_job())}))
+    _, new = decide(chain(SUSPENDED, old, {"c": {1: Run(complete_job(), (), Evidence(stop="it was killed"))}}))
 
     assert (new.phase, entry_of(new, "c").phase) == (Phase.SUSPENDED, TaskPhase.UNSTARTED)
 

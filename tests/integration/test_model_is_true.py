@@ -9,6 +9,7 @@ equal. Compared are
 - after each step the state of the Workflow, of each Job and of each pod, as `describe` tells it: there or not;
   terminating, and in how many seconds; finalizers and owners; of a Job suspend, the count of active pods, and all
   conditions with status and reason; of a pod its phase, bound or not, started or not, and who disrupted it;
+- in the end the reasons of the Job controller's events that the operator reads;
 - for each Job and pod all states that a watch of the real API server has told, repeats left out, one after the other:
   they are what the model's writes come to, each step's after those of the step before, for one of the orders in which
   its controllers may take their turns. No state is left out and none is added: each write of the model that changes
@@ -28,6 +29,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Final
@@ -52,6 +54,7 @@ from .scripts import (
     Seen,
     build_owner,
     build_request,
+    count_events,
     generate,
     is_possible,
     path_of,
@@ -137,6 +140,16 @@ class Script:
         for name in {*self.seen.traces, *(name for moment in self._moments for name in moment.ways)} - {OWNER}:
             ways = [moment.ways.get(name, {()}) for moment in self._moments]
             self._check(is_possible(self.seen.traces[name], ways), f"{name} went another way", [name])
+        events = self._moments[-1].events
+        self._check(events is None or await self._are_told(events), f"the Job controller's events aren't {events}")
+
+    async def _are_told(self, events: Counter[str]) -> bool:
+        """Tell whether these events have been written, which may be later than what they tell of, and no others."""
+        for _ in range(int(PATIENCE)):
+            if count_events(await self._api.list(f"/api/v1/namespaces/{self.namespace}/events")) == events:
+                return True
+            await asyncio.sleep(1)
+        return False
 
     async def clear(self) -> None:
         """Leave nothing that the operator would care about, when it is started again."""

@@ -28,7 +28,7 @@ from .controllers import Collector, JobController
 from .nodes import SIGTERM_EXIT_CODE, Node
 from .process import FROZEN, Flight, ModelClock, ModelLoop, Process
 from .promises import ACTIVE, CANCELED, INTERRUPTED, SUSPENDED, USER, Promises, label_of_namespace, phase_of
-from .server import NAMESPACE, OPERATOR, Server, has_ended, is_terminating, name_of, uid_of
+from .server import NAMESPACE, OPERATOR, Server, find_condition, has_ended, is_terminating, name_of, uid_of
 
 NAME: Final = "report"
 REST: Final = {
@@ -38,6 +38,8 @@ REST: Final = {
     CANCELED: {Phase.CANCELED, Phase.SUCCEEDED, Phase.FAILED},
 }
 """Where a resource comes to rest when nothing else happens, by what its spec asks."""
+
+PREFIXES: Final = {"jobs": "/apis/batch/v1", "pods": "/api/v1"}
 
 MAX_TURNS: Final = 2_000
 """After so many turns something goes round in circles."""
@@ -194,6 +196,14 @@ class Cluster:
         """Delete a Job by hand."""
         for job in pick(self.server.list("jobs"), number):
             self._as_user("DELETE", f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs/{name_of(job)}", policy)
+
+    def clean_up(self, plural: str) -> None:
+        """Delete the Jobs or the pods that have ended, as a TTL or a cleaner does."""
+        for raw in self.server.list(plural):
+            if has_ended(raw) or any(find_condition(raw, type_) for type_ in ("Complete", "Failed")):
+                self._as_user(
+                    "DELETE", f"{PREFIXES[plural]}/namespaces/{NAMESPACE}/{plural}/{name_of(raw)}", "Background"
+                )
 
     def delete_pod(self, number: int) -> None:
         """Delete a pod by hand."""

@@ -105,7 +105,11 @@ class JobController:
             return  # it ends when these have
         yield
         status["conditions"].append({"type": end["type"], **end["why"]})
-        self._write(job, uncountedTerminatedPods={}, **status)
+        job = self._write(job, uncountedTerminatedPods={}, **status)
+        yield
+        reason, message = end["why"]["reason"], end["why"]["message"]
+        told = ("Completed", "Job completed") if end["type"] == "Complete" else (reason, message)
+        self._server.tell(JOB_CONTROLLER, job, *told)
 
     def _manage(self, job: Raw, pods: list[Raw], status: Raw) -> Iterator[None]:
         """Make the pod of a Job that has none, or delete it if the Job is suspended; `status` gets what is so then."""
@@ -169,7 +173,9 @@ class JobController:
             "spec": dict(template["spec"]),
             "status": {"phase": "Pending"},
         }
-        return self._server.create(JOB_CONTROLLER, "pods", body)
+        pod = self._server.create(JOB_CONTROLLER, "pods", body)
+        self._server.tell(JOB_CONTROLLER, job, "SuccessfulCreate", f"Created pod: {name_of(pod)}")
+        return pod
 
     def _write(self, job: Raw, *, conditions: Sequence[Raw], **facts: Any) -> Raw:
         def mutate(raw: Raw) -> None:

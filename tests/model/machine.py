@@ -132,6 +132,10 @@ class ClusterMachine(RuleBasedStateMachine):
     def somebody_lets_jobs_go(self, stopped: bool) -> None:
         self.cluster.let_jobs_go(stopped=stopped)
 
+    @rule(plural=st.sampled_from(["jobs", "pods"]))
+    def a_cleaner_takes_what_has_ended(self, plural: str) -> None:
+        self.cluster.clean_up(plural)
+
     # ── the operator ──
 
     @rule()

@@ -13,8 +13,14 @@ from .server import Server, has_ended, is_terminating, label_of, mark_disrupted,
 
 SCHEDULER: Final = "scheduler"
 KUBELET: Final = "kubelet"
+DRAIN: Final = "kubectl drain"
 NODE: Final = "node-1"
 SIGTERM_EXIT_CODE: Final = 143
+WHY: Final = {
+    "DeadlineExceeded": "Pod was active on the node longer than the specified deadline",
+    "Evicted": "The node was low on resource: memory.",
+}
+"""What the kubelet says when it ends a pod."""
 
 
 @dataclass
@@ -88,14 +94,18 @@ class Node:
         else:
             container.runs = True
             container.is_in_init = container.has_init
+            self._tell(pod, "Started", "Started container {}")
 
     def end(self, pod: Raw, exit_code: int) -> None:
         """End what runs. An init container that does well is followed by the main one, unless the pod is deleted."""
         container = self.of(pod)
         if not container.runs:
             return
-        if container.is_in_init and exit_code == 0 and not is_terminating(pod):
+        if is_terminating(pod):
+            self._tell(pod, "Killing", "Stopping container {}")
+        elif container.is_in_init and exit_code == 0:
             container.is_in_init = False
+            self._tell(pod, "Started", "Started container {}")
             return
         container.runs, container.exit_code = False, exit_code
         if container.is_in_init and exit_code == 0:
@@ -124,6 +134,9 @@ class Node:
         if "nodeName" not in pod["spec"] or has_ended(pod) or is_terminating(pod):
             return
         container = self.of(pod)
+        self._server.tell(KUBELET, pod, reason, WHY[reason])
+        if container.runs:
+            self._tell(pod, "Killing", "Stopping container {}")
         container.has_failed_by_itself = reason == "DeadlineExceeded"
         container.runs, container.exit_code = False, 137
         container.told = self._facts(pod)
@@ -139,7 +152,12 @@ class Node:
         """Evict a pod, as `kubectl drain` does."""
         if not has_ended(pod) and not is_terminating(pod):
             with suppress(ApiError):
-                self._server.evict("kubectl drain", name_of(pod), {})
+                self._server.evict(DRAIN, name_of(pod), {})
+
+    def _tell(self, pod: Raw, reason: str, message: str) -> None:
+        """Make an Event about the container of a pod that runs."""
+        name = "init" if self.of(pod).is_in_init else "main"
+        self._server.tell(KUBELET, pod, reason, message.format(name), name)
 
     def _facts(self, pod: Raw) -> Any:
         container = self.of(pod)

@@ -111,6 +111,8 @@ class Promises:
         """Each resource as it was, by uid and generation."""
         self._deleted: dict[str, str] = {}
         """Who deleted each Job, by its uid."""
+        self._jobs: dict[str, Raw] = {}
+        """Each Job as it was created, by its uid."""
         self._created: dict[str, str] = {}
         """The uid of the last Job of each name."""
         self._ghosts: set[str] = set()
@@ -164,6 +166,7 @@ class Promises:
             self._ghosts.add(uid_of(job))
             return
         assert by == OPERATOR
+        self._jobs[uid_of(job)] = job
         task, name = task_of(job), name_of(job)
         assert task not in self.succeeded, "promise 3: a task that succeeded is never run again"
         pods = [pod for pod in self._pods_of(task) if uid_of(pod) not in self._dangling]
@@ -205,8 +208,10 @@ class Promises:
                 is_stopped = ANNOTATION_STOPPED in old["metadata"].get("annotations", {})
                 may_stop = is_stopped or self._may_stop(task_of(job))
                 assert may_stop or not [pod for pod in pods if can_run(pod) and has_started(pod)], "promise 1"
-            if by != OPERATOR and not self._is_recorded(task_of(job)):
-                self.succeeded.discard(task_of(job))  # with its Job goes what nobody has recorded
+            task = task_of(job)
+            is_told = self._is_told_by_events(job) and self._is_asked_for(task)
+            if by != OPERATOR and not self._is_recorded(task) and not is_told:
+                self.succeeded.discard(task)  # with its Job goes what nobody has recorded
         if by == USER:
             self._withdrawn_by_us.discard(uid_of(job))  # it is theirs now what becomes of its pods
         if by == OPERATOR and job["spec"].get("suspend") and not old["spec"].get("suspend"):
@@ -337,11 +342,27 @@ class Promises:
         entries = () if resource is None else resource.get("status", {}).get("tasks", ())
         return any(entry["name"] == name and entry["phase"] == TaskPhase.SUCCEEDED for entry in entries)
 
+    def _is_asked_for(self, task: Task) -> bool:
+        """Tell whether the operator will look for events: not between a first Job and its record, nor of a stop."""
+        resource = self._find_resource(task[0])
+        status = {} if resource is None else resource.get("status", {})
+        stopped = {entry["name"] for entry in status.get("tasks", ()) if entry["phase"] == "Stopping"}
+        return "phase" in status and (task[1] not in stopped or self._is_holding(task))
+
+    def _is_holding(self, task: Task) -> bool:
+        resource = self._find_resource(task[0])
+        entries = () if resource is None else resource.get("status", {}).get("tasks", ())
+        return any(entry["name"] == task[1] and entry.get("holding") for entry in entries)
+
     def _is_told(self, task: Task) -> bool:
-        jobs = [job for job in self._server.list("jobs") if task_of(job) == task]
-        return any(find_condition(job, "Complete") for job in jobs) or any(
-            pod["status"]["phase"] == "Succeeded" and not is_terminating(pod) for pod in self._pods_of(task)
-        )
+        if any(pod["status"]["phase"] == "Succeeded" and not is_terminating(pod) for pod in self._pods_of(task)):
+            return True
+        return any(self._is_told_by_events(job) for job in self._jobs.values() if task_of(job) == task)
+
+    def _is_told_by_events(self, job: Raw) -> bool:
+        """Tell whether the Job controller's events say that a Job is Complete, and none is so old that it is gone."""
+        about = {"fieldSelector": f"involvedObject.uid={uid_of(job)}"}
+        return {"SuccessfulCreate", "Completed"} <= {event["reason"] for event in self._server.list("events", about)}
 
     # ── inside ──
 

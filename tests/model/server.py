@@ -11,7 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, Final
 
@@ -24,6 +24,8 @@ GRACE_SECONDS: Final = 30
 TRACKING: Final = "batch.kubernetes.io/job-tracking"
 ORPHAN: Final = "orphan"
 FOREGROUND: Final = "foregroundDeletion"
+EVENT_TTL: Final = timedelta(hours=1)
+"""How long events are kept: --event-ttl."""
 FINALIZERS: Final = {"Orphan": ORPHAN, "Foreground": FOREGROUND}
 DEFAULT_POLICIES: Final = {"jobs": "Orphan"}
 """What is done where a deletion doesn't say."""
@@ -109,8 +111,13 @@ class Server:
         return raw
 
     def list(self, plural: str, query: Mapping[str, str] | None = None) -> list[Raw]:
-        """Return the objects that a label selector of one `key=value` selects."""
+        """Return the objects that a label selector of one `key=value` selects, or a field selector of several."""
+        if plural == "events":
+            self._drop_old_events()
         items = list(self.objects[plural].values())
+        if query and "fieldSelector" in query:
+            wanted = [each.split("=") for each in query["fieldSelector"].split(",")]
+            items = [raw for raw in items if all(_field_of(raw, path) == value for path, value in wanted)]
         if query and "labelSelector" in query:
             key, _, value = query["labelSelector"].partition("=")
             items = [raw for raw in items if raw["metadata"].get("labels", {}).get(key) == value]
@@ -189,6 +196,23 @@ class Server:
         if "resourceVersion" in preconditions:
             preconditions["resourceVersion"] = marked["metadata"]["resourceVersion"]
         return self.delete(by, "pods", name, {"preconditions": preconditions})
+
+    def tell(self, by: str, about: Raw, reason: str, message: str, container: str | None = None) -> None:
+        """Make an Event about an object, or a container of a pod, as the controllers and the kubelet do."""
+        kind = "Pod" if "containers" in about["spec"] else "Job"
+        involved = {"kind": kind, "name": name_of(about), "uid": uid_of(about)}
+        if container is not None:
+            where = "initContainers" if container == "init" else "containers"
+            involved["fieldPath"] = f"spec.{where}{{{container}}}"
+        facts = {"reason": reason, "message": message, "firstTimestamp": self.timestamp()}
+        body = {"metadata": {"generateName": f"{name_of(about)}."}, "involvedObject": involved, **facts}
+        self.create(by, "events", body)
+
+    def _drop_old_events(self) -> None:
+        oldest = (self._now() - EVENT_TTL).strftime("%Y-%m-%dT%H:%M:%SZ")
+        events = self.objects["events"]
+        for name in [name for name, raw in events.items() if raw["metadata"]["creationTimestamp"] < oldest]:
+            del events[name]
 
     def timestamp(self) -> str:
         """Return the time in seconds, as objects carry it."""
@@ -318,6 +342,13 @@ def drop_finalizer(raw: Raw, finalizer: str) -> None:
 def _is_free_to_go(raw: Raw) -> bool:
     metadata = raw["metadata"]
     return is_terminating(raw) and not metadata.get("finalizers") and metadata["deletionGracePeriodSeconds"] == 0
+
+
+def _field_of(raw: Raw, path: str) -> Any:
+    value: Any = raw
+    for key in path.split("."):
+        value = (value or {}).get(key)
+    return value
 
 
 def _check_version(raw: Raw, version: str | None) -> None:

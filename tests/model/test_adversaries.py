@@ -16,7 +16,7 @@ from .cluster import Cluster, Shape
 from .nodes import SIGTERM_EXIT_CODE
 from .process import WATCHED
 from .promises import ACTIVE, CANCELED, INTERRUPTED, SUSPENDED, can_run, phase_of
-from .server import find_condition, is_terminating
+from .server import EVENT_TTL, find_condition, is_terminating
 from .stories import STORIES, Story, strike_at_each_point
 
 each_story = pytest.mark.parametrize("story", STORIES, ids=str)
@@ -613,23 +613,138 @@ def test_run_is_a_disruption_when_somebody_suspends_its_job_and_it_exits_0(clust
     assert find_condition(cluster.resource, "Consistent") is None
 
 
-def test_a_job_and_its_pod_are_collected_while_the_operator_is_down(cluster: Cluster) -> None:
-    """Not promised: a success that nobody saw, and of which nothing is left. The task runs again."""
+# ── what is gone when the operator looks ──
+
+
+def go_on_without(cluster: Cluster, exit_code: int = 0) -> None:
+    """Let everyone but the operator do what there is to do."""
+    for _ in range(8):
+        cluster.sync_jobs()
+        cluster.collector.collect()
+        for pod in cluster.pods():
+            present = cluster.server.find("pods", pod["metadata"]["name"])
+            if present is not None:
+                cluster.node.move(present, exit_code)
+        cluster.promises.check()
+
+
+@each_story
+@pytest.mark.parametrize(("plural", "exit_code"), [("jobs", 0), ("jobs", 1), ("pods", 0)])
+def test_a_cleanup_takes_what_has_ended_while_the_operator_is_down(story: Story, plural: str, exit_code: int) -> None:
+    """A TTL, or a cleaner. Nothing that has succeeded runs again: events tell of it."""
+
+    def strike(cluster: Cluster) -> None:
+        cluster.kill_operator()
+        go_on_without(cluster, exit_code)
+        cluster.clean_up(plural)
+        go_on_without(cluster, exit_code)
+
+    strike_at_each_point(story, strike)
+
+
+@each_story
+@pytest.mark.parametrize("plural", [None, "jobs"])
+def test_a_node_is_drained_while_the_operator_is_down(story: Story, plural: str | None) -> None:
+    """What exits 0 on SIGTERM completes its Job, and has not succeeded."""
+
+    def strike(cluster: Cluster) -> None:
+        cluster.kill_operator()
+        for pod in cluster.pods():
+            cluster.node.drain(pod)
+        go_on_without(cluster)
+        if plural is not None:
+            cluster.clean_up(plural)
+
+    strike_at_each_point(story, strike)
+
+
+@each_story
+@pytest.mark.parametrize("is_drained", [False, True])
+def test_the_operator_is_down_for_longer_than_events_are_kept(story: Story, *, is_drained: bool) -> None:
+    """In doubt it runs again: at least once, never falsely done."""
+
+    def strike(cluster: Cluster) -> None:
+        cluster.kill_operator()
+        for pod in cluster.pods() if is_drained else ():
+            cluster.node.drain(pod)
+        go_on_without(cluster)
+        cluster.clean_up("pods")
+        go_on_without(cluster)
+        cluster.pass_time(2 * EVENT_TTL.total_seconds())
+
+    strike_at_each_point(story, strike)
+
+
+def finish_while_down(cluster: Cluster, *, is_drained: bool = False) -> None:
     make_pod(cluster)
     start(cluster)
     cluster.work()
     cluster.kill_operator()
-    for _ in range(3):
-        cluster.move_pods(0)
-        cluster.sync_jobs()
+    if is_drained:
+        cluster.node.drain(cluster.pods()[0])
+    go_on_without(cluster)
     (job,) = cluster.server.list("jobs")
     assert find_condition(job, "Complete")
-    cluster.delete_job(0, "Background")
-    cluster.collector.collect()
+
+
+def told_of(cluster: Cluster) -> list[str]:
+    """The reasons of the operator's own Events."""
+    assert cluster.resource is not None
+    query = {"fieldSelector": f"involvedObject.uid={cluster.resource['metadata']['uid']}"}
+    return [event["reason"] for event in cluster.server.list("events", query)]
+
+
+@pytest.mark.parametrize("plural", ["jobs", "pods"])
+def test_a_success_whose_pod_is_gone_is_one_and_its_output_is_told_as_lost(cluster: Cluster, plural: str) -> None:
+    finish_while_down(cluster)
+    cluster.clean_up(plural)
+    go_on_without(cluster)
     assert not cluster.pods()
     cluster.settle()
+    assert (phase(cluster), entry(cluster)["run"], entry(cluster)["reason"]) == (Phase.SUCCEEDED, 1, "OutputLost")
+    assert told_of(cluster) == ["OutputLost"]
+
+
+@pytest.mark.parametrize("plural", [None, "jobs"])
+def test_a_pod_that_was_evicted_and_exited_0_has_not_succeeded(cluster: Cluster, plural: str | None) -> None:
+    finish_while_down(cluster, is_drained=True)
+    assert not cluster.pods()
+    if plural is not None:
+        cluster.clean_up(plural)
+    cluster.settle()
     assert (phase(cluster), entry(cluster)["run"]) == (Phase.SUCCEEDED, 2)
-    assert entry(cluster).get("failures", 0) == 0
+    assert (entry(cluster).get("failures", 0), entry(cluster)["disruptions"]) == (0, 1)
+    assert told_of(cluster) == ["Disrupted"]
+
+
+@pytest.mark.parametrize("is_drained", [False, True])
+def test_what_nothing_tells_of_runs_again_and_says_so(cluster: Cluster, *, is_drained: bool) -> None:
+    """Not promised: a success that nobody saw, and of which nothing is left."""
+    finish_while_down(cluster, is_drained=is_drained)
+    cluster.clean_up("jobs")
+    cluster.collector.collect()
+    assert not cluster.pods()
+    cluster.pass_time(2 * EVENT_TTL.total_seconds())
+    cluster.settle()
+    assert (phase(cluster), entry(cluster)["run"]) == (Phase.SUCCEEDED, 2)
+    assert (entry(cluster).get("failures", 0), entry(cluster)["disruptions"]) == (0, 1)
+    assert told_of(cluster) == ["OutcomeUnknown"]
+
+
+def test_events_that_cannot_be_read_are_read_again(cluster: Cluster) -> None:
+    """No answer is no evidence: it isn't taken for one that tells nothing."""
+    finish_while_down(cluster)
+    cluster.clean_up("jobs")
+    go_on_without(cluster)
+    cluster.start_operator()
+    assert cluster.process is not None
+    cluster.process.hear_all()
+    for _ in range(20):
+        while cluster.flights:
+            cluster.drop(0, 500)
+        cluster.pass_time(10)
+    cluster.settle()
+    assert (phase(cluster), entry(cluster)["run"], entry(cluster)["reason"]) == (Phase.SUCCEEDED, 1, "OutputLost")
 
 
 def test_jobs_and_pods_are_collected_after_their_success_was_recorded() -> None:

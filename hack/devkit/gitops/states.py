@@ -42,7 +42,9 @@ TABLE: Final = (
     Row("canceled", "Degraded", "Current", "Failed"),
 )
 
-REFUSED: Final = frozenset({"Forbidden", "NameConflict", "JobNotCreated", "EvictionRefused", "StopRefused"})
+REFUSED: Final = frozenset(
+    {"Forbidden", "NameConflict", "JobNotCreated", "EvictionRefused", "StopRefused", "EventsUnreadable"}
+)
 """Reasons for which nothing goes on without help, though the operator tries again."""
 
 ROWS: Final = {row.state: row for row in TABLE}

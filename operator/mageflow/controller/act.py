@@ -20,6 +20,7 @@ from mageflow.controller.caches import Caches
 from mageflow.controller.client import MERGE_PATCH, ApiError, NotLeadingError, Raw, Requests
 from mageflow.controller.clock import Clock
 from mageflow.controller.creations import Creations
+from mageflow.controller.events import find_pods, observe_events
 from mageflow.controller.queue import RetryError
 from mageflow.controller.settings import FIELD_MANAGER
 from mageflow.core import reasons
@@ -33,6 +34,7 @@ from mageflow.core.decision import (
     ExplainMissingPod,
     HoldJob,
     MakeRoom,
+    ReadEvidence,
     StopJob,
     key_of,
 )
@@ -48,8 +50,8 @@ CHANGED = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT})
 logger = logging.getLogger(__name__)
 
 
-Stop = EvictPod | HoldJob | StopJob | DeletePod | DeleteJob | MakeRoom | ExplainMissingPod
-"""What is done to a Job or pod that is there."""
+Stop = EvictPod | HoldJob | StopJob | DeletePod | DeleteJob | MakeRoom | ExplainMissingPod | ReadEvidence
+"""What is done to a Job or pod, or asked about one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +243,8 @@ class Actor:
                 self._attempts.make_room(self._clock.monotonic())
             case ExplainMissingPod(job):
                 await self._explain(job)
+            case ReadEvidence():
+                await self._read_evidence(action)
             case _:
                 assert_never(action)
 
@@ -278,13 +282,27 @@ class Actor:
 
     async def _explain(self, job: ObservedJob) -> None:
         """Read why a Job has no pod: the Job controller tells only in an Event."""
-        selector = f"involvedObject.uid={job.uid},reason=FailedCreate"
-        path = f"/api/v1/namespaces/{self._observed.namespace}/events"
-        answer = await self._client.request("GET", path, query={"fieldSelector": selector})
-        messages = [item.get("message") or "" for item in answer.get("items", ())]
+        events = await self._read_events(f"involvedObject.uid={job.uid},reason=FailedCreate")
+        messages = [event.get("message") or "" for event in events]
         self._caches.note_missing_pod(self._observed.uid, job.uid, messages[-1] if messages else "")
         if messages:
             raise RetryError(f"say why Job {job.name} has no pod")
+
+    async def _read_evidence(self, action: ReadEvidence) -> None:
+        """Read the events of a run that is gone: of its Job, and of the pod that the ledger or those name."""
+        of_job = await self._read_events(f"involvedObject.kind=Job,involvedObject.name={action.job_name}")
+        if action.job_uid is not None:
+            of_job = [event for event in of_job if event["involvedObject"].get("uid") == action.job_uid]
+        of_pod: list[Raw] = []
+        for name in find_pods(of_job) if action.pod is None else [action.pod]:
+            of_pod += await self._read_events(f"involvedObject.kind=Pod,involvedObject.name={name}")
+        seen = observe_events(of_job, of_pod, action.main)
+        self._caches.note_evidence(self._observed.uid, action.task, action.run, seen)
+
+    async def _read_events(self, selector: str) -> list[Raw]:
+        path = f"/api/v1/namespaces/{self._observed.namespace}/events"
+        answer = await self._client.request("GET", path, query={"fieldSelector": selector})
+        return list(answer.get("items") or ())
 
     def _await_deletion(self, thing: ObservedJob | ObservedPod) -> None:
         self._caches.await_deletion(self._observed.uid, thing.uid)
@@ -295,7 +313,13 @@ def _find_recorded(status: Status) -> set[tuple[str, int]]:
 
 
 def _reason_for(action: Stop) -> str:
-    return reasons.EVICTION_REFUSED if isinstance(action, EvictPod) else reasons.STOP_REFUSED
+    match action:
+        case EvictPod():
+            return reasons.EVICTION_REFUSED
+        case ExplainMissingPod() | ReadEvidence():
+            return reasons.EVENTS_UNREADABLE
+        case _:
+            return reasons.STOP_REFUSED
 
 
 def _name_target(action: Stop) -> str:
@@ -311,6 +335,8 @@ def _name_target(action: Stop) -> str:
             return f"Job {job.name} can't be deleted"
         case ExplainMissingPod(job):
             return f"the events of Job {job.name} can't be read"
+        case ReadEvidence(job_name=name):
+            return f"the events of Job {name}, and of its pod, can't be read"
         case _:
             assert_never(action)
 

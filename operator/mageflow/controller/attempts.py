@@ -125,6 +125,10 @@ class Attempts:
         """Note that this process records runs: no other has asked for their Jobs."""
         self._own.update(runs)
 
+    def is_own(self, task: str, run: int) -> bool:
+        """Tell whether this process has recorded a run."""
+        return (task, run) in self._own
+
     def forget_own(self, runs: Iterable[tuple[str, int]] | None = None) -> None:
         """Note that runs were not recorded, or, if None, that another process may have asked for any Job meanwhile."""
         if runs is None:

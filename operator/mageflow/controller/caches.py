@@ -15,9 +15,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, Final, Protocol, TypeVar
 
-from mageflow.api import Kind, TaskStatus
+from mageflow.api import Kind, TaskPhase, TaskStatus
 from mageflow.controller.attempts import Attempts, Moment
 from mageflow.controller.client import Raw
 from mageflow.controller.clock import Clock
@@ -32,7 +33,7 @@ from mageflow.controller.observe import (
 )
 from mageflow.core.ending import has_succeeded
 from mageflow.core.ledger import CLOSED, ENDED
-from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Run
+from mageflow.core.observed import Evidence, ObservedJob, ObservedPod, ObservedResource, Run
 
 REMEMBERED_DELETIONS: Final = 10_000
 """How many deleted objects are remembered, so that a write's answer that comes late doesn't bring one back."""
@@ -68,6 +69,10 @@ class _Family:
 
     kept: set[str] = field(default_factory=set)
     """The uids of pods that are gone, and of which the ledger doesn't have the end yet."""
+    evidence: dict[RunKey, Evidence] = field(default_factory=dict)
+    """What else is left to tell by of runs that are gone, while the ledger doesn't have their end."""
+    readings: dict[RunKey, tuple[float, float]] = field(default_factory=dict)
+    """When the events of such a run were read first, and last."""
     is_in_doubt: bool = False
     """There may be Jobs and pods that the watches don't tell of, or not yet."""
     unseen: set[RunKey] = field(default_factory=set)
@@ -90,18 +95,49 @@ class _Family:
         return True
 
     def drop_kept(self) -> None:
-        """Forget the pods that are gone, once the ledger has the end of their runs, or the resource is gone."""
+        """Forget what is kept of runs that are gone, once the ledger has their end, or the resource is gone."""
         for uid in [uid for uid in self.kept if not self._is_needed(*self.pods[uid])]:
             del self.pods[uid]
             self.kept.discard(uid)
             self.since.pop(uid, None)
+        for key in [key for key in self.evidence if self._is_settled(key)]:
+            del self.evidence[key]
+            self.readings.pop(key, None)
+
+    def note(self, key: RunKey, **facts: Any) -> None:
+        """Note what tells of a run that is gone, if the ledger may yet ask for it."""
+        if not self._is_settled(key):
+            known = self.evidence.get(key, Evidence())
+            self.evidence[key] = replace(known, **facts)
+
+    def find_records(self) -> None:
+        """Note the runs that the ledger has as recorded, and that this operator hasn't recorded."""
+        resource = self.resource
+        if resource is None:
+            return
+        for entry in resource.status.tasks:
+            if entry.phase is TaskPhase.RECORDED and not self.attempts.is_own(entry.name, entry.run):
+                self.note(RunKey(resource.namespace, resource.uid, entry.name, entry.run), is_found=True)
+
+    def _is_settled(self, key: RunKey) -> bool:
+        """Tell whether the ledger has the end of a run, or a later one, or doesn't know the task any more."""
+        if self.resource is None:
+            return True
+        entry = self._entry_of(key)
+        if entry is None:
+            return self.resource.status.phase is not None
+        return entry.run > key.run or (entry.run == key.run and not _is_open(entry, key.run))
+
+    def _entry_of(self, key: RunKey) -> TaskStatus | None:
+        entries = () if self.resource is None else self.resource.status.tasks
+        return next((entry for entry in entries if entry.name == key.task), None)
 
     def _is_needed(self, key: RunKey, pod: ObservedPod) -> bool:
         if self.resource is None:
             return False
         if has_succeeded(pod) and any(job_key == key and not job.has_ended for job_key, job in self.jobs.values()):
             return True  # else it would look as if the Job might make another
-        entry = next((entry for entry in self.resource.status.tasks if entry.name == key.task), None)
+        entry = self._entry_of(key)
         if entry is None or entry.run < key.run:
             return True
         if entry.phase in ENDED:
@@ -202,7 +238,12 @@ class Caches:
         if family is not None and key is not None:
             family.look_for_pod(key)
             family.attempts.see_job_go(self._clock.monotonic())
-        return self._forget(raw, lambda family: family.jobs)
+            if not observe_job(raw).has_ended:
+                family.note(key, lost_its_job=True)
+        uid = self._forget(raw, lambda family: family.jobs)
+        if family is not None:
+            family.drop_kept()
+        return uid
 
     def forget_pod(self, raw: Raw) -> str | None:
         """Take in that a pod is gone; return the uid of the resource that it belonged to.
@@ -285,6 +326,24 @@ class Caches:
         if family is not None:
             family.missing_pods[job_uid] = (why, self._clock.monotonic())
 
+    def note_evidence(self, owner_uid: str, task: str, run: int, seen: Evidence) -> None:
+        """Note what the events of a run that is gone tell, as just read."""
+        family = self._families.get(owner_uid)
+        if family is None or family.resource is None:
+            return
+        key = RunKey(family.resource.namespace, owner_uid, task, run)
+        now = self._clock.monotonic()
+        family.readings[key] = family.readings.get(key, (now, now))[0], now
+        family.note(
+            key,
+            has_started=seen.has_started,
+            is_from_the_start=seen.is_from_the_start,
+            has_job=seen.has_job,
+            stop=seen.stop,
+            fault=seen.fault,
+            job_end=seen.job_end,
+        )
+
     def resources(self) -> list[ObservedResource]:
         """Return all resources that are known, without their Jobs and pods. Safe to call from another thread."""
         return [family.resource for family in list(self._families.values()) if family.resource is not None]
@@ -310,8 +369,11 @@ class Caches:
         present = {raw["metadata"]["uid"] for raw in (*jobs, *pods)}
         gone = set(known) - present
         for uid in gone:
-            if family.jobs.pop(uid, None) is not None:
+            if uid in family.jobs:
+                key, _ = family.jobs.pop(uid)
                 family.attempts.see_job_go(self._clock.monotonic())
+                if uid in family.awaited:
+                    family.note(key, lost_its_job=True)  # by our own hand
             family.since.pop(uid, None)
             family.attempts.forget_target(uid)
             if not family.keep(uid):
@@ -319,6 +381,7 @@ class Caches:
                 family.kept.discard(uid)
             self._bury(uid)
         family.awaited.clear()
+        family.drop_kept()
         for raw in jobs:
             self.see_job(raw)
         for raw in pods:
@@ -353,6 +416,7 @@ class Caches:
         if family is None or resource is None:
             return None
         moment = Moment(self._clock.now(), self._clock.monotonic())
+        family.find_records()
         return replace(
             resource,
             is_terminating=resource.is_terminating or family.is_doomed,
@@ -450,4 +514,10 @@ def _gather_runs(family: _Family, namespace: str, moment: Moment) -> dict[str, d
         of_task = runs.setdefault(key.task, {})
         run = of_task.get(key.run, Run())
         of_task[key.run] = replace(run, pods=(*run.pods, pod))
+    for key, evidence in family.evidence.items():
+        if key in family.readings:
+            first, last = family.readings[key]
+            evidence = replace(evidence, read_at=moment.at(last), looked_for=timedelta(seconds=last - first))
+        of_task = runs.setdefault(key.task, {})
+        of_task[key.run] = replace(of_task.get(key.run, Run()), evidence=evidence)
     return runs

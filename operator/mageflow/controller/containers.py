@@ -21,6 +21,18 @@ def find_main_state(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     return next((_state(status) for status in _statuses(raw, "containerStatuses") if status.get("name") == name), {})
 
 
+def has_deadly_probe(raw: Mapping[str, Any]) -> bool:
+    """Tell whether the kubelet may kill the main container for a probe or a hook, whatever it exits with then.
+
+    https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/
+    """
+    name = main_container(raw)
+    main: Mapping[str, Any] = next(
+        (each for each in raw["spec"].get("containers") or () if each.get("name") == name), {}
+    )
+    return bool(main.get("livenessProbe") or main.get("startupProbe") or (main.get("lifecycle") or {}).get("postStart"))
+
+
 def find_cause(raw: Mapping[str, Any]) -> Cause | None:
     """Find the container by which a pod failed; None if none did.
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from mageflow.api import LABEL_RUN, LABEL_TASK, LABEL_UID, Kind, Lifecycle, Status, read_lifecycle
 from mageflow.api.stored import size_of
-from mageflow.controller.containers import find_cause, find_lingering, find_main_state
+from mageflow.controller.containers import find_cause, find_lingering, find_main_state, has_deadly_probe
 from mageflow.controller.settings import FIELD_MANAGER
 from mageflow.core import reasons
 from mageflow.core.jobs import ANNOTATION_STOPPED, DISRUPTION_CONDITIONS, STOPPED_WHILE_RUNNING
@@ -174,6 +174,7 @@ def observe_pod(raw: Mapping[str, Any]) -> ObservedPod:
         output=(find_main_state(raw).get("terminated") or {}).get("message"),
         output_limit=find_limit(spec),
         lingering=find_lingering(raw) if phase == "Running" else (),
+        has_deadly_probe=has_deadly_probe(raw),
         waiting=_find_waiting(spec, status),
     )
 

@@ -75,7 +75,23 @@ class ExplainMissingPod:
     job: ObservedJob
 
 
-Action = CreateJob | EvictPod | HoldJob | StopJob | DeletePod | DeleteJob | MakeRoom | ExplainMissingPod
+@dataclass(frozen=True, slots=True)
+class ReadEvidence:
+    """Read the events of a run that is gone, to tell how it ended (ADR 14)."""
+
+    task: str
+    run: int
+    job_name: str
+    """Its Job's name."""
+    job_uid: str | None
+    """None if it isn't known: then all that is told of a Job of this name counts."""
+    pod: str | None
+    """Its pod's name; None if it isn't known: the Job's events tell."""
+    main: str | None
+    """The name of the container whose end counts; None if it isn't known."""
+
+
+Action = CreateJob | EvictPod | HoldJob | StopJob | DeletePod | DeleteJob | MakeRoom | ExplainMissingPod | ReadEvidence
 
 
 def key_of(action: Action) -> str:
@@ -87,6 +103,8 @@ def key_of(action: Action) -> str:
             target = pod.uid
         case HoldJob(job) | StopJob(job) | DeleteJob(job) | MakeRoom(job) | ExplainMissingPod(job):
             target = job.uid
+        case ReadEvidence(task, run):
+            target = f"{task} {run}"
         case _:
             assert_never(action)
     return f"{type(action).__name__} {target}"

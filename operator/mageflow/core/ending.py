@@ -53,6 +53,7 @@ def find_outcome(record: TaskStatus, run: Run) -> Outcome | None:
 
     `record` is its ledger entry with the marks up to date: `started_at` is set once a container was seen to have
     started.
+    Of a run whose pod is gone it tells what our own marks do; the rest is for evidence.py.
     """
     if run.live_pods:
         return _outcome_of_replaced(record, run)
@@ -150,9 +151,9 @@ def _outcome_by_job(record: TaskStatus, job: ObservedJob | None) -> Outcome | No
             return Outcome(Ending.HELD)
         if _is_interrupting(record, job):
             return Outcome(Ending.INTERRUPTED)
-        return None if record.phase is TaskPhase.RECORDED else _outcome_of_lost_job(has_run)
+        return None
     if job.has_ended:
-        return Outcome(Ending.HELD) if is_held else _outcome_of_ended_job(record, job)
+        return Outcome(Ending.HELD) if is_held else None
     if not job.is_suspension_in_force:
         return None
     if job.is_terminating and is_stopped(record, job):
@@ -160,22 +161,6 @@ def _outcome_by_job(record: TaskStatus, job: ObservedJob | None) -> Outcome | No
     if job.is_gated and has_run and not is_stopped(record, job):
         return _outcome_of_suspension(job)
     return None
-
-
-def _outcome_of_lost_job(has_run: bool) -> Outcome:
-    if not has_run:
-        return Outcome(Ending.LOST)
-    return Outcome(Ending.DISRUPTED, reasons.DISRUPTED, "its Job was deleted while it ran", has_run=True)
-
-
-def _outcome_of_ended_job(record: TaskStatus, job: ObservedJob) -> Outcome:
-    if job.failure is None:
-        return Outcome(Ending.SUCCEEDED)
-    if job.is_disrupted:
-        return Outcome(Ending.DISRUPTED, reasons.DISRUPTED, job.failure.message)
-    if record.started_at is None:
-        return Outcome(Ending.DISRUPTED, reasons.DISRUPTED, "the pod was deleted before it started")
-    return Outcome(Ending.FAILED, reasons.POD_FAILED, job.failure.message)
 
 
 def success_of(pod: ObservedPod) -> Outcome:

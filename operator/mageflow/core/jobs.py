@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 from mageflow.api import (
@@ -33,6 +34,9 @@ ANNOTATION_STOPPED: Final = "mageflow.io/stopped"
 STOPPED: Final = "true"
 STOPPED_WHILE_RUNNING: Final = "while-running"
 """Its values."""
+
+GRACE_SECONDS: Final = 30
+"""What a pod is given to end when it doesn't say: the API server's default of terminationGracePeriodSeconds."""
 
 ANNOTATION_NAME: Final = LABEL_NAME
 """Carries the full name where the label has a hashed one."""
@@ -82,6 +86,12 @@ class Task:
     """The task whose output it gets, in a Chain."""
     path: str = "spec"
     """Where it stands in the resource, for messages."""
+
+    @property
+    def grace_period(self) -> timedelta:
+        """What its pod is given to end when it is stopped."""
+        spec = (self.template or {}).get("spec") or {}
+        return timedelta(seconds=spec.get("terminationGracePeriodSeconds") or GRACE_SECONDS)
 
     @property
     def template_hash(self) -> str:
@@ -203,7 +213,10 @@ def build_job(owner: Owner, task: Task, run: int, *, was_cut_short: bool, previo
 
 
 def main_container(pod: Mapping[str, Any]) -> str | None:
-    """Return the name of the container whose output counts: the annotated default, else the first (DESIGN 2)."""
+    """Return the name of the container whose output counts: the annotated default, else the first (DESIGN 2).
+
+    `pod` is a pod or a template of one.
+    """
     containers = pod.get("spec", {}).get("containers") or [{}]
     annotated = (pod.get("metadata", {}).get("annotations") or {}).get(DEFAULT_CONTAINER_ANNOTATION)
     name: str | None = annotated if annotated is not None else containers[0].get("name")

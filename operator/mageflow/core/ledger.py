@@ -12,7 +12,8 @@ from typing import Any, Final, assert_never
 from mageflow.api import TaskPhase, TaskStatus
 from mageflow.api.stored import shorten
 from mageflow.core import reasons
-from mageflow.core.ending import Ending, Outcome, find_outcome, has_succeeded, is_stopped, success_of
+from mageflow.core.ending import Ending, Outcome, has_succeeded, is_stopped, success_of
+from mageflow.core.evidence import awaits_evidence, find_end
 from mageflow.core.jobs import Task
 from mageflow.core.observed import NO_RUN, ObservedJob, ObservedPod, Run, Runs
 
@@ -47,7 +48,7 @@ def settle(task: Task, record: TaskStatus, runs: Runs, now: datetime) -> tuple[T
     if record.phase not in CLOSED:
         run = runs.get(record.run, NO_RUN)
         record = _bring_marks_up_to_date(record, run, now)
-        outcome = find_outcome(record, run)
+        outcome = find_end(task, record, run)
         if outcome is None:
             record = _follow(record, run)
     if outcome is not None or record.phase in WAITING:
@@ -229,6 +230,8 @@ def find_state(record: TaskStatus, run: Run) -> TaskPhase:
         return TaskPhase.RUNNING
     if pods:
         return TaskPhase.PENDING
+    if awaits_evidence(record, run):
+        return TaskPhase.STOPPING  # until it is known how it ended
     if job is None:
         return TaskPhase.RECORDED
     if job.is_terminating:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
+from typing import Final
 
 from mageflow.api import ChainSpec, Kind, Lifecycle, Status, SwarmSpec, WorkflowSpec
 from mageflow.core.output import OUTPUT_LIMIT
+
+DISRUPTION_RULE: Final = "PodFailurePolicy"
+"""Reason of a Job's failure by its rule on DisruptionTarget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,8 @@ class ObservedPod:
     """Bytes that the kubelet keeps of that."""
     lingering: tuple[str, ...] = ()
     """The containers that keep it running though its main one has ended."""
+    has_deadly_probe: bool = False
+    """The kubelet may have killed its main container for a probe, and it may exit 0 then: events tell."""
     waiting: Waiting | None = None
     """Why it doesn't start, if that is more than the usual start of a pod."""
 
@@ -147,7 +153,33 @@ class ObservedJob:
 
         https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-failure-policy
         """
-        return self.failure is not None and self.failure.reason == "PodFailurePolicy"
+        return self.failure is not None and self.failure.reason == DISRUPTION_RULE
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is left to tell by of a run that is gone: what the watches saw last, and what its events say (ADR 14)."""
+
+    lost_its_job: bool = False
+    """Its Job was seen to go before it had ended."""
+    is_found: bool = False
+    """It was recorded by another operator, or one before this: its Job may have been made, and be gone."""
+    read_at: datetime | None = None
+    """When its events were last read; None: not yet, and what follows isn't known."""
+    looked_for: timedelta = timedelta(0)
+    """How long after the first reading the last one was."""
+    has_started: bool = False
+    """A container of it has started."""
+    is_from_the_start: bool = False
+    """Events remain that are older than any end of it: none that came later has been dropped for its age."""
+    has_job: bool = False
+    """Its Job was made, as events tell."""
+    stop: str | None = None
+    """What says that it was cut short through no fault of its own."""
+    fault: Waiting | None = None
+    """What says that it was stopped for a fault of its own: reason and message."""
+    job_end: Waiting | None = None
+    """How its Job ended, by the Job controller's event: reason and message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +188,8 @@ class Run:
 
     job: ObservedJob | None = None
     pods: tuple[ObservedPod, ...] = ()
+    evidence: Evidence | None = None
+    """What else tells of it; None unless it is gone."""
 
     @property
     def live_pods(self) -> tuple[ObservedPod, ...]:
@@ -165,7 +199,7 @@ class Run:
     @property
     def has_started(self) -> bool:
         """A container of one of its pods has started."""
-        return any(pod.has_started for pod in self.pods)
+        return any(pod.has_started for pod in self.pods) or (self.evidence is not None and self.evidence.has_started)
 
     @property
     def is_at_rest(self) -> bool:

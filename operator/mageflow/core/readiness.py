@@ -11,6 +11,7 @@ from mageflow.api import LABEL_LIFECYCLE, Lifecycle, LifecycleSource, Phase, Tas
 from mageflow.core import reasons
 from mageflow.core.conditions import Readiness
 from mageflow.core.ending import describe_gate
+from mageflow.core.evidence import awaits_evidence
 from mageflow.core.lifecycle import EffectiveLifecycle
 from mageflow.core.observed import ObservedPod, Refusal, Run, Waiting
 
@@ -99,7 +100,8 @@ def _find_one(task: Progress, label: str) -> Readiness | None:
         case TaskPhase.SUCCEEDED | TaskPhase.FAILED | TaskPhase.RUNNING:
             return None
         case TaskPhase.STOPPING:
-            return Readiness(False, reasons.PENDING, f"{label}an earlier run is still stopping")
+            what = _describe_looking(task) if awaits_evidence(record, task.run) else "an earlier run is still stopping"
+            return Readiness(False, reasons.PENDING, f"{label}{what}")
         case TaskPhase.PENDING:
             trouble = find_trouble(state, task.run)
             if trouble is not None:
@@ -158,6 +160,10 @@ def _describe_success(is_single: bool, tasks: Sequence[Progress]) -> str:
     return f"run {tasks[0].record.run} succeeded" if is_single else "every task succeeded"
 
 
+def _describe_looking(task: Progress) -> str:
+    return f"run {task.record.run} is over: its events are read to tell how it ended"
+
+
 def _describe_running(is_single: bool, running: Sequence[Progress], told: Iterable[Readiness]) -> str:
     """Say what runs, and what is unusual besides: of one that doesn't end, and of one that doesn't start."""
     unended = (_describe_unended(is_single, task) for task in running)
@@ -178,6 +184,9 @@ def _describe_stopping(tasks: Sequence[Progress]) -> str:
     names = sorted(pod.name for task in tasks for pod in task.run.live_pods)
     if names:
         return f"waiting for pods to end: {_list(names)}"
+    over = [task for task in tasks if task.state is TaskPhase.STOPPING and awaits_evidence(task.record, task.run)]
+    if over:
+        return _describe_looking(over[0])
     recorded = (task.record for task in tasks if task.record.phase is TaskPhase.RECORDED)
     jobs = sorted(record.job for record in recorded if record.job is not None)
     if jobs:

@@ -77,6 +77,9 @@ EVICTION_REFUSED: Final = "EvictionRefused"
 STOP_REFUSED: Final = "StopRefused"
 """The API server refuses to stop or delete a Job or pod. It is tried again."""
 
+EVENTS_UNREADABLE: Final = "EventsUnreadable"
+"""The API server doesn't let the operator read the events that tell how a run ended, or why it has no pod."""
+
 JOB_DELETED_FOR_QUOTA: Final = "JobDeletedForQuota"
 """The Job of a run that has ended was deleted, and its logs with it: a quota refused the next one (an event)."""
 
@@ -118,6 +121,9 @@ EVICTED: Final = "Evicted"
 
 POD_FAILED: Final = "PodFailed"
 """A run failed, and how is not known any more: its pod is gone."""
+
+PROBE_FAILED: Final = "ProbeFailed"
+"""A probe or the postStart hook of the main container failed, and the kubelet killed it."""
 
 DISRUPTED: Final = "Disrupted"
 """A run ended through no fault of the task: a drain, a preemption, a deletion, a refusal by the kubelet."""

@@ -25,9 +25,9 @@ from mageflow.core.blocked import NOTHING_BLOCKED, Blocked
 from mageflow.core.conditions import Consistency, Readiness, build_conditions, find_condition, was_disrupted
 from mageflow.core.decision import Event
 from mageflow.core.ending import Outcome
-from mageflow.core.ledger import ENDED, MAX_MESSAGE, WAITING, is_cut_short_by_suspension, shorten_message
+from mageflow.core.ledger import CLOSED, ENDED, MAX_MESSAGE, WAITING, is_cut_short_by_suspension, shorten_message
 from mageflow.core.lifecycle import OCCUPIED, EffectiveLifecycle, find_label_problem, find_phase
-from mageflow.core.observed import NO_RUN, ObservedResource, Run
+from mageflow.core.observed import NO_RUN, ObservedResource, Run, Runs
 from mageflow.core.plan import Plan, find_outcome
 from mageflow.core.readiness import NODE_PATIENCE, Progress, find_readiness, find_trouble, unreachable
 from mageflow.core.sizes import FAILED_MESSAGE, SWARM_MESSAGE, cut_outputs, outputs_limit
@@ -105,6 +105,21 @@ def build_status(report: Report) -> Status:
         conditions=conditions,
         **_unknown_fields(old),
     )
+
+
+def name_what_runs(status: Status, observed: ObservedResource) -> Status:
+    """Have the ledger name the pods and Jobs of what runs, in a write that is made anyway: they lead to evidence."""
+    tasks = tuple(_name_what_runs(entry, observed.runs_of(entry.name)) for entry in status.tasks)
+    return status.model_copy(update={"tasks": tasks})
+
+
+def _name_what_runs(entry: TaskStatus, runs: Runs) -> TaskStatus:
+    run = NO_RUN if entry.phase in CLOSED else runs.get(entry.run, NO_RUN)
+    pod = run.pods[-1].name if run.pods else entry.pod
+    job_uid = run.job.uid if run.job is not None else entry.job_uid
+    if (pod, job_uid) == (entry.pod, entry.job_uid):
+        return entry
+    return entry.model_copy(update={"pod": pod, "job_uid": job_uid})
 
 
 def _find_outcome(report: Report) -> Phase | None:
@@ -324,10 +339,12 @@ def find_events(report: Report, new: Status) -> tuple[Event, ...]:
 
 
 def _events_of_runs(report: Report) -> Iterator[Event]:
-    """Yield an event for each run that failed or was disrupted, and is followed by another."""
+    """Yield an event for each run that failed or was disrupted and is followed by another, or whose output is lost."""
     for step in report.steps:
         outcome = report.ended.get(step.record.name)
-        if outcome is None or outcome.reason is None or step.record.phase is TaskPhase.SUCCEEDED:
+        if outcome is None or outcome.reason is None:
+            continue
+        if step.record.phase is TaskPhase.SUCCEEDED and outcome.reason != reasons.OUTPUT_LOST:
             continue
         if report.plan.ends_at_first_failure and step.record.phase is TaskPhase.FAILED:
             continue  # the resource's own failure says it

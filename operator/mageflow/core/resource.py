@@ -32,6 +32,7 @@ from mageflow.core.report import (
     build_status,
     earliest,
     find_events,
+    name_what_runs,
     node_deadline,
 )
 from mageflow.core.room import make_room
@@ -73,6 +74,8 @@ def decide(observed: ObservedResource, now: datetime) -> Decision:
     actions, blocked = put_off((*wanted_actions, *room.actions), observed, now)
     report = Report(observed, plan, effective, steps, removals, settled.ended, now, size_problem, blocked)
     status = build_status(report)
+    if status != old:
+        status = name_what_runs(status, observed)
     return Decision(
         status=status,
         actions=actions,

@@ -31,6 +31,7 @@ from mageflow.core.decision import (
     StopJob,
 )
 from mageflow.core.ending import is_stopped
+from mageflow.core.evidence import awaits_evidence, find_reading
 from mageflow.core.jobs import Owner, Task, build_job, job_name
 from mageflow.core.ledger import (
     CLOSED,
@@ -99,6 +100,9 @@ def advance(
     state = find_state(record, run)
     if record.phase in ENDED:
         return Step(record, state, clear_up(record, runs))
+    if record.phase not in CLOSED and awaits_evidence(record, run):
+        reading, due = find_reading(owner, task, record, run, now)
+        return Step(record, state, () if reading is None else (reading,), due)
     gate = find_gate(record, run)
     discards = tuple(DeleteJob(job) for job in find_leftovers(record, runs) if job is not gate)
     strays = _find_strays(record, runs)

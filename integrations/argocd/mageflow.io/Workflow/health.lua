@@ -19,6 +19,7 @@ local REFUSED = {
   JobNotCreated = true,
   EvictionRefused = true,
   StopRefused = true,
+  EventsUnreadable = true,
 }
 
 local status = obj.status or {}

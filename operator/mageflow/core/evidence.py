@@ -1,0 +1,184 @@
+"""What is gone when we look: how a run ended whose pod is no more, while the ledger doesn't have its end (ADR 14).
+
+what is left to tell by, the first that there is         how the run ended
+the Job failed by the rule on DisruptionTarget           a disruption
+its Job was seen to go before it had ended               a disruption if a container had started; else as if it had
+                                                         never been
+its deadline, its own limits or a probe stopped it       a failure
+its main container was killed                            a disruption
+it wasn't killed, and the Job is Complete                a success, its output lost
+it wasn't killed, and the Job has Failed                 a failure; of a pod that never started, a disruption
+nothing                                                  nobody knows: it runs again
+
+What is there counts at once. That something isn't there counts only after a while, since an event may be written later
+than what it tells of; and only as long as older events remain, since they are kept for an hour, as a rule.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from mageflow.api import TaskPhase, TaskStatus
+from mageflow.core import reasons
+from mageflow.core.decision import ReadEvidence
+from mageflow.core.ending import Ending, Outcome, find_outcome, has_succeeded
+from mageflow.core.jobs import Owner, Task, job_name, main_container
+from mageflow.core.observed import DISRUPTION_RULE, Evidence, ObservedJob, Run, Waiting
+
+PATIENCE: Final = timedelta(seconds=10)
+"""For how long events are looked for before it counts that one isn't there."""
+
+EXPIRY: Final = timedelta(minutes=2)
+"""How much longer an event may be kept than one written just before: leases in etcd are shared for a minute."""
+
+DECIDE: Final = timedelta(seconds=1)
+"""How soon after a reading it is decided again."""
+
+LOOK_AGAIN: Final = timedelta(seconds=5)
+LOOK_AGAIN_LATER: Final = timedelta(seconds=30)
+
+COMPLETED: Final = "Completed"
+"""Reason of the Job controller's event when a Job is Complete."""
+
+NONE: Final = Evidence()
+
+
+def is_gone(record: TaskStatus, run: Run) -> bool:
+    """Tell whether an open run is over and only evidence can tell how: no pod of it is there, and no Job acts."""
+    if run.pods:
+        return False
+    if run.job is not None:
+        return run.job.has_ended
+    return record.phase is not TaskPhase.RECORDED or _may_have_been_made(run.evidence or NONE)
+
+
+def _may_have_been_made(evidence: Evidence) -> bool:
+    """Tell whether a recorded run had a Job: one that another operator recorded, unless no event tells of one."""
+    if not evidence.is_found or evidence.has_job:
+        return evidence.is_found
+    return evidence.read_at is None or evidence.looked_for < PATIENCE
+
+
+def find_end(task: Task, record: TaskStatus, run: Run) -> Outcome | None:
+    """Tell how the latest run ended; None while it hasn't, or while what tells has yet to be looked for.
+
+    A mark of ours was written ahead of what we did, which may not have come about: a success stands against it. But an
+    interrupt whose Job is gone has been carried out, as a rule, and is not held up.
+    """
+    outcome = find_outcome(record, run)
+    if _may_have_failed_a_probe(run):
+        return _judge_probe(run.evidence or NONE, outcome)
+    if not is_gone(record, run) or _is_plain(outcome, run.job):
+        return outcome
+    evidence = run.evidence or NONE
+    told = _find_seen(record, run.job, evidence) or _find_told(record, run.job, evidence, task.grace_period)
+    is_success = told is not None and told.ending is Ending.SUCCEEDED
+    return told if outcome is None or told is None or is_success else outcome
+
+
+def _is_plain(outcome: Outcome | None, job: ObservedJob | None) -> bool:
+    """Tell whether nothing that might be read would change what a mark of ours tells."""
+    if outcome is None:
+        return False
+    return outcome.ending is Ending.INTERRUPTED if job is None else job.failure is not None
+
+
+def awaits_evidence(record: TaskStatus, run: Run) -> bool:
+    """Tell whether only evidence can tell how an open run ended, which is over."""
+    return is_gone(record, run) or _may_have_failed_a_probe(run)
+
+
+def _may_have_failed_a_probe(run: Run) -> bool:
+    """Tell whether a pod that is over did well, and may all the same have been killed for a probe."""
+    return not run.live_pods and any(pod.has_deadly_probe and has_succeeded(pod) for pod in run.pods)
+
+
+def _judge_probe(evidence: Evidence, outcome: Outcome | None) -> Outcome | None:
+    if evidence.read_at is None:
+        return None
+    fault = evidence.fault
+    return outcome if fault is None else Outcome(Ending.FAILED, fault.reason, fault.message)
+
+
+def _find_seen(record: TaskStatus, job: ObservedJob | None, evidence: Evidence) -> Outcome | None:
+    """Tell what the Job itself or its deletion shows."""
+    has_run = _has_run(record, evidence)
+    if job is not None and job.is_disrupted:
+        return _disrupted(job.failure.message if job.failure else "", has_run=has_run)
+    if evidence.lost_its_job:
+        return _disrupted("its Job was deleted while it ran", has_run=True) if has_run else Outcome(Ending.LOST)
+    return None
+
+
+def _has_run(record: TaskStatus, evidence: Evidence) -> bool:
+    return record.started_at is not None or evidence.has_started
+
+
+def _disrupted(what: str, *, has_run: bool) -> Outcome:
+    return Outcome(Ending.DISRUPTED, reasons.DISRUPTED, what, has_run=has_run)
+
+
+def _find_told(record: TaskStatus, job: ObservedJob | None, evidence: Evidence, grace: timedelta) -> Outcome | None:
+    """Tell what the events say; None while they have yet to be read, or read again."""
+    end, has_run = _find_end_of_job(job) or evidence.job_end, _has_run(record, evidence)
+    if end is not None and end.reason == DISRUPTION_RULE:
+        return _disrupted(end.message, has_run=has_run)
+    if evidence.fault is not None:
+        return Outcome(Ending.FAILED, evidence.fault.reason, evidence.fault.message)
+    if evidence.stop is not None:
+        return _disrupted(evidence.stop, has_run=has_run)
+    if evidence.read_at is None or evidence.looked_for < PATIENCE:
+        return None
+    if end is None:
+        is_unstarted = evidence.is_from_the_start and not has_run
+        return Outcome(Ending.LOST) if is_unstarted else _unknown("its Job and its pod are gone")
+    if end.reason == COMPLETED:
+        return _judge_success(evidence, grace)
+    if has_run:
+        return Outcome(Ending.FAILED, reasons.POD_FAILED, end.message)
+    if evidence.is_from_the_start:
+        return _disrupted("the pod was deleted before it started", has_run=False)
+    return _unknown("its Job has failed and its pod is gone")
+
+
+def _judge_success(evidence: Evidence, grace: timedelta) -> Outcome | None:
+    """Judge a Job that is Complete: a pod that exits 0 because it was stopped looks the same, but for an event.
+
+    Where no older event remains, that one may have been dropped for its age. It was written at most `grace` before the
+    Job's own, and so is dropped not much earlier: if that is still there after so long, it never was.
+    """
+    what = "the output is lost: its pod was gone before it was read"
+    if evidence.is_from_the_start or (evidence.job_end is not None and evidence.looked_for >= grace + EXPIRY):
+        return Outcome(Ending.SUCCEEDED, reasons.OUTPUT_LOST, what)
+    if evidence.job_end is None:
+        return _unknown("its Job is complete and its pod is gone: it may have been stopped")
+    return None
+
+
+def _unknown(what: str) -> Outcome:
+    """Say that nobody knows: it may have been cut short."""
+    what = f"{what}, and no event tells how it ended: it runs again"
+    return Outcome(Ending.DISRUPTED, reasons.OUTCOME_UNKNOWN, what, has_run=True)
+
+
+def _find_end_of_job(job: ObservedJob | None) -> Waiting | None:
+    if job is None or not job.has_ended:
+        return None
+    return job.failure or Waiting(COMPLETED, "")
+
+
+def find_reading(
+    owner: Owner, task: Task, record: TaskStatus, run: Run, now: datetime
+) -> tuple[ReadEvidence | None, datetime | None]:
+    """Find what is to be read to tell how a run ended, or when to read it again."""
+    evidence = run.evidence or NONE
+    if evidence.read_at is not None:
+        pause = LOOK_AGAIN if evidence.looked_for < PATIENCE else LOOK_AGAIN_LATER
+        if now < evidence.read_at + pause:
+            return None, evidence.read_at + pause
+    job = job_name(owner, task.name, record.run)
+    uid = record.job_uid if run.job is None else run.job.uid
+    main = main_container(task.template or {}) if task.template_hash == record.template_hash else None
+    pod = run.pods[-1].name if run.pods else record.pod
+    return ReadEvidence(task.name, record.run, job, uid, pod, main), now + DECIDE
