@@ -23,6 +23,7 @@ class Platform:
         self._helm = helm
         self._folder = folder
         shutil.copytree(CHART, folder / "charts" / "mageflow")
+        (folder / "templates").mkdir()
         version = yaml.safe_load((CHART / "Chart.yaml").read_text())["version"]
         dependencies = [{"name": "mageflow", "version": version, **dependency}]
         chart = {"apiVersion": "v2", "name": "platform", "version": "0.1.0", "dependencies": dependencies}
