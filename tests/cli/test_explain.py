@@ -100,19 +100,21 @@ CASES = {
         resource(
             "Swarm",
             "Pending",
-            (task("a"), task("b")),
+            (task("a"), task("b"), task("c", "Recorded", run=1), task("d", "Pending", run=1)),
             reason="InvalidTask",
             message="task a: spec.template: no such field",
         ),
         [
             "Pending: no container of any task has started yet; task a: spec.template: no such field (InvalidTask).",
             "Task a can't start (InvalidTask: spec.template: no such field).",
+            "Task c waits for the Job of run 1.",
+            "Task d waits for the pod of run 1.",
             "b waits for its turn.",
         ],
-        "a, b start only once resumed",
-        "a, b start only once resumed",
+        "c, d are held back: their pod goes; a, b start only once resumed",
+        "a, b, c, d start only once resumed",
         "nothing: it is active already",
-        "a, b never start; final",
+        "a, b, c, d never start; final",
     ),
     "a Chain whose next task would get an output that was cut": Case(
         resource(

@@ -354,6 +354,28 @@ async def test_it_says_so_when_no_operator_answers(namespace: Namespace, shell: 
     assert "the operator hasn't answered yet" in explained.out
 
 
+async def test_a_task_whose_job_is_refused_is_not_said_to_be_about_to_start(namespace: Namespace, shell: Shell) -> None:
+    quota = f"/api/v1/namespaces/{namespace.name}/resourcequotas"
+    await namespace.api.create(quota, {"metadata": {"name": "none"}, "spec": {"hard": {"count/jobs.batch": "0"}}})
+
+    async def is_counted() -> bool:
+        return bool((await namespace.api.get(f"{quota}/none")).get("status", {}).get("used"))
+
+    await wait_until("the quota is counted", is_counted)
+    await namespace.create("train")
+    for kind, name in (("Chain", "nightly"), ("Swarm", "render")):
+        await create_many(namespace, kind, name, ("extract", "load"))
+    for kind, name in (("Workflow", "train"), ("Chain", "nightly"), ("Swarm", "render")):
+        await Many(namespace, name, kind).wait_for("Pending", ready="Forbidden")
+        explained = await shell.run(f"kubectl mageflow explain {name}")
+        assert re.search(r"can't start (run 1 )?\(Forbidden: .*exceeded quota", " ".join(explained.out.split())), (
+            explained
+        )
+        assert "about to start" not in explained.out
+    tree = (await shell.run("kubectl mageflow tree nightly")).out.splitlines()
+    assert ["Forbidden" in line for line in tree] == [False, True, True, False]
+
+
 # ── waiting ──
 
 

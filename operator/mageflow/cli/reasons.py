@@ -98,9 +98,7 @@ def _explain_task(view: View, task: TaskView, now: datetime) -> str:
         case TaskPhase.RUNNING:
             return f"is running: {describe_run(task, now)}{_tries(task)}{_why(task)}"
         case TaskPhase.PENDING | TaskPhase.RECORDED:
-            trouble = view.trouble_of(task)
-            does = "is about to start" if trouble is None else "can't start"
-            return f"{does} run {record.run}{f' ({trouble})' if trouble is not None else ''}{_tries(task)}"
+            return f"{_explain_start(view, task)}{_tries(task)}"
         case TaskPhase.STOPPING:
             return f"is being stopped: the pod of run {record.run} may still run"
         case TaskPhase.BACKING_OFF:
@@ -125,6 +123,16 @@ def _explain_unstarted(view: View, task: TaskView) -> str:
     if record.run and not view.status.has_ended:
         return f"was {'interrupted' if record.interruptions else 'held'}: it runs again from its start"
     return ""
+
+
+def _explain_start(view: View, task: TaskView) -> str:
+    """Say how far a run is that has yet to start."""
+    trouble, run = view.trouble_of(task), task.record.run
+    if trouble is not None:
+        return f"can't start run {run} ({trouble})"
+    if view.is_in_trouble:
+        return f"waits for {'the Job' if task.phase is TaskPhase.RECORDED else 'the pod'} of run {run}"
+    return f"is about to start run {run}"
 
 
 def _tries(task: TaskView) -> str:

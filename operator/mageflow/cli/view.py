@@ -14,6 +14,7 @@ from mageflow.api import (
     MAIN_TASK,
     SWARM,
     WORKFLOW,
+    Condition,
     ConditionType,
     Kind,
     Lifecycle,
@@ -115,17 +116,22 @@ class View:
         """
         if task.record.reason is not None:
             return Trouble(task.record.reason, task.record.message or "")
-        ready = self.status.condition(ConditionType.READY)
+        ready = self._unready()
         label = "" if self.kind is WORKFLOW else f"task {task.name}: "
-        is_told = ready is not None and ready.status == "False" and ready.message.startswith(label)
-        if (
-            ready is None
-            or not is_told
-            or ready.reason in USUAL
-            or self.status.phase not in (Phase.PENDING, Phase.ACTIVE)
-        ):
+        if ready is None or not ready.message.startswith(label):
             return None
         return Trouble(ready.reason, ready.message.removeprefix(label))
+
+    @property
+    def is_in_trouble(self) -> bool:
+        """Something unusual keeps one of its tasks from starting; it may keep the others as well."""
+        return self._unready() is not None
+
+    def _unready(self) -> Condition | None:
+        """Return the condition Ready if it says that something unusual keeps a task from starting."""
+        ready = self.status.condition(ConditionType.READY)
+        is_told = ready is not None and ready.status == "False" and ready.reason not in USUAL
+        return ready if is_told and self.status.phase in (Phase.PENDING, Phase.ACTIVE) else None
 
     @property
     def is_held_by_failure(self) -> bool:
