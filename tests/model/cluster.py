@@ -22,12 +22,22 @@ from mageflow.api import (
 from mageflow.api.rules import MANY, SINGLE
 from mageflow.controller.client import ApiError, Raw
 from mageflow.core.jobs import ANNOTATION_STOPPED
-from mageflow.core.lifecycle import find_effective
+from mageflow.core.lifecycle import find_effective, strongest
 
 from .controllers import Collector, JobController
 from .nodes import SIGTERM_EXIT_CODE, Node
 from .process import FROZEN, Flight, ModelClock, ModelLoop, Process
-from .promises import ACTIVE, CANCELED, INTERRUPTED, SUSPENDED, USER, Promises, label_of_namespace, phase_of
+from .promises import (
+    ACTIVE,
+    CANCELED,
+    INTERRUPTED,
+    SUSPENDED,
+    USER,
+    Promises,
+    is_held_by_failure,
+    label_of_namespace,
+    phase_of,
+)
 from .server import NAMESPACE, OPERATOR, Server, find_condition, has_ended, is_terminating, name_of, uid_of
 
 NAME: Final = "report"
@@ -402,6 +412,8 @@ class Cluster:
             assert not has_left or self.promises.may_leave_orphans, "what is deleted leaves nothing"
             return
         lifecycle, phase = self.effective_lifecycle, phase_of(resource)
+        if is_held_by_failure(resource):
+            lifecycle = strongest(lifecycle, SUSPENDED)
         assert phase in REST[lifecycle], f"promise 5: {phase} isn't where {lifecycle} comes to rest"
         if phase not in ENDED_PHASES:
             assert resource["status"].get("observedNamespaceLifecycle") == label_of_namespace(self.server)

@@ -17,13 +17,14 @@ from mageflow.api import (
     LABEL_UID,
     MAIN_TASK,
     Lifecycle,
+    LifecycleSource,
     Phase,
     TaskPhase,
 )
 from mageflow.controller.client import Raw
 from mageflow.core.jobs import ANNOTATION_STOPPED
-from mageflow.core.lifecycle import find_effective
-from mageflow.core.reasons import TOO_MANY_DISRUPTIONS
+from mageflow.core.lifecycle import find_effective, strongest
+from mageflow.core.reasons import OUTPUT_LOST, TOO_MANY_DISRUPTIONS
 
 from .controllers import COLLECTOR, JOB_CONTROLLER
 from .nodes import Container, Node
@@ -84,6 +85,16 @@ def tasks_of(resource: Raw) -> set[str]:
     """Return the names of the tasks in a spec."""
     spec = resource["spec"]
     return {task["name"] for task in spec["tasks"]} if "tasks" in spec else {MAIN_TASK}
+
+
+def is_held_by_failure(resource: Raw) -> bool:
+    """Tell whether it says that it can't go on without help: a task would get an output that is lost."""
+    status = resource.get("status", {})
+    if status.get("lifecycleSource") != LifecycleSource.FAILURE:
+        return False
+    lost = [entry for entry in status["tasks"] if entry["phase"] == TaskPhase.SUCCEEDED]
+    assert any(entry.get("reason") == OUTPUT_LOST for entry in lost), "promise 7: nobody asked for that"
+    return True
 
 
 def label_of_namespace(server: Server) -> str | None:
@@ -374,7 +385,8 @@ class Promises:
         """Return what was asked of a resource, as its status knows it."""
         status = resource["status"]
         own = self._specs[uid_of(resource), status["observedGeneration"]]["spec"].get("lifecycle", ACTIVE)
-        return find_effective(Lifecycle(own), status.get("observedNamespaceLifecycle")).lifecycle
+        asked = find_effective(Lifecycle(own), status.get("observedNamespaceLifecycle")).lifecycle
+        return strongest(asked, SUSPENDED) if is_held_by_failure(resource) else asked
 
     def _may_stop(self, task: Task) -> bool:
         """The status, written ahead, says why a task that runs is stopped."""
