@@ -302,6 +302,19 @@ def test_run_goes_on_when_its_job_is_let_go_and_its_new_pod_has_started() -> Non
     assert (step.record.disruptions, step.record.was_cut_short) == (1, True)
 
 
+def test_run_was_cut_short_when_it_goes_on_with_another_pod() -> None:
+    """Somebody suspended its Job and let it go again, while the operator was down."""
+    record = entry(TaskPhase.RUNNING, pod="report-pod")
+    runs = {1: Run(job(), (running_pod(uid="pod-2", name="report-pod-2"),))}
+    after_it, outcome = settle(TASK, record, runs, NOON)
+
+    assert outcome is None
+    assert (after_it.phase, after_it.pod, after_it.cut_short) == (TaskPhase.RUNNING, "report-pod-2", True)
+    assert (after_it.disruptions, after_it.failures) == (1, 0)
+    assert settle(TASK, after_it, runs, NOON) == (after_it, None)
+    assert settle(TASK, record, {1: Run(job(), (running_pod(),))}, NOON) == (record, None), "it is the same"
+
+
 def test_next_run_starts_when_the_job_is_gone_and_knows_that_it_is_not_the_first() -> None:
     step = advance(OWNER, TASK, GATED, NO_RUNS, RUN, NOON)
 

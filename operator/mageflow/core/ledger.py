@@ -47,7 +47,7 @@ def settle(task: Task, record: TaskStatus, runs: Runs, now: datetime) -> tuple[T
     outcome: Outcome | None = None
     if record.phase not in CLOSED:
         run = runs.get(record.run, NO_RUN)
-        record = _bring_marks_up_to_date(record, run, now)
+        record = _note_another_pod(_bring_marks_up_to_date(record, run, now), run)
         outcome = find_end(task, record, run)
         if outcome is None:
             record = _follow(record, run)
@@ -174,6 +174,19 @@ def _bring_marks_up_to_date(record: TaskStatus, run: Run, now: datetime) -> Task
     if has_started and record.started_at is None:
         record = record.model_copy(update={"started_at": now})
     return record
+
+
+def _note_another_pod(record: TaskStatus, run: Run) -> TaskStatus:
+    """Note that a run was cut short and goes on with another pod, which has started by the time that it is seen.
+
+    A run has one pod. Its Job makes another only if somebody suspended it, and let it go again while nobody looked.
+    """
+    started = [pod for pod in run.live_pods if pod.has_started]
+    is_known = record.pod is None or any(pod.name == record.pod for pod in run.pods)
+    if is_known or not started or record.started_at is None:
+        return record
+    update = {"pod": started[0].name, "cut_short": True, "disruptions": record.disruptions + 1}
+    return record.model_copy(update=update)
 
 
 def _may_be_going(pod: ObservedPod) -> bool:
