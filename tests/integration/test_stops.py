@@ -131,27 +131,49 @@ async def test_nothing_starts_when_it_hangs_in_deletion(namespace: Namespace) ->
 # ── what can't be read ──
 
 
+async def _replace_crd(api: Api, change: Callable[[Raw], None]) -> None:
+    """Change the CRD of Workflows, however busy the API server is: it may give up on so large an object."""
+
+    async def is_met() -> bool:
+        crd = await api.get(WORKFLOW_CRD)
+        change(crd["spec"])
+        try:
+            await api.replace(WORKFLOW_CRD, crd)
+        except RequestError as error:
+            if error.code not in (409, 429, 500, 503, 504):
+                raise
+            return False
+        return True
+
+    await wait_until("the CRD is changed", is_met)
+
+
 @asynccontextmanager
-async def crd_changed(api: Api, *operations: Raw) -> AsyncIterator[None]:
-    """Have the CRD of Workflows be another, such as a newer one."""
-    before = await api.get(WORKFLOW_CRD)
-    await api.patch(WORKFLOW_CRD, operations, "application/json-patch+json")  # type: ignore[arg-type]
+async def crd_changed(api: Api, change: Callable[[Raw], None]) -> AsyncIterator[None]:
+    """Have the CRD of Workflows be another, such as a newer one; `change` is given its schema."""
+    before = (await api.get(WORKFLOW_CRD))["spec"]
+    await _replace_crd(api, lambda spec: change(spec["versions"][0]["schema"]["openAPIV3Schema"]))
     try:
         yield
     finally:
-        now = await api.get(WORKFLOW_CRD)
-        await api.replace(WORKFLOW_CRD, {**now, "spec": before["spec"]})
+        await _replace_crd(api, lambda spec: spec.update(before))
 
 
-SPEC: Final = "/spec/versions/0/schema/openAPIV3Schema/properties/spec"
-KEEPS_UNKNOWN_FIELDS: Final[Raw] = {
-    "op": "add", "path": f"{SPEC}/x-kubernetes-preserve-unknown-fields", "value": True
-}  # fmt: skip
-NO_RULES: Final[Raw] = {
-    "op": "remove", "path": "/spec/versions/0/schema/openAPIV3Schema/x-kubernetes-validations"
-}  # fmt: skip
-PHASE: Final = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/phase"
-GRACE: Final = f"{SPEC}/properties/template/properties/spec/properties/terminationGracePeriodSeconds"
+def take_newer_fields(schema: Raw) -> None:
+    """Keep fields of the spec that aren't known, with no rule that compares specs."""
+    schema["properties"]["spec"]["x-kubernetes-preserve-unknown-fields"] = True
+    schema.pop("x-kubernetes-validations", None)
+
+
+def refuse_other_phases(schema: Raw) -> None:
+    """Take no phase but those in which a Workflow runs."""
+    schema["properties"]["status"]["properties"]["phase"]["enum"] = ["Pending", "Active"]
+
+
+def take_any_grace(schema: Raw) -> None:
+    """Take a grace period of zero, as before."""
+    template = schema["properties"]["spec"]["properties"]["template"]["properties"]["spec"]["properties"]
+    template["terminationGracePeriodSeconds"].pop("minimum", None)
 
 
 async def create_kept(namespace: Namespace, name: str, is_kept: Callable[[Raw], bool], **spec: Any) -> Workflow:
@@ -183,7 +205,7 @@ async def _is_gone(workflow: Workflow) -> bool:
 async def test_stop_reaches_its_pods_when_the_spec_has_a_newer_field(namespace: Namespace, by: str) -> None:
     """The CRDs are newer than the operator, as for minutes in each upgrade: its user had no emergency stop."""
     workflow, _ = await namespace.create_running()
-    async with crd_changed(namespace.api, KEEPS_UNKNOWN_FIELDS, NO_RULES):
+    async with crd_changed(namespace.api, take_newer_fields):
         tries = itertools.count()
 
         async def is_told() -> bool:
@@ -259,7 +281,7 @@ async def test_task_is_left_alone_when_its_phase_is_of_a_newer_version(namespace
 async def test_stop_reaches_its_pods_when_the_status_is_refused(namespace: Namespace, by: str) -> None:
     """By CRDs of another version, here; by etcd, where an object has grown too large since it was started."""
     workflow, _ = await namespace.create_running()
-    async with crd_changed(namespace.api, {"op": "add", "path": f"{PHASE}/enum", "value": ["Pending", "Active"]}):
+    async with crd_changed(namespace.api, refuse_other_phases):
 
         async def is_refused() -> bool:
             try:
@@ -293,7 +315,7 @@ async def test_pod_has_a_second_of_grace_when_none_was_stored(namespace: Namespa
     """karpenter#3032: without grace its end can't be seen, and the next run met it."""
     template: Raw = json.loads(json.dumps(TEMPLATE))
     template["spec"]["terminationGracePeriodSeconds"] = 0
-    async with crd_changed(namespace.api, {"op": "remove", "path": f"{GRACE}/minimum"}):
+    async with crd_changed(namespace.api, take_any_grace):
         workflow = await create_kept(namespace, "work", lambda _: True, template=template, lifecycle="suspended")
     await workflow.set_lifecycle("active")
     pod = await workflow.wait_for_pod()
