@@ -39,6 +39,7 @@ _VALUES: Final = {
     "templateHash": 12,
     "refusedHash": 12,
     "jobUid": 38,
+    "cutShort": 5,
     "reason": 40,
     "message": 2,
     "output": 0,
