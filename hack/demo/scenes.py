@@ -97,7 +97,9 @@ def suspend_before_a_retry(play: Play) -> None:
     status = play.expect(name, "Suspended", pods="none", reason="Suspended", tasks_end=True)
     play.check("the failure counts, the back-off stands still", "backoffSeconds" in _task(status), _task(status))
     play.patch(name, "active")
-    play.expect(name, "Active", pods="none", reason="BackingOff")
+    what = "the rest of the back-off is waited for, or is over already"
+    status = play.kubectl.wait(what, name, lambda status: "retryAt" in _task(status) or _task(status)["run"] == 2)
+    play.check(what, condition(status, "Ready").get("reason") == "BackingOff" or _task(status)["run"] == 2, status)
     status = play.expect(name, "Succeeded", pods="ended", tasks_end=True)
     play.check("the second run succeeded", _task(status)["run"] == 2, _task(status))
 

@@ -8,10 +8,14 @@ from typing import Final
 
 import pytest
 
+from mageflow.controller.lease import LEASE_SECONDS
+
 from .admission import EVICTIONS, JOBS, STOPS, Webhook, policy, webhook
-from .control import Raw, condition
+from .control import Raw, RequestError, condition
 from .many import create_many
+from .process import COMMAND, Operator
 from .stage import NOWHERE, TEMPLATE, Namespace, Workflow, wait_until
+from .wire import Wire
 
 RULE: Final = "team rule 7: every container needs limits"
 PROBE: Final[Raw] = {
@@ -99,6 +103,29 @@ async def _are_asked(hook: Webhook, count: int) -> bool:
     return hook.asked >= count
 
 
+async def test_job_is_made_once_when_an_admission_takes_longer_than_the_lease(
+    namespace: Namespace, wired: tuple[Wire, Path], tmp_path: Path
+) -> None:
+    """With --leader-elect, as by the chart, no request outlasted the Lease, and so none was ever answered."""
+    namespace.operator.kill()
+    operator = Operator(wired[1], tmp_path, (*COMMAND, "--leader-elect", "--lease-namespace", namespace.name))
+    async with webhook(namespace, tmp_path, JOBS, Webhook(seconds=LEASE_SECONDS + 1)) as hook:
+        await wait_until("the API server knows of the webhook", lambda: _asks_of_a_job(namespace, hook))
+        await operator.start()
+        try:
+            await finish(namespace, await namespace.create())
+            await namespace.wait_until_quiet()
+        finally:
+            operator.kill()
+    assert len(namespace.audit.created_jobs(namespace.name)) == 1
+    assert "Traceback" not in operator.log, operator.log[-6000:]
+
+
+async def _asks_of_a_job(namespace: Namespace, hook: Webhook) -> bool:
+    await namespace.api.create(f"/apis/batch/v1/namespaces/{namespace.name}/jobs?dryRun=All", PROBE)
+    return hook.asked > 0
+
+
 async def test_nothing_is_held_before_it_is_known_what_comes_of_the_creation(
     namespace: Namespace, tmp_path: Path
 ) -> None:
@@ -121,12 +148,24 @@ async def test_eviction_is_made_when_the_policy_that_refused_it_is_gone(namespac
     workflow = await namespace.create(template=NOWHERE)
     await workflow.wait_for("Pending", ready="Unschedulable")
     async with policy(namespace, EVICTIONS, "false", "ask the storage team before you evict", reason=reason):
-        await asyncio.sleep(3)  # until the API server knows of it; if it doesn't yet, the test says so
+        await wait_until("the policy is in force", lambda: _is_eviction_denied(workflow))
         await workflow.set_lifecycle("suspended")
         status = await workflow.wait_for("Suspending", ready="EvictionRefused")
         assert "ask the storage team before you evict" in condition(status, "Ready")["message"]
         assert await workflow.live_pods()
     await workflow.wait_for("Suspended")
+
+
+async def _is_eviction_denied(workflow: Workflow) -> bool:
+    """Try it, without doing it."""
+    (pod,) = await workflow.live_pods()
+    body = {"metadata": {"name": pod["metadata"]["name"]}, "deleteOptions": {"dryRun": ["All"]}}
+    path = f"/api/v1/namespaces/{workflow.namespace.name}/pods/{pod['metadata']['name']}/eviction"
+    try:
+        await workflow.namespace.api.create(path, {"apiVersion": "policy/v1", "kind": "Eviction", **body})
+    except RequestError:
+        return True
+    return False
 
 
 async def test_interrupt_is_made_when_the_webhook_that_refused_it_says_yes(
