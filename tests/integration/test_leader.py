@@ -15,6 +15,7 @@ import pytest_asyncio
 from devkit.patience import PATIENCE
 from mageflow.controller.lease import LEASE_SECONDS
 
+from .admission import JOBS, Webhook, webhook
 from .player import Player
 from .process import COMMAND, Operator
 from .stage import Namespace
@@ -125,6 +126,20 @@ async def test_lease_is_given_back_last_when_the_leader_is_stopped_with_work_in_
     assert stops == [200]
     await workflow.wait_for("Interrupted")
     assert (await replicas.leader())[1] != identity
+
+
+async def test_job_is_made_when_an_admission_takes_longer_than_the_lease_lasts(
+    replicas: Replicas, tmp_path: Path
+) -> None:
+    """The leader gave up each request at the end of its Lease: no Job was ever made, and the status stayed empty."""
+    namespace = replicas.namespace
+    _, identity = await replicas.leader()
+    async with webhook(namespace, tmp_path, JOBS, Webhook(seconds=LEASE_SECONDS + 2)):
+        workflow = await namespace.create("work")
+        await workflow.wait_for("Pending")
+        await workflow.wait_for_pod(run=1)
+    assert (await replicas.leader())[1] == identity, "it has led all the time"
+    assert len(await workflow.jobs()) == 1
 
 
 async def test_frozen_leader_does_nothing_when_it_wakes_up(replicas: Replicas) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from mageflow.api import SWARM, WORKFLOW, Lifecycle, Phase
 from mageflow.controller.client import ApiError, Raw
+from mageflow.controller.metrics import RECONCILE_ERRORS, ReconcileError
 from mageflow.core.task import POD_PATIENCE
 
 from .cluster import Cluster, Shape
@@ -319,6 +320,8 @@ def test_nothing_is_said_to_be_held_while_the_creation_of_a_job_is_not_answered(
 
 def test_refusal_is_told_with_its_sentence_until_it_passes(cluster: Cluster) -> None:
     cluster.server.denied["POST jobs"] = DENIALS["a policy"]
+    changed = RECONCILE_ERRORS.labels(ReconcileError.CHANGED)
+    before = changed._value.get()
     cluster.work()
     ready = find_ready(cluster)
     assert (ready["status"], ready["reason"], ready["message"]) == ("False", "Forbidden", "denied")
@@ -327,6 +330,7 @@ def test_refusal_is_told_with_its_sentence_until_it_passes(cluster: Cluster) -> 
         cluster.pass_time(30)
         cluster.work()
     assert len(cluster.server.log["workflows"]) == writes, "it is tried again, and nothing is written"
+    assert changed._value.get() == before, "nobody else has changed anything"
     cluster.settle()
     assert (phase(cluster), entry(cluster)["run"]) == (Phase.SUCCEEDED, 1)
 

@@ -495,12 +495,9 @@ def _carry_over(known: ObservedPod | None, new: ObservedPod) -> ObservedPod:
 def _gather_runs(family: _Family, namespace: str, moment: Moment) -> dict[str, dict[int, Run]]:
     """Gather the Jobs and pods of a resource: those of its own namespace, whatever the labels of others claim."""
     runs: dict[str, dict[int, Run]] = {}
-    with_pods = {key for key, _ in family.pods.values()}
     for key, job in family.jobs.values():
         if key.namespace != namespace:
             continue
-        if key not in with_pods and not job.has_ended and job.uid in family.since:
-            job = replace(job, seen_at=moment.at(family.since[job.uid]))
         if job.uid in family.missing_pods:
             why, when = family.missing_pods[job.uid]
             job = replace(job, missing_pod=why, explained_at=moment.at(when))
@@ -520,4 +517,12 @@ def _gather_runs(family: _Family, namespace: str, moment: Moment) -> dict[str, d
             evidence = replace(evidence, read_at=moment.at(last), looked_for=timedelta(seconds=last - first))
         of_task = runs.setdefault(key.task, {})
         of_task[key.run] = replace(of_task.get(key.run, Run()), evidence=evidence)
+    _tell_since_when_jobs_have_no_pod(runs, family, moment)
     return runs
+
+
+def _tell_since_when_jobs_have_no_pod(runs: dict[str, dict[int, Run]], family: _Family, moment: Moment) -> None:
+    for of_task in runs.values():
+        for number, run in of_task.items():
+            if run.may_get_a_pod and run.job is not None and run.job.uid in family.since:
+                of_task[number] = replace(run, job=replace(run.job, seen_at=moment.at(family.since[run.job.uid])))
