@@ -112,10 +112,16 @@ class View:
     def trouble_of(self, task: TaskView) -> Trouble | None:
         """Tell what keeps a task from starting, as far as it is known; None if nothing unusual does.
 
-        Its own entry in the status says so, or else the condition Ready, which tells of the task that is worst off.
+        Its own entry in the status says so, or else the condition Ready, which tells of the task that is worst off; of
+        many tasks of a Swarm the entries have but the word, and Ready the sentence.
         """
-        if task.record.reason is not None:
-            return Trouble(task.record.reason, task.record.message or "")
+        record, told = task.record, self._told_of(task)
+        if record.reason is None or (told is not None and told.reason == record.reason and not record.message):
+            return told
+        return Trouble(record.reason, record.message or "")
+
+    def _told_of(self, task: TaskView) -> Trouble | None:
+        """Return what the condition Ready says of a task."""
         ready = self._unready()
         label = "" if self.kind is WORKFLOW else f"task {task.name}: "
         if ready is None or not ready.message.startswith(label):
