@@ -47,13 +47,22 @@ class Kubectl:
 
     def install(self, crds: Path, *, seconds: float = PATIENCE) -> str:
         """Apply the CRDs of a folder and wait until the API server serves them."""
-        written = self.apply(crds)
         deadline = time.monotonic() + seconds
+        written = self._apply_large(crds, deadline)
         while not all(_is_established(crd) for crd in self.find_all("crds") if crd["spec"]["group"] == "mageflow.io"):
             if time.monotonic() > deadline:
                 raise Unmet(f"after {seconds:.0f} s the CRDs are not established")
             time.sleep(0.1)
         return written
+
+    def _apply_large(self, path: Path, deadline: float) -> str:
+        """Apply what a busy API server may not take in the minute that a request has."""
+        while True:
+            try:
+                return self.apply(path)
+            except KubectlError as error:
+                if "(Timeout)" not in str(error) or time.monotonic() > deadline:
+                    raise
 
     def set_lifecycle(self, name: str, lifecycle: str) -> str:
         """Patch a resource as the README does."""
