@@ -176,7 +176,7 @@ SOMEBODY_ELSE = [
          RUNNING, Run(job(), (succeeded_pod(is_disrupted=True),)), Ending.SUCCEEDED),
     Case("its node was short of memory",
          RUNNING, Run(disrupted_job(), (failed_pod(is_disrupted=True, reason="Evicted", exit_code=137),)),
-         Ending.DISRUPTED, "Evicted"),
+         Ending.DISRUPTED, "Disrupted"),
     Case("its node was short of disk, and the kubelet refused it",
          PENDING, Run(failed_job(), (refused_pod(reason="Evicted"),)), Ending.DISRUPTED, "Evicted"),
     Case("the kubelet refused it before a container started",

@@ -36,7 +36,7 @@ async def _delete_by_hand(namespace: Namespace, pod: Raw) -> None:
 MISHAPS = {
     "exits-3": Mishap(lambda ns, pod: ns.kubelet.fail(pod, exit_code=3), "NonZeroExitCode", True),
     "exceeds-deadline": Mishap(lambda ns, pod: ns.kubelet.exceed_deadline(pod), "DeadlineExceeded", True),
-    "deleted-by-hand": Mishap(_delete_by_hand, "NonZeroExitCode", True),
+    "deleted-by-hand": Mishap(_delete_by_hand, "Disrupted", False),
     "drained": Mishap(lambda ns, pod: drain(ns.api, pod), "Disrupted", False),
     "drained-unstarted": Mishap(lambda ns, pod: drain(ns.api, pod), "Disrupted", False, is_started=False),
     "refused": Mishap(lambda ns, pod: ns.kubelet.refuse(pod, "OutOfcpu"), "OutOfcpu", False, is_started=False),
@@ -65,7 +65,8 @@ async def _play_mishap(namespace: Namespace, name: str, mishap: Mishap) -> None:
     assert (task["reason"], counts) == (mishap.reason, (1, 0, 0) if mishap.is_failure else (0, 1, 0)), name
     assert task["retryAt"] > task["finishedAt"]
     assert not await workflow.live_pods(), name
-    assert condition(status, "Consistent")["status"] == "True", "only an interrupt makes it inconsistent"
+    was_cut_short = mishap.is_started and not mishap.is_failure
+    assert condition(status, "Consistent")["status"] == str(not was_cut_short), name
 
     second = await workflow.wait_for_pod(run=2)
     assert second["metadata"]["creationTimestamp"] >= task["retryAt"], name

@@ -178,7 +178,8 @@ def _failure_of(pod: ObservedPod) -> Outcome:
         return Outcome(Ending.FAILED, reasons.DEADLINE_EXCEEDED, pod.message)
     if pod.is_disrupted or not (pod.has_started or _could_not_start(pod)):
         what = pod.message or f"pod {pod.name} ended before a container started"
-        return Outcome(Ending.DISRUPTED, pod.reason or reasons.DISRUPTED, what, has_run=pod.has_started)
+        reason = None if pod.is_disrupted else pod.reason  # the kubelet evicts for either's sake: one word for each
+        return Outcome(Ending.DISRUPTED, reason or reasons.DISRUPTED, what, has_run=pod.has_started)
     if pod.reason == reasons.EVICTED:  # for what it took itself: an eviction for the node's sake is a disruption
         return Outcome(Ending.FAILED, reasons.EVICTED, pod.message)
     if pod.cause is None:
