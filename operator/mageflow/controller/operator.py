@@ -13,6 +13,7 @@ import kopf
 
 from mageflow import __version__
 from mageflow.api import GROUP, KINDS, VERSION
+from mageflow.controller.background import Background
 from mageflow.controller.caches import Caches
 from mageflow.controller.client import ApiError, Client, Raw, load_configuration
 from mageflow.controller.clock import Clock
@@ -107,20 +108,23 @@ async def _watch_and_work(
         if election is not None:
             election.stand(take_over)
         following = None if reader is None else group.create_task(reader.follow(see_namespace, caches.namespaces.lose))
+        finish = partial(_finish_work, queue, working, reconciler.background, election)
         try:
-            await _run_kopf(handlers, settings, watched, is_to_end, partial(_finish_work, queue, working, election))
+            await _run_kopf(handlers, settings, watched, is_to_end, finish)
         finally:
             if following is not None:
                 following.cancel()
             queue.close()
-            await reconciler.background.close()
     return returned
 
 
-async def _finish_work(queue: WorkQueue, working: asyncio.Task[None], election: Election | None) -> None:
-    """Finish the reconciles in hand, and begin no other."""
+async def _finish_work(
+    queue: WorkQueue, working: asyncio.Task[None], background: Background, election: Election | None
+) -> None:
+    """Finish the reconciles in hand and what they have asked for, and begin no other."""
     queue.close()
     await asyncio.wait((working,))
+    await background.close()
     if election is not None:
         election.withdraw()
 
