@@ -115,6 +115,7 @@ async def _watch_and_work(
             if following is not None:
                 following.cancel()
             queue.close()
+            await reconciler.background.close()  # if kopf ended by an error, nobody else has
     return returned
 
 
