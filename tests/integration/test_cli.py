@@ -195,7 +195,10 @@ async def run_from_docs(shell: Shell, *lines: str) -> None:
     for line in lines:
         expected = re.search(r"# exit code (\d+)", line)
         if not re.search(r" -w\b", line):
-            await shell.run(line, code=int(expected[1]) if expected else 0)
+            stays = (
+                f"{line}\nexit $?"  # bash is there while it runs, as a person's is: completion asks which shell it is
+            )
+            await shell.run(stays, code=int(expected[1]) if expected else 0)
             continue
         watching = await shell.start(f"exec {line}")
         await watching.wait_for("nightly")

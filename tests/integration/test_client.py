@@ -157,7 +157,7 @@ async def test_fields_reach_the_cluster_when_they_are_given_in_python(
     namespace: Namespace, client: mageflow.Client
 ) -> None:
     described = task(
-        "a", command=["sh"], args=["-c", "true"], env={"A": "b"}, input=None, retries=2, timeout_seconds=PATIENCE,
+        "a", command=["sh"], args=["-c", "true"], env={"A": "b"}, input=None, retries=2, timeout_seconds=60,
         resources={"requests": {"cpu": "10m"}},
     )  # fmt: skip
     swarm = await mageflow.swarm([described], name="one", labels={"team": "a"}, client=client)

@@ -11,6 +11,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -286,12 +287,23 @@ async def _check_all_converge(prepared: Iterable[Play]) -> None:
     plays = list(prepared)
     await asyncio.gather(*(_check_converges(*play) for play in plays))
     namespace = plays[0][1].namespace
+    for transition, workflow, _ in plays:
+        await workflow.wait_until(f"{transition.jobs} Jobs were made", partial(_has_made, workflow, transition.jobs))
     await namespace.wait_until_quiet(QUIET_AFTER_CRASH)
     await asyncio.gather(*(_check_converges(*play) for play in plays))
-    made = namespace.audit.created_jobs(namespace.name)
     for transition, workflow, _ in plays:
-        jobs = [name for name in made if name.startswith(f"{workflow.name}-")]
+        jobs = _made_by(workflow)
         assert len(jobs) == transition.jobs, f"{workflow.name}: {jobs}"
+
+
+async def _has_made(workflow: Workflow, jobs: int) -> bool:
+    """A run that another operator had recorded gets its Job only once it is clear that none was made (ADR 14)."""
+    return len(_made_by(workflow)) >= jobs
+
+
+def _made_by(workflow: Workflow) -> list[str]:
+    namespace = workflow.namespace
+    return [name for name in namespace.audit.created_jobs(namespace.name) if name.startswith(f"{workflow.name}-")]
 
 
 async def _check_converges(transition: Transition, workflow: Workflow, _: Raw) -> None:
