@@ -118,7 +118,7 @@ def test_chain_stops_when_the_next_task_would_get_an_output_that_was_cut(kubectl
     edited["spec"]["tasks"][1]["input"] = "goes on without"
     kubectl.run("patch", name, "--type=merge", f"--patch={json.dumps(edited)}")
     status = kubectl.wait_for_phase(name, "Succeeded")
-    assert status["output"] is None or status["output"] == "null", "what was cut is nothing to it"
+    assert status.get("output") is None, "it was given null"
 
 
 # ── failures ──
