@@ -14,6 +14,10 @@ from devkit.patience import PATIENCE
 Raw = dict[str, Any]
 
 
+SCHEMAS_LATE = "error validating data: unexpected error when reading response body"
+"""What kubectl says when the API server is too busy to send it the schemas."""
+
+
 class KubectlError(Exception):
     """kubectl exited with an error; the message is what it wrote."""
 
@@ -34,12 +38,18 @@ class Kubectl:
         self.namespace = namespace
 
     def run(self, *arguments: str, stdin: str | None = None) -> str:
-        """Run kubectl with these arguments and return what it writes; raise KubectlError if it fails."""
+        """Run kubectl with these arguments and return what it writes; raise KubectlError if it fails.
+
+        It reads the schemas first, which a busy API server doesn't send in time: then nothing was asked for yet.
+        """
         command = [*self._command, f"--namespace={self.namespace}", *arguments]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=600)
-        if done.returncode:
-            raise KubectlError(done.stderr.strip() or done.stdout.strip())
-        return done.stdout
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=600)
+            if not done.returncode:
+                return done.stdout
+            if SCHEMAS_LATE not in done.stderr or time.monotonic() > deadline:
+                raise KubectlError(done.stderr.strip() or done.stdout.strip())
 
     def apply(self, *paths: Path) -> str:
         """Apply manifests."""
