@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from enum import Enum
+from http import HTTPStatus
 from typing import Any, Final
 
 from devkit.patience import PATIENCE
@@ -202,8 +203,33 @@ class Kubelet:
     async def _terminate(self, pod: Raw, manner: OnSigterm) -> None:
         if not has_started(pod) and pod["metadata"]["uid"] not in self._unreported:
             await self._finish(pod, None)
-        elif manner is not OnSigterm.IGNORE:
-            await self._finish(pod, 143 if manner is OnSigterm.HEED else 0)
+        else:
+            await self._tell_of_a_kill(pod)
+            if manner is not OnSigterm.IGNORE:
+                await self._finish(pod, 143 if manner is OnSigterm.HEED else 0)
+
+    async def _tell_of_a_kill(self, pod: Raw) -> None:
+        """Make the kubelet's event of stopping a container that runs; by it a kill is known when its pod is gone."""
+        metadata = pod["metadata"]
+        body: Raw = {
+            "metadata": {"generateName": f"{metadata['name']}."},
+            "involvedObject": {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "namespace": metadata["namespace"],
+                "name": metadata["name"],
+                "uid": metadata["uid"],
+                "fieldPath": "spec.containers{main}",
+            },
+            "type": "Normal",
+            "reason": "Killing",
+            "message": "Stopping container main",
+        }
+        try:
+            await self._api.create(f"/api/v1/namespaces/{metadata['namespace']}/events", body)
+        except RequestError as error:
+            if error.code != HTTPStatus.FORBIDDEN:  # the namespace is being deleted
+                raise
 
     async def _finish(self, pod: Raw, exit_code: int | None) -> None:
         """Write the final status (None: no container ever ran), then take the pod out of the API server."""

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from .control import Raw, condition
+from .control import condition
 from .kubelet import OnSigterm, drain
 from .stage import Namespace, Workflow
 
@@ -39,26 +39,6 @@ async def delete_pods(workflow: Workflow) -> None:
             f"/api/v1/namespaces/{workflow.namespace.name}/pods/{pod['metadata']['name']}"
         )
     await workflow.wait_until_none_of("pods")
-
-
-async def tell_of_a_kill(namespace: Namespace, pod: Raw) -> None:
-    """Make the kubelet's event of having stopped a container."""
-    metadata = pod["metadata"]
-    body: Raw = {
-        "metadata": {"generateName": f"{metadata['name']}."},
-        "involvedObject": {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "namespace": namespace.name,
-            "name": metadata["name"],
-            "uid": metadata["uid"],
-            "fieldPath": "spec.containers{main}",
-        },
-        "type": "Normal",
-        "reason": "Killing",
-        "message": "Stopping container main",
-    }
-    await namespace.api.create(f"/api/v1/namespaces/{namespace.name}/events", body)
 
 
 async def drop_events(workflow: Workflow) -> None:
@@ -97,7 +77,6 @@ async def test_pod_that_was_evicted_and_exited_0_runs_again_when_it_is_gone(name
     namespace.kubelet.on_sigterm(namespace.name, OnSigterm.EXIT_0)
     workflow, pod = await namespace.create_running()
     async with down(namespace):
-        await tell_of_a_kill(namespace, pod)
         await drain(namespace.api, pod)
         await wait_for_job(workflow, "Complete")
         await workflow.wait_until_none_of("pods")
