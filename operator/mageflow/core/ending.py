@@ -86,10 +86,10 @@ def has_lost_its_pod(record: TaskStatus, run: Run) -> bool:
 
 def _outcome_of_replaced(record: TaskStatus, run: Run) -> Outcome | None:
     """End a run whose Job has made a second pod: a run has one, and the next must know that it was cut short."""
-    is_ours = record.holding == record.run or run.job is None or is_stopped(record, run.job)
-    if is_ours or run.job is None or not has_lost_its_pod(record, run):
+    job = run.job
+    if job is None or record.holding == record.run or is_stopped(record, job) or not has_lost_its_pod(record, run):
         return None
-    return _outcome_of_suspension(run.job)
+    return _outcome_of_suspension(job)
 
 
 def _outcome_by_pod(record: TaskStatus, job: ObservedJob | None, pod: ObservedPod) -> Outcome | None:
