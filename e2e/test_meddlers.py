@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from devkit.gate import GATE, open_gate
+from devkit.gate import GATE, open_gate, open_gates_until
 from devkit.gitops.watched import WatchedKubectl
 from devkit.kubectl import Kubectl, Raw, Unmet, condition
 from devkit.patience import PATIENCE
@@ -91,8 +91,7 @@ def check_a_suspended_job_is_a_gate(kubectl: Kubectl, trap: str) -> None:
     (job,) = kubectl.jobs_of(name)
     assert job["spec"]["suspend"] is True, "their suspension stays"
     suspend_job(kubectl, name, False)
-    open_gate(kubectl, name)
-    status = kubectl.wait_for_phase(name, "Succeeded")
+    status = open_gates_until(kubectl, name, "Succeeded")
     assert status["output"].startswith("run="), "it has run to its end"
     assert status["tasks"][0].get("failures", 0) == 0
 
@@ -119,8 +118,7 @@ def test_interrupt_is_in_force_when_somebody_unsuspends_the_job_that_it_stops(ku
     kubectl.set_lifecycle(name, "interrupted")
     kubectl.wait_for_phase(name, "Interrupting")
     suspend_job(kubectl, name, False)
-    open_gate(kubectl, name)
-    status = kubectl.wait_for_phase(name, "Interrupted")
+    status = open_gates_until(kubectl, name, "Interrupted")
 
     assert live_pods(kubectl, name) == []
     assert (status["interruptions"], status["failed"]) == (1, 0)

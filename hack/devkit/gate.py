@@ -6,7 +6,7 @@ import re
 import time
 from typing import Final
 
-from devkit.kubectl import Kubectl, KubectlError, Unmet
+from devkit.kubectl import Kubectl, KubectlError, Raw, Unmet
 from devkit.patience import PATIENCE
 
 GATE: Final = "until [ -e /tmp/go ]; do sleep 0.1 & wait $!; done"
@@ -25,6 +25,19 @@ def open_gate(kubectl: Kubectl, name: str, task: str = "") -> None:
         if time.monotonic() > deadline:
             raise Unmet(f"no gate of {name} could be opened\n{kubectl.describe(name)}")
         time.sleep(0.1)
+
+
+def open_gates_until(kubectl: Kubectl, name: str, phase: str) -> Raw:
+    """Open the gate of each pod that comes to run until a resource is in a phase; return its status.
+
+    For a task whose pod may be replaced by another after its gate was opened.
+    """
+
+    def is_met(status: Raw) -> bool:
+        try_to_open(kubectl, name)
+        return status.get("phase") == phase
+
+    return kubectl.wait(f"{name} is {phase}, with each gate open", name, is_met)
 
 
 def try_to_open(kubectl: Kubectl, name: str, task: str = "") -> bool:
