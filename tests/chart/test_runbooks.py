@@ -11,10 +11,9 @@ import pytest
 from typer.main import get_command
 
 from devkit.helm import CHART
-from mageflow.api import KINDS, Phase
+from mageflow.api import KINDS, Phase, reasons
 from mageflow.cli.app import app
 from mageflow.controller.client import NO_CONNECTION, ApiError
-from mageflow.core import reasons
 
 from .conftest import NAMESPACE, Renderer
 from .promql import SERIES, find_unknown

@@ -19,8 +19,8 @@ from mageflow.api import (
     TaskPhase,
     TaskStatus,
     WorkflowSpec,
+    find_condition,
 )
-from mageflow.core.conditions import find_condition
 from mageflow.core.decision import Action, CreateJob, Decision, DeleteJob, HoldJob, StopJob
 from mageflow.core.jobs import Owner, Task, job_name
 from mageflow.core.ledger import settle

@@ -6,9 +6,8 @@ from itertools import permutations
 
 import pytest
 
-from mageflow.api import Lifecycle, LifecycleSource, Phase, TaskPhase
+from mageflow.api import OCCUPIED_TASKS, Lifecycle, LifecycleSource, Phase, TaskPhase
 from mageflow.core.lifecycle import (
-    OCCUPIED,
     FailureHold,
     Wanted,
     find_effective,
@@ -127,7 +126,7 @@ def test_hold_is_in_force_when_no_pod_of_any_task_can_run(
 ) -> None:
     for states in (frozenset({state}), frozenset({state, TaskPhase.UNSTARTED})):
         phase = find_phase(lifecycle, None, states, has_ever_started=True, runs_on_when_suspended=False)
-        assert phase is (busy if state in OCCUPIED else quiet)
+        assert phase is (busy if state in OCCUPIED_TASKS else quiet)
 
 
 def test_single_task_runs_on_when_suspended() -> None:

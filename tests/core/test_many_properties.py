@@ -15,7 +15,19 @@ from typing import Any
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from mageflow.api import CHAIN, ENDED_PHASES, HELD_PHASES, SWARM, Kind, Lifecycle, Phase, Status, TaskPhase, TaskStatus
+from mageflow.api import (
+    CHAIN,
+    ENDED_PHASES,
+    ENDED_TASKS,
+    HELD_PHASES,
+    SWARM,
+    Kind,
+    Lifecycle,
+    Phase,
+    Status,
+    TaskPhase,
+    TaskStatus,
+)
 from mageflow.core.decision import (
     Action,
     CreateJob,
@@ -29,7 +41,7 @@ from mageflow.core.decision import (
     ReadEvidence,
     StopJob,
 )
-from mageflow.core.ledger import ENDED, is_cut_short_by_suspension
+from mageflow.core.ledger import is_cut_short_by_suspension
 from mageflow.core.observed import ObservedPod, ObservedResource, Refusal, Run, Runs
 from mageflow.core.plan import Plan
 from mageflow.core.resource import make_plan
@@ -84,7 +96,7 @@ def _entries() -> Iterator[TaskStatus | None]:
         yield compact("x", run)
         yield entry("x", TaskPhase.SUCCEEDED, run, output={"rows": None}, interruptions=1)
         yield entry("x", TaskPhase.FAILED, run, failures=1)
-        for phase in sorted(set(TaskPhase) - ENDED):
+        for phase in sorted(set(TaskPhase) - ENDED_TASKS):
             for started_at in (None, EARLIER):
                 yield entry("x", phase, run, started_at=started_at, interruptions=run - 1)
         yield entry("x", job=None)
@@ -264,7 +276,7 @@ def test_suspend_touches_nothing_that_has_started(observed: ObservedResource) ->
     case = consider(observed)
     for action in case.actions:
         task = task_of(action)
-        if case.has_ended_before or case.now(task).phase in ENDED:
+        if case.has_ended_before or case.now(task).phase in ENDED_TASKS:
             continue  # what is left of a task that has ended is cleared away in any lifecycle
         assert not isinstance(action, StopJob | DeletePod | CreateJob)
         if isinstance(action, EvictPod):
@@ -278,7 +290,7 @@ def test_suspend_touches_nothing_that_has_started(observed: ObservedResource) ->
 def test_active_stops_no_task_of_the_spec_that_has_not_ended(observed: ObservedResource) -> None:
     case = consider(observed)
     for action in case.actions:
-        if task_of(action) in case.planned and case.now(task_of(action)).phase not in ENDED:
+        if task_of(action) in case.planned and case.now(task_of(action)).phase not in ENDED_TASKS:
             assert case.has_ended_before or not isinstance(action, StopJob | DeletePod)
 
 
@@ -338,7 +350,7 @@ def test_interrupt_leaves_no_pod_alone(observed: ObservedResource) -> None:
 def test_no_run_starts_once_a_task_has_succeeded(observed: ObservedResource) -> None:
     case = consider(observed)
     for task in {action.task for action in case.creations}:
-        assert case.phase_before(task) not in ENDED
+        assert case.phase_before(task) not in ENDED_TASKS
         assert not any(has_succeeded(pod) for run in observed.runs_of(task).values() for pod in run.pods)
         assert case.live_pods(task) == []
 
@@ -361,7 +373,7 @@ def test_nothing_of_a_run_is_forgotten(observed: ObservedResource) -> None:
     for old in observed.status.tasks:
         now = case.now(old.name)
         assert now.run >= old.run
-        assert old.phase not in ENDED or now.phase is old.phase
+        assert old.phase not in ENDED_TASKS or now.phase is old.phase
         if now.phase is not TaskPhase.SUCCEEDED:
             assert now.failures >= old.failures
             assert now.interruptions >= old.interruptions
@@ -442,7 +454,7 @@ def test_end_is_that_of_its_tasks(observed: ObservedResource) -> None:
         assert set(phases) <= {TaskPhase.SUCCEEDED}
     if case.status.phase is Phase.FAILED:
         assert TaskPhase.FAILED in phases
-        assert observed.kind is CHAIN or ENDED.issuperset(phases)
+        assert observed.kind is CHAIN or ENDED_TASKS.issuperset(phases)
     if case.status.phase in ENDED_PHASES:
         assert not any(case.now(task).phase in OPEN for task in NAMES)
 

@@ -12,7 +12,17 @@ from typing import Any
 from hypothesis import assume, event, given
 from hypothesis import strategies as st
 
-from mageflow.api import ENDED_PHASES, LABEL_RUN, MAIN_TASK, Lifecycle, Phase, Status, TaskPhase, TaskStatus
+from mageflow.api import (
+    ENDED_PHASES,
+    ENDED_TASKS,
+    LABEL_RUN,
+    MAIN_TASK,
+    Lifecycle,
+    Phase,
+    Status,
+    TaskPhase,
+    TaskStatus,
+)
 from mageflow.core.decision import (
     Action,
     CreateJob,
@@ -24,7 +34,7 @@ from mageflow.core.decision import (
     HoldJob,
     StopJob,
 )
-from mageflow.core.ledger import ENDED, MAX_DISRUPTIONS, is_cut_short_by_suspension
+from mageflow.core.ledger import MAX_DISRUPTIONS, is_cut_short_by_suspension
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Refusal, Run, Runs, Waiting
 
 from .builders import (
@@ -108,7 +118,7 @@ a_few = st.integers(0, 3)
 run_numbers = st.integers(1, 4)
 yes_or_no = st.booleans()
 disruptions = st.integers(0, MAX_DISRUPTIONS - 1)
-phases_of_the_ledger = st.sampled_from(sorted(set(TaskPhase) - ENDED))
+phases_of_the_ledger = st.sampled_from(sorted(set(TaskPhase) - ENDED_TASKS))
 
 
 @st.composite
@@ -245,7 +255,7 @@ def has_succeeded(pod: ObservedPod) -> bool:
 @given(workflows(Lifecycle.SUSPENDED))
 def test_suspend_touches_nothing_that_has_started(observed: ObservedResource) -> None:
     case = consider(observed)
-    assume(not case.has_ended_before and case.task.phase not in ENDED)
+    assume(not case.has_ended_before and case.task.phase not in ENDED_TASKS)
 
     for action in case.actions:
         assert not isinstance(action, StopJob | DeletePod | CreateJob)
@@ -273,7 +283,9 @@ def test_mark_is_written_before_a_pod_is_evicted(observed: ObservedResource) -> 
 def test_active_stops_nothing_of_the_latest_run(observed: ObservedResource) -> None:
     """Unless somebody else had suspended it, and lets it go: it makes way for the next."""
     case = consider(observed)
-    assume(not case.has_ended_before and case.task.phase not in ENDED and not is_cut_short_by_suspension(case.task))
+    assume(
+        not case.has_ended_before and case.task.phase not in ENDED_TASKS and not is_cut_short_by_suspension(case.task)
+    )
     of_the_latest = case.runs.get(case.task.run, Run()).pods if case.task.phase is not TaskPhase.BACKING_OFF else ()
 
     for action in case.actions:

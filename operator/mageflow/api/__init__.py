@@ -3,9 +3,13 @@
 from mageflow.api.base import INT32_MAX
 from mageflow.api.chain import ChainSpec
 from mageflow.api.enums import (
+    CLOSED_TASKS,
     ENDED_PHASES,
+    ENDED_TASKS,
     HELD_PHASES,
     NAMESPACE_LIFECYCLES,
+    OCCUPIED_TASKS,
+    WAITING_TASKS,
     ConditionType,
     Lifecycle,
     LifecycleSource,
@@ -15,7 +19,7 @@ from mageflow.api.enums import (
     read_namespace_label,
 )
 from mageflow.api.kinds import API_VERSION, CHAIN, GROUP, KINDS, SWARM, VERSION, WORKFLOW, Kind
-from mageflow.api.names import (
+from mageflow.api.labels import (
     DEFAULT_CONTAINER_ANNOTATION,
     LABEL_KIND,
     LABEL_LIFECYCLE,
@@ -25,7 +29,7 @@ from mageflow.api.names import (
     LABEL_UID,
     MAIN_TASK,
 )
-from mageflow.api.status import Condition, Status, TaskStatus
+from mageflow.api.status import Condition, Status, TaskStatus, find_condition
 from mageflow.api.swarm import DEFAULT_CONCURRENCY, SwarmSpec
 from mageflow.api.tasks import LEAST_GRACE_SECONDS, NamedTask, SwarmTask
 from mageflow.api.workflow import WorkflowSpec
@@ -33,9 +37,11 @@ from mageflow.api.workflow import WorkflowSpec
 __all__ = [
     "API_VERSION",
     "CHAIN",
+    "CLOSED_TASKS",
     "DEFAULT_CONCURRENCY",
     "DEFAULT_CONTAINER_ANNOTATION",
     "ENDED_PHASES",
+    "ENDED_TASKS",
     "GROUP",
     "HELD_PHASES",
     "INT32_MAX",
@@ -49,8 +55,10 @@ __all__ = [
     "LEAST_GRACE_SECONDS",
     "MAIN_TASK",
     "NAMESPACE_LIFECYCLES",
+    "OCCUPIED_TASKS",
     "SWARM",
     "VERSION",
+    "WAITING_TASKS",
     "WORKFLOW",
     "ChainSpec",
     "Condition",
@@ -66,6 +74,7 @@ __all__ = [
     "TaskPhase",
     "TaskStatus",
     "WorkflowSpec",
+    "find_condition",
     "read_lifecycle",
     "read_namespace_label",
 ]

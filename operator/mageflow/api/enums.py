@@ -110,6 +110,19 @@ class TaskPhase(StrEnum):
     """It has failed, with no retries left."""
 
 
+ENDED_TASKS: Final = frozenset({TaskPhase.SUCCEEDED, TaskPhase.FAILED})
+"""Phases of a task that never runs again."""
+
+CLOSED_TASKS: Final = frozenset({TaskPhase.UNSTARTED, TaskPhase.BACKING_OFF}) | ENDED_TASKS
+"""Phases of a task whose latest run is over."""
+
+WAITING_TASKS: Final = frozenset({TaskPhase.UNSTARTED, TaskPhase.RECORDED, TaskPhase.BACKING_OFF})
+"""Phases of a task from which a Job may be created."""
+
+OCCUPIED_TASKS: Final = frozenset({TaskPhase.PENDING, TaskPhase.RUNNING, TaskPhase.STOPPING})
+"""Phases of a task in which a pod of it runs or may yet start."""
+
+
 class ConditionType(StrEnum):
     """The types in `status.conditions`."""
 

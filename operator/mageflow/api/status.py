@@ -6,7 +6,7 @@ are kept, so that going back to an older version loses nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, WithJsonSchema
@@ -201,3 +201,8 @@ class Status(StatusModel):
         document: dict[str, Any] = self.model_dump(mode="json", exclude_none=True, exclude={"tasks"})
         kept = {**(self.model_extra or {}), **self._unread}
         return document | {"tasks": [task.to_json() for task in self.tasks]} | kept
+
+
+def find_condition(conditions: Iterable[Condition], type_: ConditionType) -> Condition | None:
+    """Return the condition of a type, or None."""
+    return next((condition for condition in conditions if condition.type == type_), None)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field, WithJsonSchema
 
 from mageflow.api.base import INT32_MAX, AnyJson, Count, SpecModel
-from mageflow.api.names import MAIN_TASK
+from mageflow.api.labels import MAIN_TASK
 from mageflow.api.rules import none_of, validations
 
 LEAST_GRACE_SECONDS: Final = 1

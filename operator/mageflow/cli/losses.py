@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from mageflow.api import TaskPhase
+from mageflow.api import ENDED_TASKS, TaskPhase
 from mageflow.cli.ages import format_age
 from mageflow.cli.operations import CANCEL, Operation
-from mageflow.cli.view import ENDED_TASKS, TaskView, View
+from mageflow.cli.view import TaskView, View
 
 MAX_TASKS: Final = 10
 """How many tasks of one resource are told one by one."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from mageflow.api import LABEL_LIFECYCLE, WORKFLOW, Lifecycle, Phase, TaskPhase
-from mageflow.cli.view import OCCUPIED_TASKS, TaskView, View
+from mageflow.api import LABEL_LIFECYCLE, OCCUPIED_TASKS, WORKFLOW, Lifecycle, Phase, TaskPhase, reasons
+from mageflow.cli.view import TaskView, View
 from mageflow.client.errors import TaskAlreadyRunningError
-from mageflow.client.wishes import TASK_ALREADY_RUNNING, runs_on
+from mageflow.client.wishes import runs_on
 
 MAX_NAMES: Final = 5
 """How many names a sentence lists."""
@@ -57,7 +57,7 @@ def judge(view: View, operation: Operation) -> Verdict:
         return Verdict.ENDED
     if operation is SUSPEND and view.kind is WORKFLOW and runs_on(view.status):
         return Verdict.RUNS
-    is_refused = operation is SUSPEND and view.status.reason == TASK_ALREADY_RUNNING
+    is_refused = operation is SUSPEND and view.status.reason == reasons.TASK_ALREADY_RUNNING
     is_asked = view.lifecycle is operation.lifecycle and view.status.is_current
     if is_asked and not is_refused and view.deletion is None:
         return Verdict.ALREADY

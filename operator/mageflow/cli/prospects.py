@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import assert_never
 
-from mageflow.api import LABEL_LIFECYCLE, Lifecycle, TaskPhase
+from mageflow.api import ENDED_TASKS, LABEL_LIFECYCLE, Lifecycle, TaskPhase
 from mageflow.cli.losses import describe_run
 from mageflow.cli.operations import CANCEL, OPERATIONS, RESUME, SUSPEND, Operation, Verdict, judge, list_names
-from mageflow.cli.view import ENDED_TASKS, TaskView, View
+from mageflow.cli.view import TaskView, View
 
 
 def foresee(view: View, now: datetime) -> dict[str, str]:

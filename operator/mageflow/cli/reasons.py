@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final, assert_never
 
-from mageflow.api import LABEL_LIFECYCLE, WORKFLOW, Condition, ConditionType, Lifecycle, Phase, TaskPhase
+from mageflow.api import LABEL_LIFECYCLE, WORKFLOW, Condition, ConditionType, Lifecycle, Phase, TaskPhase, reasons
 from mageflow.cli.ages import format_age
 from mageflow.cli.losses import describe_run
 from mageflow.cli.operations import list_names
 from mageflow.cli.view import TaskView, View
-from mageflow.client.wishes import TASK_ALREADY_RUNNING
 
 INTERRUPTED_WHILE_RUNNING: Final = "InterruptedWhileRunning"
 """A task's reason: a suspend evicted its pod, which turned out to have started."""
@@ -50,7 +49,7 @@ def _explain_phase(view: View, phase: Phase | str, now: datetime) -> Iterator[st
     match phase:
         case Phase.PENDING:
             yield f"Pending: no container of any task has started yet{_because(ready)}."
-        case Phase.ACTIVE if status.reason == TASK_ALREADY_RUNNING:
+        case Phase.ACTIVE if status.reason == reasons.TASK_ALREADY_RUNNING:
             yield f"Active although {_asked(view)}: {_message(ready)}."
         case Phase.ACTIVE:
             yield f"Active: {done}{_because(ready)}."

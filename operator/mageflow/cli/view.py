@@ -24,19 +24,15 @@ from mageflow.api import (
     TaskStatus,
     read_lifecycle,
     read_namespace_label,
+    reasons,
 )
 from mageflow.client.silence import describe_deletion, is_being_deleted
 from mageflow.client.status import Status, read_status
 
-ENDED_TASKS: Final = frozenset({TaskPhase.SUCCEEDED, TaskPhase.FAILED})
-UNUSABLE: Final = frozenset({"OutputTruncated", "OutputLost"})
+UNUSABLE: Final = frozenset({reasons.OUTPUT_TRUNCATED, reasons.OUTPUT_LOST})
 """Reasons of a task that would get an output that isn't whole."""
 
-OCCUPIED_TASKS: Final = frozenset({TaskPhase.PENDING, TaskPhase.RUNNING, TaskPhase.STOPPING})
-"""Phases of a task in which a pod of it runs or may yet start."""
-
-
-USUAL: Final = ("Pending", "BackingOff")
+USUAL: Final = (reasons.PENDING, reasons.BACKING_OFF)
 """Reasons of Ready for which a task that may run doesn't run yet, although all is well."""
 
 

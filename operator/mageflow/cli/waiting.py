@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import TypeAlias
 
+from mageflow.api import reasons
 from mageflow.cli.operations import RESUME, Operation, describe_unfinished
 from mageflow.cli.progress import Progress
 from mageflow.cli.view import View, Views
 from mageflow.cli.watching import Place, places_by_name, watch
 from mageflow.client.connection import Connection
 from mageflow.client.errors import BeingDeletedError, DeadlineError, MageflowError, NotFoundError, OvertakenError
-from mageflow.client.wishes import TASK_ALREADY_RUNNING
 
 Ending: TypeAlias = View | MageflowError
 
@@ -79,7 +79,7 @@ def find_end(now: View | None, operation: Operation, generation: int) -> Ending 
     is_held = now.is_held_by_namespace or now.is_held_by_failure
     if now.status.is_in_force or (operation is RESUME and now.status.is_current and is_held):
         return now
-    if now.status.reason == TASK_ALREADY_RUNNING and now.status.is_current:
+    if now.status.reason == reasons.TASK_ALREADY_RUNNING and now.status.is_current:
         return OvertakenError("its task has started: a suspend never stops it")
     return None
 

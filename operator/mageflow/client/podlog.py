@@ -6,12 +6,13 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from mageflow.api import DEFAULT_CONTAINER_ANNOTATION, LABEL_RUN, LABEL_TASK
+from mageflow.api import LABEL_RUN, LABEL_TASK
 from mageflow.client.connection import Connection
 from mageflow.client.errors import InvalidError, MageflowError, NotFoundError
 from mageflow.client.logline import LineQueue, LogLine, in_utc, sortable
 from mageflow.client.transport import Raw
 from mageflow.client.watching import Pauses, may_pass
+from mageflow.core.jobs import main_container
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +109,6 @@ class ContainerLog:
                 return True
             raise
         return "running" in (dict(_states(pod)).get(self._container) or {})
-
-
-def main_container(pod: Raw) -> str:
-    """Return the name of the container that `kubectl logs` reads if it is told of none."""
-    annotations = pod["metadata"].get("annotations") or {}
-    name: str = annotations.get(DEFAULT_CONTAINER_ANNOTATION) or pod["spec"]["containers"][0]["name"]
-    return name
 
 
 def container_names(spec: Raw) -> list[str]:

@@ -17,18 +17,14 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final
 
-from mageflow.api import WORKFLOW, Lifecycle, LifecycleSource, Phase, TaskPhase, read_lifecycle
+from mageflow.api import WORKFLOW, Lifecycle, LifecycleSource, Phase, TaskPhase, read_lifecycle, reasons
 from mageflow.client.errors import ConflictError, DeadlineError, OvertakenError, TaskAlreadyRunningError
 from mageflow.client.handle import Handle
 from mageflow.client.silence import check_deletion, find_cause
 from mageflow.client.status import Status, read_status
 from mageflow.client.transport import Raw
 from mageflow.client.watching import Pauses
-
-TASK_ALREADY_RUNNING: Final = "TaskAlreadyRunning"
-"""The reason of Ready while a single task runs on although it is to be suspended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +95,7 @@ async def await_answer(handle: Handle, wish: Wish, *, wait: bool, seconds: float
                 _check_overtaken(handle, wish, resource)
                 if not status.observes(wish.generation):
                     continue
-                if status.reason == TASK_ALREADY_RUNNING and wish.lifecycle is Lifecycle.SUSPENDED:
+                if status.reason == reasons.TASK_ALREADY_RUNNING and wish.lifecycle is Lifecycle.SUSPENDED:
                     await _refuse(handle, wish, resource, status)
                     continue
                 if answer is None and wait:

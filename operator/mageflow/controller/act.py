@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import assert_never
 
-from mageflow.api import API_VERSION, GROUP, VERSION, Status, TaskPhase
+from mageflow.api import API_VERSION, GROUP, VERSION, Status, TaskPhase, reasons
 from mageflow.controller.background import FRESH_SECONDS, Background, Places
 from mageflow.controller.caches import Caches
 from mageflow.controller.client import MERGE_PATCH, ApiError, NotLeadingError, Raw, Requests
@@ -23,7 +23,6 @@ from mageflow.controller.creations import Creations
 from mageflow.controller.events import find_pods, observe_events
 from mageflow.controller.queue import RetryError
 from mageflow.controller.settings import FIELD_MANAGER
-from mageflow.core import reasons
 from mageflow.core.decision import (
     Action,
     CreateJob,

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final, Protocol, TypeVar
 
-from mageflow.api import Kind, TaskPhase, TaskStatus
+from mageflow.api import CLOSED_TASKS, ENDED_TASKS, Kind, TaskPhase, TaskStatus
 from mageflow.controller.attempts import Attempts, Moment
 from mageflow.controller.client import Raw
 from mageflow.controller.clock import Clock
@@ -32,7 +32,6 @@ from mageflow.controller.observe import (
     run_key,
 )
 from mageflow.core.ending import has_succeeded
-from mageflow.core.ledger import CLOSED, ENDED
 from mageflow.core.observed import Evidence, ObservedJob, ObservedPod, ObservedResource, Run
 
 REMEMBERED_DELETIONS: Final = 10_000
@@ -140,7 +139,7 @@ class _Family:
         entry = self._entry_of(key)
         if entry is None or entry.run < key.run:
             return True
-        if entry.phase in ENDED:
+        if entry.phase in ENDED_TASKS:
             return False
         return has_succeeded(pod) or _is_open(entry, key.run)
 
@@ -474,7 +473,7 @@ class Caches:
 
 def _is_open(entry: TaskStatus | None, run: int) -> bool:
     """Tell whether a ledger entry lacks the end of a run."""
-    return entry is None or (entry.run == run and entry.phase not in CLOSED)
+    return entry is None or (entry.run == run and entry.phase not in CLOSED_TASKS)
 
 
 def _is_over(job: ObservedJob) -> bool:

@@ -13,13 +13,13 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
+from mageflow.api import reasons
 from mageflow.controller.attempts import Attempts
 from mageflow.controller.background import Background, Places
 from mageflow.controller.caches import Caches
 from mageflow.controller.client import ApiError, NotLeadingError, Raw, Requests
 from mageflow.controller.clock import Clock
 from mageflow.controller.observe import is_controlled_by
-from mageflow.core import reasons
 from mageflow.core.decision import CreateJob
 from mageflow.core.observed import ObservedResource, Refusal
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from mageflow.core import reasons
+from mageflow.api import reasons
 from mageflow.core.observed import Evidence, Waiting
 
 Raw = Mapping[str, Any]

@@ -10,11 +10,10 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from mageflow.api import LABEL_RUN, LABEL_TASK, LABEL_UID, Kind, Lifecycle, Status, read_lifecycle
+from mageflow.api import LABEL_RUN, LABEL_TASK, LABEL_UID, Kind, Lifecycle, Status, read_lifecycle, reasons
 from mageflow.api.stored import size_of
 from mageflow.controller.containers import find_cause, find_lingering, find_main_state, has_deadly_probe
 from mageflow.controller.settings import FIELD_MANAGER
-from mageflow.core import reasons
 from mageflow.core.jobs import ANNOTATION_STOPPED, DISRUPTION_CONDITIONS, STOPPED_WHILE_RUNNING
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Spec, Waiting
 from mageflow.core.output import find_limit

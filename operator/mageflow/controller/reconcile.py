@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 
-from mageflow.api import LABEL_UID, Status, TaskPhase
+from mageflow.api import LABEL_UID, OCCUPIED_TASKS, Status, TaskPhase, reasons
 from mageflow.controller.act import Actor, Means, read_children, read_resource
 from mageflow.controller.background import Background
 from mageflow.controller.caches import Caches
@@ -18,9 +18,7 @@ from mageflow.controller.pacing import Pace
 from mageflow.controller.queue import RetryError
 from mageflow.controller.settings import Settings
 from mageflow.controller.transitions import Transitions
-from mageflow.core import reasons
 from mageflow.core.decision import Decision, Event
-from mageflow.core.lifecycle import OCCUPIED
 from mageflow.core.observed import ObservedResource
 from mageflow.core.resource import decide
 
@@ -161,7 +159,7 @@ class Reconciler:
         states = {task.phase for task in observed.status.tasks}
         if not self._caches.is_current(observed.uid) or TaskPhase.STOPPING in states:
             return self._settings.verify_transition_after
-        is_at_rest = OCCUPIED.isdisjoint(states) and not self._caches.has_live_pods(observed.uid)
+        is_at_rest = OCCUPIED_TASKS.isdisjoint(states) and not self._caches.has_live_pods(observed.uid)
         return None if is_at_rest else self._settings.verify_after
 
     def _silence(self, uid: str) -> float:

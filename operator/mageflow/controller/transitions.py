@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mageflow.api import ENDED_PHASES, ConditionType, Lifecycle, Status
+from mageflow.api import ENDED_PHASES, ConditionType, Lifecycle, Status, find_condition
 from mageflow.controller.clock import Clock
 from mageflow.controller.metrics import TRANSITION_SECONDS
-from mageflow.core.conditions import find_condition
 from mageflow.core.observed import ObservedResource
 
 _Asked = tuple[int | None, str | None]

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from mageflow.api import ENDED_PHASES, HELD_PHASES, Condition, ConditionType, Phase, Status
+from mageflow.api import ENDED_PHASES, HELD_PHASES, Condition, ConditionType, Phase, Status, find_condition, reasons
 from mageflow.api.stored import shorten
-from mageflow.core import reasons
 
 MAX_MESSAGE: Final = 2048
 """Bytes of a condition's message: what an API server or a webhook says has no bound."""
@@ -72,11 +71,6 @@ def build_conditions(
         for wanted in _wanted_conditions(phase, readiness, consistency)
     )
     return (*ours, *(condition for condition in previous.values() if not isinstance(condition.type, ConditionType)))
-
-
-def find_condition(conditions: Iterable[Condition], type_: ConditionType) -> Condition | None:
-    """Return the condition of a type, or None."""
-    return next((condition for condition in conditions if condition.type == type_), None)
 
 
 def was_disrupted(status: Status) -> bool:

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from mageflow.api import TaskPhase, TaskStatus
-from mageflow.core import reasons
+from mageflow.api import TaskPhase, TaskStatus, reasons
 from mageflow.core.observed import Cause, ObservedJob, ObservedPod, Run
 from mageflow.core.output import parse_output
 

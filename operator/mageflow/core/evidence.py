@@ -19,8 +19,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from mageflow.api import TaskPhase, TaskStatus
-from mageflow.core import reasons
+from mageflow.api import TaskPhase, TaskStatus, reasons
 from mageflow.core.decision import ReadEvidence
 from mageflow.core.ending import Ending, Outcome, find_outcome, has_succeeded
 from mageflow.core.jobs import Owner, Task, job_name, main_container

@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from mageflow.api import TaskPhase, TaskStatus
-from mageflow.core import reasons
+from mageflow.api import ENDED_TASKS, WAITING_TASKS, TaskPhase, TaskStatus, reasons
 from mageflow.core.jobs import Task
-from mageflow.core.ledger import ENDED, WAITING
 from mageflow.core.lifecycle import FailureHold
 from mageflow.core.plan import Ledger, Plan, find_outcome
 
@@ -66,8 +64,8 @@ def _find_next(plan: Plan, ledger: Ledger) -> Task | None:
     if find_outcome(plan, ledger) is not None:
         return None
     phases = {name: entry.phase for name, entry in ledger.items()}
-    task = next(task for task in plan.tasks if phases.get(task.name) not in ENDED)
-    return task if task.after is not None and phases.get(task.name, TaskPhase.UNSTARTED) in WAITING else None
+    task = next(task for task in plan.tasks if phases.get(task.name) not in ENDED_TASKS)
+    return task if task.after is not None and phases.get(task.name, TaskPhase.UNSTARTED) in WAITING_TASKS else None
 
 
 def _is_unusable(before: TaskStatus) -> bool:

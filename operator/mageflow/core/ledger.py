@@ -9,9 +9,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Final, assert_never
 
-from mageflow.api import TaskPhase, TaskStatus
+from mageflow.api import CLOSED_TASKS, ENDED_TASKS, WAITING_TASKS, TaskPhase, TaskStatus, reasons
 from mageflow.api.stored import shorten
-from mageflow.core import reasons
 from mageflow.core.ending import Ending, Outcome, has_succeeded, is_stopped, success_of
 from mageflow.core.evidence import awaits_evidence, find_end
 from mageflow.core.jobs import Task
@@ -31,27 +30,21 @@ MAX_DISRUPTIONS: Final = 10
 PROGRESS: Final = timedelta(minutes=10)
 """A run that was disrupted after so long got somewhere: it begins a new row."""
 
-ENDED: Final = frozenset({TaskPhase.SUCCEEDED, TaskPhase.FAILED})
-CLOSED: Final = frozenset({TaskPhase.UNSTARTED, TaskPhase.BACKING_OFF}) | ENDED
-"""Ledger phases in which the latest run is over."""
-WAITING: Final = frozenset({TaskPhase.UNSTARTED, TaskPhase.RECORDED, TaskPhase.BACKING_OFF})
-"""Ledger phases from which a Job may be created."""
-
 
 def settle(task: Task, record: TaskStatus, runs: Runs, now: datetime) -> tuple[TaskStatus, Outcome | None]:
     """Bring a ledger entry up to date with what the cluster has: its phase, its marks, the end of its run."""
-    if record.phase in ENDED or not is_understood(record):
+    if record.phase in ENDED_TASKS or not is_understood(record):
         return record, None
     record = _reopen(record, runs)
     record = _forget_gate(record, runs.get(record.run, NO_RUN))
     outcome: Outcome | None = None
-    if record.phase not in CLOSED:
+    if record.phase not in CLOSED_TASKS:
         run = runs.get(record.run, NO_RUN)
         record = _note_another_pod(_bring_marks_up_to_date(record, run, now), run)
         outcome = find_end(task, record, run)
         if outcome is None:
             record = _follow(record, run)
-    if outcome is not None or record.phase in WAITING:
+    if outcome is not None or record.phase in WAITING_TASKS:
         outcome = _find_late_success(record, runs) or outcome
     return (record, None) if outcome is None else (end_run(task, record, outcome, now), outcome)
 
@@ -233,7 +226,7 @@ def _forget_gate(record: TaskStatus, run: Run) -> TaskStatus:
 
 def find_state(record: TaskStatus, run: Run) -> TaskPhase:
     """Tell the state of a task whose ledger entry is up to date."""
-    if record.phase in CLOSED:
+    if record.phase in CLOSED_TASKS:
         return TaskPhase(record.phase) if find_gate(record, run) is None else TaskPhase.PENDING
     pods, job = run.live_pods, run.job
     is_stopped_by_us = job is not None and is_stopped(record, job)

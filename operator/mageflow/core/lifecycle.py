@@ -16,15 +16,13 @@ from typing import assert_never
 from mageflow.api import (
     LABEL_LIFECYCLE,
     NAMESPACE_LIFECYCLES,
+    OCCUPIED_TASKS,
     Lifecycle,
     LifecycleSource,
     Phase,
     TaskPhase,
     read_namespace_label,
 )
-
-OCCUPIED = frozenset({TaskPhase.PENDING, TaskPhase.RUNNING, TaskPhase.STOPPING})
-"""States of a task in which a pod of it runs or may yet start."""
 
 STRENGTH = (Lifecycle.ACTIVE, Lifecycle.SUSPENDED, Lifecycle.INTERRUPTED, Lifecycle.CANCELED)
 """The weakest first."""
@@ -127,7 +125,7 @@ def find_phase(
     """
     if outcome is not None:
         return outcome
-    is_occupied = not OCCUPIED.isdisjoint(tasks)
+    is_occupied = not OCCUPIED_TASKS.isdisjoint(tasks)
     match lifecycle:
         case Lifecycle.CANCELED:
             return Phase.INTERRUPTING if is_occupied else Phase.CANCELED

@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from mageflow.api import Phase, TaskPhase, TaskStatus
-from mageflow.core import reasons
+from mageflow.api import ENDED_TASKS, Phase, TaskPhase, TaskStatus, reasons
 from mageflow.core.jobs import Task
-from mageflow.core.ledger import ENDED, is_understood
+from mageflow.core.ledger import is_understood
 from mageflow.core.observed import Refusal
 
 Ledger = Mapping[str, TaskStatus]
@@ -53,7 +52,7 @@ class Plan:
 def find_outcome(plan: Plan, ledger: Ledger) -> Phase | None:
     """Tell how it has ended, by its tasks: Succeeded, Failed, or None while it hasn't."""
     phases = [_phase_in(ledger, task.name) for task in plan.tasks]
-    if TaskPhase.FAILED in phases and (plan.ends_at_first_failure or ENDED.issuperset(phases)):
+    if TaskPhase.FAILED in phases and (plan.ends_at_first_failure or ENDED_TASKS.issuperset(phases)):
         return Phase.FAILED
     return Phase.SUCCEEDED if all(phase is TaskPhase.SUCCEEDED for phase in phases) else None
 
@@ -69,7 +68,7 @@ def find_window(
     places, passed_over = plan.max_at_once, 0
     for task in plan.tasks:
         entry = ledger.get(task.name)
-        if entry is not None and entry.phase in ENDED:
+        if entry is not None and entry.phase in ENDED_TASKS:
             continue
         if places <= 0 and not _has_begun(entry):
             continue

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
-from mageflow.api import LABEL_LIFECYCLE, Lifecycle, LifecycleSource, Phase, TaskPhase, TaskStatus
-from mageflow.core import reasons
+from mageflow.api import LABEL_LIFECYCLE, Lifecycle, LifecycleSource, Phase, TaskPhase, TaskStatus, reasons
 from mageflow.core.conditions import Readiness
 from mageflow.core.ending import describe_gate
 from mageflow.core.evidence import awaits_evidence

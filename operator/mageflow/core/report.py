@@ -8,8 +8,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from mageflow.api import (
+    CLOSED_TASKS,
     ENDED_PHASES,
+    ENDED_TASKS,
     HELD_PHASES,
+    OCCUPIED_TASKS,
+    WAITING_TASKS,
     Condition,
     ConditionType,
     Lifecycle,
@@ -18,15 +22,16 @@ from mageflow.api import (
     Status,
     TaskPhase,
     TaskStatus,
+    find_condition,
+    reasons,
 )
 from mageflow.api.base import StatusModel
-from mageflow.core import reasons
 from mageflow.core.blocked import NOTHING_BLOCKED, Blocked
-from mageflow.core.conditions import Consistency, Readiness, build_conditions, find_condition, was_disrupted
+from mageflow.core.conditions import Consistency, Readiness, build_conditions, was_disrupted
 from mageflow.core.decision import Event
 from mageflow.core.ending import Outcome
-from mageflow.core.ledger import CLOSED, ENDED, MAX_MESSAGE, WAITING, is_cut_short_by_suspension, shorten_message
-from mageflow.core.lifecycle import OCCUPIED, EffectiveLifecycle, find_label_problem, find_phase
+from mageflow.core.ledger import MAX_MESSAGE, is_cut_short_by_suspension, shorten_message
+from mageflow.core.lifecycle import EffectiveLifecycle, find_label_problem, find_phase
 from mageflow.core.observed import NO_RUN, ObservedResource, Run, Runs
 from mageflow.core.plan import Plan, find_outcome
 from mageflow.core.readiness import NODE_PATIENCE, Progress, find_readiness, find_trouble, unreachable
@@ -114,7 +119,7 @@ def name_what_runs(status: Status, observed: ObservedResource) -> Status:
 
 
 def _name_what_runs(entry: TaskStatus, runs: Runs) -> TaskStatus:
-    run = NO_RUN if entry.phase in CLOSED else runs.get(entry.run, NO_RUN)
+    run = NO_RUN if entry.phase in CLOSED_TASKS else runs.get(entry.run, NO_RUN)
     pod = run.pods[-1].name if run.pods else entry.pod
     job_uid = run.job.uid if run.job is not None else entry.job_uid
     if (pod, job_uid) == (entry.pod, entry.job_uid):
@@ -124,7 +129,7 @@ def _name_what_runs(entry: TaskStatus, runs: Runs) -> TaskStatus:
 
 def _find_outcome(report: Report) -> Phase | None:
     """Tell how it has ended: not while a task that is no part of the end, such as a removed one, has a pod."""
-    if any(step.state in OCCUPIED for step in (*report.steps, *report.removals)):
+    if any(step.state in OCCUPIED_TASKS for step in (*report.steps, *report.removals)):
         return None
     return find_outcome(report.plan, {step.record.name: step.record for step in report.steps})
 
@@ -133,7 +138,7 @@ def _states(report: Report) -> Iterator[TaskPhase]:
     """Yield the states that its tasks are in; Stopping for a pod of one that has ended, which is being cleared away."""
     for step in (*report.steps, *report.removals):
         yield step.state
-        if report.lifecycle is not Lifecycle.ACTIVE and step.state in ENDED:  # only who holds waits for it
+        if report.lifecycle is not Lifecycle.ACTIVE and step.state in ENDED_TASKS:  # only who holds waits for it
             runs = report.observed.runs_of(step.record.name).values()
             if any(run.live_pods or run.may_get_a_pod for run in runs):
                 yield TaskPhase.STOPPING
@@ -212,7 +217,7 @@ def _unknown_fields(status: StatusModel) -> dict[str, Any]:
 
 def _with_trouble(report: Report, step: Step) -> TaskStatus:
     """Return a task's entry with why its run doesn't start, or doesn't end: the condition Ready tells of one task."""
-    if step.record.phase not in OCCUPIED:
+    if step.record.phase not in OCCUPIED_TASKS:
         return step.record  # what its latest run ended with is told
     trouble = find_trouble(step.state, run_of(report.observed, step))
     told = (None, None) if trouble is None else (trouble.reason, shorten_message(trouble.message, MAX_MESSAGE))
@@ -241,7 +246,7 @@ def _find_own_readiness(report: Report, phase: Phase) -> Readiness:
             return Readiness(False, reasons.INVALID_TASK, report.size_problem, is_stalled=True)
     progress = [
         Progress(step.record, step.state, run_of(report.observed, step), step.refusal)
-        for step in (*report.steps, *(step for step in report.removals if step.state in OCCUPIED))
+        for step in (*report.steps, *(step for step in report.removals if step.state in OCCUPIED_TASKS))
     ]
     readiness = find_readiness(phase, report.effective, report.plan.is_single, progress, report.now)
     if phase is Phase.SUCCEEDED and report.plan.has_output and report.steps[-1].record.message:
@@ -257,7 +262,7 @@ def _find_own_readiness(report: Report, phase: Phase) -> Readiness:
 
 def _would_start(report: Report) -> bool:
     """Tell whether a task is left that may start, once there is room."""
-    begun = {step.record.name for step in report.steps if step.record.phase not in WAITING}
+    begun = {step.record.name for step in report.steps if step.record.phase not in WAITING_TASKS}
     return report.lifecycle is Lifecycle.ACTIVE and any(task.name not in begun for task in report.plan.tasks)
 
 
@@ -283,7 +288,7 @@ def _find_changed(report: Report) -> Readiness | None:
     tasks = {task.name: task for task in report.plan.tasks}
     for step in report.steps:
         record, hash_ = step.record, step.record.template_hash
-        if step.state not in _FIXED or hash_ is None or (step.state in ENDED and not report.plan.keeps_entries):
+        if step.state not in _FIXED or hash_ is None or (step.state in ENDED_TASKS and not report.plan.keeps_entries):
             continue
         if hash_ == tasks[record.name].template_hash:
             continue

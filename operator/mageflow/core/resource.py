@@ -14,16 +14,25 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
-from mageflow.api import ENDED_PHASES, ChainSpec, SwarmSpec, TaskPhase, TaskStatus, WorkflowSpec
-from mageflow.core import reasons
+from mageflow.api import (
+    ENDED_PHASES,
+    OCCUPIED_TASKS,
+    WAITING_TASKS,
+    ChainSpec,
+    SwarmSpec,
+    TaskPhase,
+    TaskStatus,
+    WorkflowSpec,
+    reasons,
+)
 from mageflow.core.blocked import put_off
 from mageflow.core.chain import plan_chain
 from mageflow.core.decision import Action, CreateJob, Decision
 from mageflow.core.ending import Outcome
 from mageflow.core.handover import find_previous, hold_back
 from mageflow.core.jobs import Owner, Task, find_problem, job_name
-from mageflow.core.ledger import WAITING, is_understood, settle
-from mageflow.core.lifecycle import OCCUPIED, FailureHold, Wanted, find_effective, wanted_by
+from mageflow.core.ledger import is_understood, settle
+from mageflow.core.lifecycle import FailureHold, Wanted, find_effective, wanted_by
 from mageflow.core.observed import ObservedResource, Refusal, Spec
 from mageflow.core.plan import Ledger, Plan, Window, find_outcome, find_window
 from mageflow.core.report import (
@@ -129,7 +138,7 @@ def _settle(observed: ObservedResource, plan: Plan, tasks: Iterable[Task], now: 
         if record is None and not runs:
             continue
         entry, outcome = settle(task, record or TaskStatus(name=task.name), runs, now)
-        if is_edited and entry.phase in WAITING and entry.reason == reasons.INVALID_TASK:
+        if is_edited and entry.phase in WAITING_TASKS and entry.reason == reasons.INVALID_TASK:
             entry = entry.model_copy(update={"reason": None, "message": None})  # it is tried again
         if outcome is not None:
             ended[task.name] = outcome
@@ -215,7 +224,7 @@ def _count_occupied(observed: ObservedResource, ledger: Ledger, window: Window) 
 
 def _is_occupied(observed: ObservedResource, entry: TaskStatus, window: Window) -> bool:
     runs = observed.runs_of(entry.name)
-    if entry.phase in OCCUPIED or any(pod.can_run for run in runs.values() for pod in run.pods):
+    if entry.phase in OCCUPIED_TASKS or any(pod.can_run for run in runs.values() for pod in run.pods):
         return True
     if entry.phase is not TaskPhase.RECORDED:
         return False
@@ -236,7 +245,7 @@ def _find_refusal(observed: ObservedResource, task: Task, entry: TaskStatus | No
     if entry is not None and not is_understood(entry):
         what = f"its phase is {entry.phase!r}, a word of a newer version of the operator: it is left alone"
         return Refusal(reasons.UNKNOWN_PHASE, what, is_invalid=True)
-    if entry is not None and entry.phase not in WAITING:
+    if entry is not None and entry.phase not in WAITING_TASKS:
         return None
     problem = find_problem(task)
     if problem is not None:

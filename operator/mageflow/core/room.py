@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from mageflow.api import TaskPhase
-from mageflow.core import reasons
+from mageflow.api import CLOSED_TASKS, TaskPhase, reasons
 from mageflow.core.decision import Event, MakeRoom, key_of
-from mageflow.core.ledger import CLOSED, MAX_MESSAGE, shorten_message
+from mageflow.core.ledger import MAX_MESSAGE, shorten_message
 from mageflow.core.observed import ObservedJob, ObservedResource, Run
 from mageflow.core.task import Step
 
@@ -64,7 +63,7 @@ def _find_ended(observed: ObservedResource) -> Iterator[_Ended]:
     for entry in observed.status.tasks:
         for number, run in observed.runs_of(entry.name).items():
             if run.job is not None and _may_go(run):
-                is_recorded = number < entry.run or (number == entry.run and entry.phase in CLOSED)
+                is_recorded = number < entry.run or (number == entry.run and entry.phase in CLOSED_TASKS)
                 is_success = number == entry.run and entry.phase is TaskPhase.SUCCEEDED
                 yield _Ended(run.job, f"run {number} of task {entry.name}", is_success, is_recorded)
 

@@ -12,9 +12,8 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final, get_args
 
-from mageflow.api import TaskStatus
+from mageflow.api import TaskStatus, reasons
 from mageflow.api.stored import ESCAPED, MAX_OBJECT, size_of
-from mageflow.core import reasons
 from mageflow.core.jobs import Task
 from mageflow.core.ledger import MAX_MESSAGE
 from mageflow.core.observed import ObservedResource

@@ -15,8 +15,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from mageflow.api import ENDED_PHASES, WORKFLOW, Lifecycle, Phase, Status, TaskPhase, TaskStatus
-from mageflow.core import reasons
+from mageflow.api import ENDED_PHASES, WORKFLOW, Lifecycle, Phase, Status, TaskPhase, TaskStatus, reasons
 from mageflow.core.blocked import Blocked, put_off
 from mageflow.core.conditions import Consistency, Readiness, build_conditions, was_disrupted
 from mageflow.core.decision import Action, Decision

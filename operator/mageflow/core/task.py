@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, assert_never
 
-from mageflow.api import TaskPhase, TaskStatus
+from mageflow.api import CLOSED_TASKS, ENDED_TASKS, TaskPhase, TaskStatus
 from mageflow.core.decision import (
     Action,
     CreateJob,
@@ -34,8 +34,6 @@ from mageflow.core.ending import is_stopped
 from mageflow.core.evidence import awaits_evidence, find_reading
 from mageflow.core.jobs import Owner, Task, build_job, job_name
 from mageflow.core.ledger import (
-    CLOSED,
-    ENDED,
     MAX_MESSAGE,
     find_gate,
     find_state,
@@ -98,9 +96,9 @@ def advance(
         return replace(_leave_alone(record, runs, wanted, now), refusal=leave.refusal)
     run = runs.get(record.run, NO_RUN)
     state = find_state(record, run)
-    if record.phase in ENDED:
+    if record.phase in ENDED_TASKS:
         return Step(record, state, clear_up(record, runs))
-    if record.phase not in CLOSED and awaits_evidence(record, run):
+    if record.phase not in CLOSED_TASKS and awaits_evidence(record, run):
         reading, due = find_reading(owner, task, record, run, now)
         return Step(record, state, () if reading is None else (reading,), due)
     gate = find_gate(record, run)
@@ -140,7 +138,7 @@ def _take_step(
 
 def clear_up(record: TaskStatus, runs: Runs) -> tuple[Action, ...]:
     """Do what is left to do for a task that will not run again: no pod of it may, and Jobs that nobody needs go."""
-    if record.phase in ENDED and all(run.is_at_rest for run in runs.values()):
+    if record.phase in ENDED_TASKS and all(run.is_at_rest for run in runs.values()):
         return ()  # as nearly all are in a Swarm that is nearly done
     leftovers = find_leftovers(record, runs)
     actions: list[Action] = [DeleteJob(job) for job in leftovers]
@@ -160,7 +158,7 @@ def find_leftovers(record: TaskStatus, runs: Runs) -> list[ObservedJob]:
     leftovers = []
     for number, run in sorted(runs.items()):
         job = run.job
-        is_over = number < record.run or record.phase in CLOSED
+        is_over = number < record.run or record.phase in CLOSED_TASKS
         if job is None or job.is_terminating or run.live_pods or not is_over:
             continue
         if _is_left_over(record, job, run, is_latest=number == record.run):
@@ -178,7 +176,7 @@ def _is_left_over(record: TaskStatus, job: ObservedJob, run: Run, *, is_latest: 
     if job.has_ended:
         return job.is_disrupted or (job.is_complete and record.phase is not TaskPhase.SUCCEEDED)
     has_lost_its_pod = record.phase is TaskPhase.BACKING_OFF and not run.pods
-    could_be_released = record.phase in ENDED and job.is_suspended and job.is_suspension_in_force
+    could_be_released = record.phase in ENDED_TASKS and job.is_suspended and job.is_suspension_in_force
     return not is_latest or has_lost_its_pod or could_be_released
 
 
@@ -366,7 +364,7 @@ def _finish_stop(record: TaskStatus, run: Run) -> Step:
     does. The mark is in the ledger before, so that the end can be told then.
     """
     job = run.job
-    is_over = record.phase in CLOSED  # it waits for a pod of an older run
+    is_over = record.phase in CLOSED_TASKS  # it waits for a pod of an older run
     if is_over or job is None or job.is_terminating or job.has_ended or not is_stopped(record, job):
         return Step(record, TaskPhase.STOPPING)
     if record.holding != record.run:
