@@ -10,6 +10,7 @@ import typer
 
 from mageflow import __version__
 from mageflow.cli.commands import explain, get, graph, lifecycles, logs, tree
+from mageflow.cli.completion import answer_kubectl
 from mageflow.cli.operations import OPERATIONS
 
 app = typer.Typer(
@@ -55,3 +56,8 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     app()
+
+
+def complete() -> None:
+    """Answer kubectl, which completes the words so far: the program `kubectl_complete-mageflow`."""
+    sys.stdout.write(answer_kubectl(app, sys.argv[1:]))

@@ -12,7 +12,6 @@ import contextlib
 import io
 import os
 import shlex
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
@@ -73,24 +72,22 @@ def _with_kind(resource: Resource) -> str:
     return f"{resource.kind.lower()}/{resource.name}"
 
 
-def main() -> None:
-    """Answer kubectl: the program `kubectl_complete-mageflow`, called with the words so far."""
+def answer_kubectl(program: typer.Typer, words: list[str]) -> str:
+    """Return what kubectl is answered: candidates for the last of the words, the one that is being typed."""
+    answer = ""
     with contextlib.suppress(Exception):
-        sys.stdout.write(_ask_typer(sys.argv[1:]))
-    sys.stdout.write(f"{NO_FILES}\n")
+        answer = _ask_typer(program, words or [""])
+    return f"{answer}{NO_FILES}\n"
 
 
-def _ask_typer(words: list[str]) -> str:
+def _ask_typer(program: typer.Typer, words: list[str]) -> str:
     """Ask the program's own completion, which answers to these variables as if it were asked by bash."""
-    from mageflow.cli.app import app
-
-    words = ["kubectl-mageflow", *(words or [""])]
     os.environ |= {
         "_KUBECTL_MAGEFLOW_COMPLETE": "complete_bash",
-        "COMP_WORDS": shlex.join(words),
-        "COMP_CWORD": str(len(words) - 1),
+        "COMP_WORDS": shlex.join(["kubectl-mageflow", *words]),
+        "COMP_CWORD": str(len(words)),
     }
     answer = io.StringIO()
     with contextlib.redirect_stdout(answer), contextlib.suppress(SystemExit):
-        app(prog_name="kubectl-mageflow")
+        program(prog_name="kubectl-mageflow")
     return answer.getvalue().lstrip("\n")
