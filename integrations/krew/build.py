@@ -37,7 +37,7 @@ PYTHON: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 SYSTEM: Final = platform.system().lower()
 MACHINE: Final = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 
-LEFT_OUT: Final = ("controller", "core")
+LEFT_OUT: Final = ("controller",)
 """Parts of mageflow that the command line has no use for."""
 
 Entry = tuple[str, bytes, int]

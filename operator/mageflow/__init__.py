@@ -27,34 +27,40 @@ if TYPE_CHECKING:
     from mageflow.api import Condition, ConditionType, Lifecycle, Phase, TaskPhase, TaskStatus
     from mageflow.client.connection import Client
     from mageflow.client.errors import (
-        AlreadyExistsError,
         BeingDeletedError,
-        Cause,
-        ConfigError,
-        ConflictError,
         DeadlineError,
         EndedError,
-        ForbiddenError,
         InconsistentWarning,
-        InvalidError,
-        MageflowError,
-        NotFoundError,
         NotStartedError,
         OvertakenError,
-        RequestError,
         StateError,
         TaskAlreadyRunningError,
-        UnauthorizedError,
-        UnreachableError,
     )
     from mageflow.client.logline import LogLine
     from mageflow.client.pipelines import chain, find, get, swarm, workflow
     from mageflow.client.resource import Chain, Resource, Swarm, Workflow
     from mageflow.client.status import Status
     from mageflow.client.tasks import Task, task
+    from mageflow.kube.errors import (
+        AlreadyExistsError,
+        ApiError,
+        Cause,
+        ConfigError,
+        ConflictError,
+        CredentialsError,
+        ForbiddenError,
+        InvalidError,
+        InvalidRequestError,
+        MageflowError,
+        NotFoundError,
+        RequestError,
+        UnauthorizedError,
+        UnreachableError,
+    )
 
 __all__ = [
     "AlreadyExistsError",
+    "ApiError",
     "BeingDeletedError",
     "Cause",
     "Chain",
@@ -63,11 +69,13 @@ __all__ = [
     "ConditionType",
     "ConfigError",
     "ConflictError",
+    "CredentialsError",
     "DeadlineError",
     "EndedError",
     "ForbiddenError",
     "InconsistentWarning",
     "InvalidError",
+    "InvalidRequestError",
     "Lifecycle",
     "LogLine",
     "MageflowError",
@@ -97,8 +105,18 @@ __all__ = [
     "workflow",
 ]
 
-_MODULES = ("errors", "status", "tasks", "logline", "resource", "pipelines", "connection")
-"""The modules of the client that have the public names."""
+_MODULES = (
+    "client.errors",
+    "client.status",
+    "client.tasks",
+    "client.logline",
+    "client.resource",
+    "client.pipelines",
+    "client.connection",
+    "kube.errors",
+    "api",
+)
+"""The modules that have the public names."""
 
 
 def __getattr__(name: str) -> Any:
@@ -106,8 +124,8 @@ def __getattr__(name: str) -> Any:
     if name == "sync":
         return import_module("mageflow.sync")
     if name in __all__:
-        for module in (*(f"mageflow.client.{module}" for module in _MODULES), "mageflow.api"):
-            found = import_module(module)
+        for module in _MODULES:
+            found = import_module(f"mageflow.{module}")
             if hasattr(found, name):
                 globals()[name] = getattr(found, name)
                 return globals()[name]

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 import tarfile
 from io import BytesIO
 from pathlib import Path
@@ -94,10 +95,22 @@ def test_archive_has_what_the_command_line_needs_and_not_what_the_operator_does(
     assert needed.isdisjoint({"kopf", "uvloop", "pytest", "mageflow-operator"})
     names = {name: mode for name, _, mode in build.find_entries() if not name.startswith("lib/kubernetes/")}
     assert names["kubectl-mageflow"] == 0o755
-    assert {"lib/mageflow/cli/app.py", "lib/mageflow/client/config.py", "lib/rich/console.py", "LICENSE"} <= set(names)
-    assert not [
-        name for name in names if name.startswith(("lib/mageflow/controller", "lib/mageflow/core")) or ".." in name
-    ]
+    assert {"lib/mageflow/cli/app.py", "lib/mageflow/kube/config.py", "lib/rich/console.py", "LICENSE"} <= set(names)
+    assert not [name for name in names if name.startswith("lib/mageflow/controller") or ".." in name]
+
+
+def test_program_starts_when_there_is_no_more_of_mageflow_than_the_archive_has(
+    build: ModuleType, tmp_path: Path
+) -> None:
+    for name, content, _ in build.find_entries():
+        if name.startswith("lib/mageflow/"):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes(content)
+    paths = [str(tmp_path / "lib"), sysconfig.get_path("purelib")]
+    code = f"import sys; sys.path += {paths!r}; import mageflow.cli.app, mageflow.client.podlog"
+    command = [sys.executable, "-S", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ from mageflow.cli.reasons import explain_state
 from mageflow.cli.svg import draw_svg
 from mageflow.cli.view import View, read_view
 from mageflow.cli.waiting import find_end
-from mageflow.client.errors import BeingDeletedError, MageflowError
+from mageflow.client.errors import BeingDeletedError
+from mageflow.kube.errors import MageflowError
 
 from .builders import NOW, done, resource, running, task, view
 

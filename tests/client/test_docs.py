@@ -25,7 +25,8 @@ def test_no_block_is_left_out() -> None:
 
 
 def test_errors_are_drawn_as_in_the_code() -> None:
-    _, _, tree = inspect.cleandoc(mageflow.client.errors.__doc__ or "").partition("\n\n")
+    _, tree = inspect.cleandoc(mageflow.client.errors.__doc__ or "").split("\n\n", 1)
+    tree = tree.rpartition("\n\n")[0]
     assert [code for language, code in BLOCKS if language == "text"] == [f"{tree}\n"]
 
 

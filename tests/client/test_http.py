@@ -17,8 +17,8 @@ from kubernetes.aio.client import Configuration
 from kubernetes.aio.config.incluster_config import InClusterConfigLoader
 
 import mageflow
-from mageflow.client import config, watching
-from mageflow.client.transport import Raw
+from mageflow.kube import backoff, config
+from mageflow.kube.transport import Raw
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -54,7 +54,7 @@ async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     await site.start()
     write_kubeconfig(tmp_path / "config", f"http://127.0.0.1:{runner.addresses[0][1]}", {"token": "secret"})
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
-    monkeypatch.setattr(watching, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(backoff, "FIRST_PAUSE", 0.001)
     yield server
     await runner.cleanup()
 
@@ -141,7 +141,7 @@ async def find(server: Server, client: mageflow.Client) -> mageflow.Chain:
         (says(404, "404 page not found"), mageflow.NotFoundError, "are MageFlow's CRDs installed"),
         (refusal(409, "Conflict"), mageflow.ConflictError, "409 Conflict"),
         (refusal(409, "AlreadyExists"), mageflow.AlreadyExistsError, "409 AlreadyExists"),
-        (refusal(400, "BadRequest", "what?"), mageflow.InvalidError, "what?"),
+        (refusal(400, "BadRequest", "what?"), mageflow.InvalidRequestError, "what?"),
         (refusal(429, "TooManyRequests", "slowly"), mageflow.RequestError, "429 TooManyRequests: slowly"),
         (says(502, "<html>bad gateway</html>"), mageflow.RequestError, "502 Unknown: <html>bad gateway"),
         (says(500, ""), mageflow.RequestError, "500 Unknown: no word about /apis"),
@@ -155,6 +155,48 @@ async def test_each_refusal_has_its_class_when_the_api_server_refuses(
     with pytest.raises(kind, match=message) as caught:
         await mageflow.get("chain", "x", client=client)
     assert type(caught.value) is kind
+
+
+# ── Retry-After ──
+
+
+def puts_off(seconds: str) -> Answer:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        body = {"kind": "Status", "reason": "TooManyRequests", "message": "slowly"}
+        return web.json_response(body, status=429, headers={"Retry-After": seconds})
+
+    return answer
+
+
+async def test_request_is_made_again_when_the_api_server_asks_to_wait(server: Server, client: mageflow.Client) -> None:
+    server.answers[f"{CHAINS}/x"] = [puts_off("0"), puts_off("0"), says(200, chain("Pending", 1))]
+    assert (await mageflow.get("chain", "x", client=client)).name == "x"
+    assert len(server.requests) == 3
+
+
+async def test_error_is_raised_at_once_when_it_asks_to_wait_for_longer_than_a_request_may_take(
+    server: Server, client: mageflow.Client
+) -> None:
+    server.answers[f"{CHAINS}/x"] = [puts_off("3600")]
+    with pytest.raises(mageflow.RequestError, match="slowly") as caught:
+        await mageflow.get("chain", "x", client=client)
+    assert caught.value.retry_after == 3600
+    assert len(server.requests) == 1
+
+
+async def test_no_pause_is_shorter_than_the_api_server_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    pauses = backoff.Backoff(patience=60.0)
+    await pauses.pause(mageflow.ApiError(429, "TooManyRequests", "slowly", retry_after=7.0))
+    await pauses.pause(mageflow.ApiError(429, "TooManyRequests", "slowly"))
+    assert slept == [7.0, 2 * backoff.FIRST_PAUSE]
+    with pytest.raises(mageflow.ApiError, match="slowly"):
+        await pauses.pause(mageflow.ApiError(429, "TooManyRequests", "slowly", retry_after=61.0))
 
 
 async def test_causes_have_their_fields_when_the_api_server_finds_it_invalid(
@@ -184,7 +226,7 @@ async def test_causes_have_their_fields_when_the_api_server_finds_it_invalid(
 async def test_unreachable_error_tells_where_when_nobody_listens(tmp_path: Path) -> None:
     write_kubeconfig(tmp_path / "config", "http://127.0.0.1:1", {})
     async with mageflow.Client(kubeconfig=tmp_path / "config"):
-        with pytest.raises(mageflow.UnreachableError, match=r"no answer from http://127.0.0.1:1 to GET /apis.*: .+"):
+        with pytest.raises(mageflow.UnreachableError, match=r"no answer .* at http://127.0.0.1:1 to GET /apis.*: .+"):
             await mageflow.get("chain", "x")
 
 
@@ -370,7 +412,7 @@ async def test_a_suspend_that_always_comes_too_late_pauses_and_gives_up(
     server: Server, client: mageflow.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It tried again at once, for ever."""
-    monkeypatch.setattr(watching, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(backoff, "FIRST_PAUSE", 0.05)
     workflow = {**chain("Pending", 1), "kind": "Workflow", "spec": {"lifecycle": "active"}}
 
     async def answer(request: web.Request) -> web.StreamResponse:

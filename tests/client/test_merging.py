@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mageflow.client.errors import UnreachableError
 from mageflow.client.logline import LogLine, in_utc, sortable
 from mageflow.client.merging import LOOK_AHEAD, MAX_OPEN, MAX_QUEUED, merge, read_in_turn
+from mageflow.kube.errors import UnreachableError
 
 
 def at(seconds: int) -> str:

@@ -15,6 +15,7 @@ from mypy import api as mypy
 
 import mageflow
 import mageflow.client.errors as errors
+import mageflow.kube.errors as kube_errors
 import mageflow.sync
 from devkit.patience import PATIENCE
 from mageflow.client.portal import Portal
@@ -39,7 +40,7 @@ async def main():
     return await chain.wait()
 with FakeCluster().installed():
     assert asyncio.run(main()).phase == 'Succeeded'
-import mageflow.client.config, mageflow.client.httptransport, mageflow.client.pytest_plugin
+import mageflow.kube.config, mageflow.kube.http, mageflow.client.pytest_plugin
 """
 
 TYPES = """
@@ -85,8 +86,9 @@ def test_public_names_are_those_in_all() -> None:
 
 
 def test_every_public_class_and_function_of_the_client_is_exported() -> None:
-    for module in ("errors", "status", "resource", "pipelines", "logline", "tasks"):
-        found = sys.modules[f"mageflow.client.{module}"]
+    modules = ("errors", "status", "resource", "pipelines", "logline", "tasks")
+    for module in ("kube.errors", *(f"client.{name}" for name in modules)):
+        found = sys.modules[f"mageflow.{module}"]
         for name, value in vars(found).items():
             is_made_for_users = inspect.isclass(value) or inspect.iscoroutinefunction(value)
             if is_made_for_users and value.__module__ == found.__name__ and not name.startswith("_"):
@@ -126,7 +128,7 @@ def test_tree_of_errors_is_drawn_as_it_is() -> None:
     """Names at the depth at which the docstring has them, under the class that stands above."""
     drawn: list[tuple[str, str]] = []
     path: list[str] = []
-    for line in inspect.cleandoc(errors.__doc__ or "").splitlines()[2:]:
+    for line in inspect.cleandoc(errors.__doc__ or "").splitlines()[2:-2]:
         words = line.replace("├──", "   ").replace("└──", "   ").replace("│", " ")
         if words.strip():
             name = words.split()[0]
@@ -134,8 +136,8 @@ def test_tree_of_errors_is_drawn_as_it_is() -> None:
             path = [*path[:depth], name]
             drawn.append((name, path[depth - 1] if depth else ""))
     classes = {
-        name: value for name, value in vars(errors).items()
-        if inspect.isclass(value) and issubclass(value, Exception) and value.__module__ == errors.__name__
+        name: value for module in (errors, kube_errors) for name, value in vars(module).items()
+        if inspect.isclass(value) and issubclass(value, Exception) and value.__module__ == module.__name__
     }  # fmt: skip
     assert {name for name, _ in drawn} - {"UserWarning"} == set(classes)
     for name, parent in drawn:

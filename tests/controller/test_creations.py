@@ -13,10 +13,12 @@ from mageflow.api import WORKFLOW
 from mageflow.controller.act import Actor, Means
 from mageflow.controller.background import Background
 from mageflow.controller.caches import Caches
-from mageflow.controller.client import ApiError, NotLeadingError, Raw
 from mageflow.controller.creations import MAX_FRESH, Creations, read_refusal
+from mageflow.controller.lease import NotLeadingError
 from mageflow.core.decision import CreateJob, EvictPod, StopJob
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource
+from mageflow.kube.errors import ApiError
+from mageflow.kube.transport import Raw
 
 from .clocks import StillClock
 from .documents import UID, job, namespace, pod, resource

@@ -10,7 +10,7 @@ import kopf
 import pytest
 from kubernetes.aio.client import Configuration
 
-from mageflow.controller.client import Client
+from mageflow.controller.api_server import ApiServer
 from mageflow.controller.health import Health
 from mageflow.controller.queue import WorkQueue
 from mageflow.controller.settings import WATCH_SECONDS, WATCH_SLACK_SECONDS
@@ -24,8 +24,8 @@ async def do_nothing(_: str) -> float | None:
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[Client]:
-    async with Client(Configuration(host="http://127.0.0.1:1")) as client:
+async def client() -> AsyncIterator[ApiServer]:
+    async with ApiServer(Configuration(host="http://127.0.0.1:1")) as client:
         yield client
 
 
@@ -35,15 +35,15 @@ async def queue() -> WorkQueue:
     return WorkQueue(do_nothing, workers=1)
 
 
-def health_of(client: Client, queue: WorkQueue, stuck_after: float = 60.0) -> Health:
+def health_of(client: ApiServer, queue: WorkQueue, stuck_after: float = 60.0) -> Health:
     return Health(client, queue, lambda: (JOBS, PODS), stuck_after)
 
 
-async def test_all_is_well_when_it_has_just_started(client: Client, queue: WorkQueue) -> None:
+async def test_all_is_well_when_it_has_just_started(client: ApiServer, queue: WorkQueue) -> None:
     assert health_of(client, queue).check() == "ok"
 
 
-async def test_queue_is_named_when_an_entry_waits_too_long(client: Client, queue: WorkQueue) -> None:
+async def test_queue_is_named_when_an_entry_waits_too_long(client: ApiServer, queue: WorkQueue) -> None:
     health = health_of(client, queue, stuck_after=0.0)
     queue.add("a")
     await asyncio.sleep(0.001)
@@ -51,14 +51,14 @@ async def test_queue_is_named_when_an_entry_waits_too_long(client: Client, queue
         health.check()
 
 
-async def test_all_is_well_when_an_entry_waits_for_a_while(client: Client, queue: WorkQueue) -> None:
+async def test_all_is_well_when_an_entry_waits_for_a_while(client: ApiServer, queue: WorkQueue) -> None:
     queue.add("a")
     assert health_of(client, queue).check() == "ok"
 
 
 @pytest.mark.parametrize(("seconds", "is_stuck"), [(WATCH_SLACK_SECONDS - 1, False), (WATCH_SLACK_SECONDS + 1, True)])
 async def test_watch_is_named_when_it_was_never_made(
-    client: Client, queue: WorkQueue, seconds: float, is_stuck: bool
+    client: ApiServer, queue: WorkQueue, seconds: float, is_stuck: bool
 ) -> None:
     health = health_of(client, queue)
     problem = health.find_problem(time.monotonic() + seconds)
@@ -67,7 +67,7 @@ async def test_watch_is_named_when_it_was_never_made(
 
 @pytest.mark.parametrize(("seconds", "is_stuck"), [(PATIENCE - 1, False), (PATIENCE + 1, True)])
 async def test_watch_is_named_when_it_is_not_made_anew(
-    client: Client, queue: WorkQueue, seconds: float, is_stuck: bool
+    client: ApiServer, queue: WorkQueue, seconds: float, is_stuck: bool
 ) -> None:
     later = time.monotonic() + 10_000
     client.watched_at.update({JOBS: later, PODS: later - seconds})

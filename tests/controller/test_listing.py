@@ -8,9 +8,9 @@ import pytest
 
 from mageflow.api import WORKFLOW
 from mageflow.controller.caches import Caches
-from mageflow.controller.client import ApiError
 from mageflow.controller.listing import read_everything
 from mageflow.controller.namespaces import NamespaceReader
+from mageflow.kube.errors import ApiError
 
 from .documents import UID, Raw, namespace, resource
 

@@ -183,6 +183,11 @@ async def test_back_off_doubles_up_to_a_minute_when_a_key_fails_again_and_again(
     assert len(delays) == 30
 
 
+async def test_back_off_is_no_shorter_than_the_api_server_asks() -> None:
+    """`Retry-After`."""
+    assert await delays_of([RetryError("slowly", at_least=300.0)]) == [300.0]
+
+
 async def test_back_off_starts_anew_when_a_key_has_done_well() -> None:
     delays = await delays_of([RetryError("x")] * 5 + [0.0] + [RetryError("x")])
     assert delays[5] == 0

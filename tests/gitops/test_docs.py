@@ -9,7 +9,7 @@ import yaml
 from devkit.cluster import ROOT
 from devkit.gitops.states import TABLE, Row
 from mageflow.api import Phase, WorkflowSpec
-from mageflow.client.httptransport import MANAGER
+from mageflow.client.connection import MANAGER
 
 DOCS = (ROOT / "docs" / "gitops.md").read_text()
 COLUMNS = 4

@@ -37,8 +37,8 @@ from tests.model.nodes import Node
 from tests.model.server import NAMESPACE, TRACKING, Server
 
 from mageflow.api import API_VERSION, LABEL_RUN, WORKFLOW
-from mageflow.controller.client import ApiError
 from mageflow.core.jobs import Owner, Task, build_job
+from mageflow.kube.errors import ApiError
 
 from .control import Raw
 from .history import has_ended, has_started, is_bound, is_terminating

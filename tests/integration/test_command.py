@@ -68,7 +68,9 @@ def test_error_is_one_message_when_the_kubeconfig_is_broken(tmp_path: Path, text
     kubeconfig.write_text(text)
     ended = start(kubeconfig, "--all-namespaces")
     assert ended.returncode == 1
-    assert ended.stderr.startswith("mageflow-operator: the kubeconfig or service account can't be used: ")
+    assert ended.stderr.startswith(
+        f"mageflow-operator: the kubeconfig ({kubeconfig}) or service account can't be used: "
+    )
     assert "Traceback" not in ended.stderr
 
 

@@ -20,9 +20,10 @@ from mageflow.api import (
     Phase,
 )
 from mageflow.api.rules import MANY, SINGLE
-from mageflow.controller.client import ApiError, Raw
 from mageflow.core.jobs import ANNOTATION_STOPPED
 from mageflow.core.lifecycle import find_effective, strongest
+from mageflow.kube.errors import ApiError
+from mageflow.kube.transport import Raw
 
 from .controllers import Collector, JobController
 from .nodes import SIGTERM_EXIT_CODE, Node

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from mageflow.controller.client import ApiError, Raw
+from mageflow.kube.errors import ApiError
+from mageflow.kube.transport import Raw
 
 from .server import (
     FOREGROUND,

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from mageflow.api import KINDS, Lifecycle
-from mageflow.controller.client import ApiError
+from mageflow.kube.errors import ApiError
 
 from .cluster import Cluster, Shape, pick
 from .process import WATCHED

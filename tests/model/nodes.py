@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mageflow.api import LABEL_TASK, LABEL_UID
-from mageflow.controller.client import ApiError, Raw
+from mageflow.kube.errors import ApiError
+from mageflow.kube.transport import Raw
 
 from .server import Server, has_ended, is_terminating, label_of, mark_disrupted, name_of, uid_of
 

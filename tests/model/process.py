@@ -16,11 +16,12 @@ from typing import Any, Final
 
 from mageflow.api import KINDS, Kind
 from mageflow.controller.caches import Caches
-from mageflow.controller.client import NO_CONNECTION, ApiError, Raw
 from mageflow.controller.clock import Clock
 from mageflow.controller.queue import WorkQueue
 from mageflow.controller.reconcile import Reconciler
 from mageflow.controller.settings import Settings
+from mageflow.kube.errors import NO_ANSWER, ApiError
+from mageflow.kube.transport import Raw
 
 from .server import NAMESPACE, OPERATOR, Change, Server
 
@@ -119,14 +120,14 @@ class Wire:
         try:
             answer = self._server.handle(self.by, flight.method, flight.path, flight.body, flight.query)
         except ApiError as error:
-            self._fail(flight, ApiError(NO_CONNECTION, "TimeoutError", "lost") if loses_answer else error)
+            self._fail(flight, ApiError(NO_ANSWER, "TimeoutError", "lost") if loses_answer else error)
             return
         if loses_answer:
-            self._fail(flight, ApiError(NO_CONNECTION, "TimeoutError", "lost"))
+            self._fail(flight, ApiError(NO_ANSWER, "TimeoutError", "lost"))
         elif not flight.answer.done():
             flight.answer.set_result(answer)
 
-    def drop(self, flight: Flight, status: int = NO_CONNECTION) -> None:
+    def drop(self, flight: Flight, status: int = NO_ANSWER) -> None:
         """Lose a request, or have the API server too busy for it."""
         self._server.has_lost_status |= flight.path.endswith("/status")
         self.flights.remove(flight)

@@ -22,9 +22,9 @@ from mageflow.api import (
     TaskPhase,
 )
 from mageflow.api.reasons import OUTPUT_LOST, TOO_MANY_DISRUPTIONS
-from mageflow.controller.client import Raw
 from mageflow.core.jobs import ANNOTATION_STOPPED
 from mageflow.core.lifecycle import find_effective, strongest
+from mageflow.kube.transport import Raw
 
 from .controllers import COLLECTOR, JOB_CONTROLLER
 from .nodes import Container, Node

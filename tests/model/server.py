@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, Final
 
-from mageflow.controller.client import ApiError, Raw
+from mageflow.kube.errors import ApiError
+from mageflow.kube.transport import Raw
 
 NAMESPACE: Final = "team"
 OPERATOR: Final = "operator"

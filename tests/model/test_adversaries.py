@@ -9,9 +9,10 @@ from __future__ import annotations
 import pytest
 
 from mageflow.api import SWARM, WORKFLOW, Lifecycle, Phase
-from mageflow.controller.client import ApiError, Raw
 from mageflow.controller.metrics import RECONCILE_ERRORS, ReconcileError
 from mageflow.core.task import POD_PATIENCE
+from mageflow.kube.errors import ApiError
+from mageflow.kube.transport import Raw
 
 from .cluster import Cluster, Shape
 from .nodes import SIGTERM_EXIT_CODE

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mageflow.controller.client import JSON, NO_CONNECTION, ApiError, Raw
 from mageflow.controller.lease import LEASE_SECONDS, LOOK_SECONDS, MARGIN_SECONDS, Election, FencedClient
 from mageflow.controller.settings import LeaseName
+from mageflow.kube.errors import NO_ANSWER, ApiError
+from mageflow.kube.transport import JSON, Raw
 
 from .process import ModelClock, ModelLoop
 from .server import Server
@@ -48,12 +49,12 @@ class Line:
         if self.hangs:
             self.hangs = False
             await asyncio.sleep(seconds or 0.0)
-            raise ApiError(NO_CONNECTION, "TimeoutError", "hangs")
+            raise ApiError(NO_ANSWER, "TimeoutError", "hangs")
         if self.is_cut:
-            raise ApiError(NO_CONNECTION, "TimeoutError", "cut")
+            raise ApiError(NO_ANSWER, "TimeoutError", "cut")
         answer = self._server.handle("an operator", method, path, body, query)
         if self.loses_answers:
-            raise ApiError(NO_CONNECTION, "TimeoutError", "lost")
+            raise ApiError(NO_ANSWER, "TimeoutError", "lost")
         return answer
 
 

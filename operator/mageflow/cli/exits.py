@@ -7,14 +7,13 @@ from enum import IntEnum
 from typing import Final
 
 from mageflow.cli.names import UnclearError
-from mageflow.client.errors import (
+from mageflow.client.errors import DeadlineError, StateError
+from mageflow.kube.errors import (
     ConfigError,
-    DeadlineError,
     ForbiddenError,
     InvalidError,
     NotFoundError,
     RequestError,
-    StateError,
     UnauthorizedError,
     UnreachableError,
 )
@@ -69,5 +68,5 @@ def exit_for_all(errors: Iterable[BaseException]) -> Exit:
 
 def describe(error: BaseException) -> str:
     """Write an error as one line."""
-    text = error.message if isinstance(error, RequestError) else str(error)
+    text = error.message if isinstance(error, RequestError) and not isinstance(error, InvalidError) else str(error)
     return " ".join(line.strip() for line in text.splitlines()) or type(error).__name__

@@ -9,7 +9,7 @@ from typing import Any, assert_never
 
 from mageflow.cli.view import address_of
 from mageflow.cli.yamltext import dump
-from mageflow.client.transport import Raw
+from mageflow.kube.transport import Raw
 
 
 class Output(StrEnum):

@@ -40,10 +40,11 @@ from mageflow.cli.session import Session, open_session
 from mageflow.cli.terminal import clean
 from mageflow.cli.view import View, read_view
 from mageflow.cli.waiting import Ending, wait_until_in_force
-from mageflow.client.errors import MageflowError, StateError, TaskAlreadyRunningError
+from mageflow.client.errors import StateError, TaskAlreadyRunningError
 from mageflow.client.pipelines import get
 from mageflow.client.resource import Resource
-from mageflow.client.transport import Raw
+from mageflow.kube.errors import MageflowError
+from mageflow.kube.transport import Raw
 
 AT_ONCE: Final = 50
 """Resources that are written to at the same time."""

@@ -8,11 +8,11 @@ from mageflow.api import KINDS
 from mageflow.cli.names import Named, Selection, UnclearError, find_kind
 from mageflow.cli.watching import Place, places_by_name
 from mageflow.client.connection import Client, Connection
-from mageflow.client.errors import InvalidError, MageflowError, NotFoundError
 from mageflow.client.handle import path_segment
 from mageflow.client.pipelines import find, get
 from mageflow.client.resource import Resource
-from mageflow.client.transport import Raw
+from mageflow.kube.errors import InvalidError, MageflowError, NotFoundError
+from mageflow.kube.transport import Raw
 
 
 @dataclass(slots=True)

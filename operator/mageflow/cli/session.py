@@ -18,7 +18,8 @@ from mageflow.cli.names import UnclearError
 from mageflow.cli.options import Target
 from mageflow.cli.terminal import Terminal
 from mageflow.client.connection import PATIENCE, Client, Connection
-from mageflow.client.errors import InconsistentWarning, MageflowError
+from mageflow.client.errors import InconsistentWarning
+from mageflow.kube.errors import MageflowError
 
 T = TypeVar("T")
 

@@ -14,7 +14,8 @@ from mageflow.cli.progress import Progress
 from mageflow.cli.view import View, Views
 from mageflow.cli.watching import Place, places_by_name, watch
 from mageflow.client.connection import Connection
-from mageflow.client.errors import BeingDeletedError, DeadlineError, MageflowError, NotFoundError, OvertakenError
+from mageflow.client.errors import BeingDeletedError, DeadlineError, OvertakenError
+from mageflow.kube.errors import MageflowError, NotFoundError
 
 Ending: TypeAlias = View | MageflowError
 

@@ -9,10 +9,10 @@ from typing import Final, NamedTuple, TypeAlias
 
 from mageflow.api import Kind
 from mageflow.client.connection import Connection
-from mageflow.client.errors import MageflowError
 from mageflow.client.handle import collection_path
-from mageflow.client.transport import Raw
-from mageflow.client.watching import follow
+from mageflow.kube.errors import MageflowError
+from mageflow.kube.transport import Raw
+from mageflow.kube.watch import list_and_watch
 
 MAX_NAMED: Final = 10
 """Names in one place that have a watch each; for more, all that is in the place is watched at once."""
@@ -67,7 +67,7 @@ async def _pump(
     if place.name is not None:
         query = {**query, "fieldSelector": f"metadata.name={place.name}"}
     path = collection_path(place.kind, place.namespace)
-    changes = follow(connection.transport, path, query, connection.patience)
+    changes = list_and_watch(connection.transport, path, query, connection.patience)
     try:
         async with aclosing(changes):
             async for objects in changes:

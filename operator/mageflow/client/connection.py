@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Final, TypeAlias
 from weakref import WeakKeyDictionary
 
-from mageflow.client.transport import Transport
+from mageflow.kube.transport import Transport
+
+MANAGER: Final = "mageflow-client"
+"""Who `managedFields` and the audit log say that it was."""
 
 PATIENCE: Final = 60.0
 """Seconds."""
@@ -141,11 +144,11 @@ async def _keep(client: Client) -> AsyncGenerator[None]:
 
 
 async def _open_http(kubeconfig: str | Path | None, context: str | None) -> tuple[Transport, str]:
-    from mageflow.client.config import load_config
-    from mageflow.client.httptransport import HttpTransport
+    from mageflow.kube.config import load_config
+    from mageflow.kube.http import REQUEST_SECONDS, HttpTransport
 
     config = await load_config(kubeconfig, context)
-    return HttpTransport(config), config.namespace
+    return HttpTransport(config.configuration, MANAGER, patience=REQUEST_SECONDS), config.namespace
 
 
 _opener: Opener = _open_http

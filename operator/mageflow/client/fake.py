@@ -15,7 +15,7 @@ from mageflow.api import LABEL_RUN, LABEL_TASK, LABEL_UID, MAIN_TASK, TaskPhase
 from mageflow.client.connection import opening_with
 from mageflow.client.fakeoperator import Behaviour, State, Step, TaskState, build_status, step, task_names
 from mageflow.client.fakeserver import FakeServer
-from mageflow.client.transport import Raw, Transport
+from mageflow.kube.transport import Raw, Transport
 
 NAMESPACE = "default"
 """The namespace that is meant where none is named."""

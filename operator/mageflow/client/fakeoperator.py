@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from mageflow.api import DEFAULT_CONCURRENCY, MAIN_TASK, Lifecycle, Phase, TaskPhase
-from mageflow.client.transport import Raw
+from mageflow.kube.transport import Raw
 
 ENDED: Final = (TaskPhase.SUCCEEDED, TaskPhase.FAILED)
 OCCUPIED: Final = (TaskPhase.PENDING, TaskPhase.RUNNING)

@@ -18,9 +18,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from mageflow.api import GROUP, KINDS, SWARM, Kind, Lifecycle
-from mageflow.client.errors import AlreadyExistsError, Cause, ConflictError, InvalidError, NotFoundError
 from mageflow.client.tasks import check_spec
-from mageflow.client.transport import JSON, Raw
+from mageflow.kube.errors import AlreadyExistsError, Cause, ConflictError, InvalidError, NotFoundError
+from mageflow.kube.transport import JSON, Raw
 
 _KINDS: Final[Mapping[str, Kind]] = {kind.plural: kind for kind in KINDS}
 

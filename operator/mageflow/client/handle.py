@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 from mageflow.api import API_VERSION, Kind
 from mageflow.client.connection import Connection
-from mageflow.client.errors import ConflictError, InvalidError, NotFoundError
-from mageflow.client.transport import MERGE_PATCH, Raw
-from mageflow.client.watching import follow
+from mageflow.kube.errors import ConflictError, InvalidError, NotFoundError
+from mageflow.kube.transport import MERGE_PATCH, Raw
+from mageflow.kube.watch import list_and_watch
 
 Propagation: TypeAlias = Literal["Background", "Foreground", "Orphan"]
 """What becomes of Jobs and pods: https://kubernetes.io/docs/concepts/architecture/garbage-collection/."""
@@ -112,7 +112,7 @@ class Handle:
         """Yield it as it is, then after each change. Raises NotFoundError once it is gone."""
         connection = self.place.connection
         query = {"fieldSelector": f"metadata.name={self.place.name}"}
-        changes = follow(connection.transport, self.place.collection, query, connection.patience)
+        changes = list_and_watch(connection.transport, self.place.collection, query, connection.patience)
         async with aclosing(changes):
             async for objects in changes:
                 resource = objects.get(self.uid)

@@ -15,13 +15,13 @@ from contextlib import aclosing
 from typing import Final
 
 from mageflow.api import ENDED_PHASES, LABEL_TASK, LABEL_UID, MAIN_TASK, WORKFLOW
-from mageflow.client.errors import NotFoundError
 from mageflow.client.handle import Handle
 from mageflow.client.logline import LineQueue, LogLine
 from mageflow.client.merging import merge, read_in_turn
 from mageflow.client.podlog import ContainerLog, Wanted, container_names, run_of, task_of
-from mageflow.client.transport import Raw
-from mageflow.client.watching import follow
+from mageflow.kube.errors import NotFoundError
+from mageflow.kube.transport import Raw
+from mageflow.kube.watch import list_and_watch
 
 MAX_QUEUED: Final = 1000
 """Lines that may wait for their reader before no more are read."""
@@ -93,7 +93,9 @@ class _Logs:
                                 streams.create_task(log.follow(queue))
 
                 async def watch() -> None:
-                    changes = follow(self._connection.transport, self._path, self._query, self._connection.patience)
+                    changes = list_and_watch(
+                        self._connection.transport, self._path, self._query, self._connection.patience
+                    )
                     async with aclosing(changes):
                         async for pods in changes:
                             add(pods.values())

@@ -7,11 +7,11 @@ from typing import Any, Final, Literal, TypeVar, overload
 
 from mageflow.api import API_VERSION, KINDS, Kind
 from mageflow.client.connection import Client, find_connection
-from mageflow.client.errors import Cause, InvalidError
 from mageflow.client.handle import Place, collection_path
 from mageflow.client.resource import Chain, Resource, Swarm, Workflow
 from mageflow.client.tasks import Task, build_chain_spec, build_swarm_spec, build_workflow_spec
-from mageflow.client.transport import Raw
+from mageflow.kube.errors import Cause, InvalidError
+from mageflow.kube.transport import Raw
 
 R = TypeVar("R", Workflow, Chain, Swarm)
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from mageflow.api import LABEL_RUN, LABEL_TASK
 from mageflow.client.connection import Connection
-from mageflow.client.errors import InvalidError, MageflowError, NotFoundError
 from mageflow.client.logline import LineQueue, LogLine, in_utc, sortable
-from mageflow.client.transport import Raw
-from mageflow.client.watching import Pauses, may_pass
 from mageflow.core.jobs import main_container
+from mageflow.kube.backoff import Backoff
+from mageflow.kube.errors import ApiError, InvalidError, MageflowError, NotFoundError
+from mageflow.kube.transport import Raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class ContainerLog:
 
     def __init__(self, connection: Connection, pod: Raw, container: str) -> None:
         self._transport = connection.transport
-        self._pauses = Pauses(connection.patience)
+        self._pauses = Backoff(connection.patience)
         self._container = container
         self._is_main = container == main_container(pod)
         self._path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
@@ -104,8 +104,8 @@ class ContainerLog:
             pod = await self._transport.request("GET", self._path)
         except NotFoundError:
             return False
-        except MageflowError as error:
-            if may_pass(error):
+        except ApiError as error:
+            if error.may_pass:
                 return True
             raise
         return "running" in (dict(_states(pod)).get(self._container) or {})

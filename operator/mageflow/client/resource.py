@@ -10,22 +10,15 @@ from contextlib import aclosing
 from typing import ClassVar
 
 from mageflow.api import CHAIN, SWARM, WORKFLOW, Kind, Lifecycle, Phase
-from mageflow.client.errors import (
-    Cause,
-    DeadlineError,
-    EndedError,
-    InconsistentWarning,
-    InvalidError,
-    NotFoundError,
-    NotStartedError,
-)
+from mageflow.client.errors import DeadlineError, EndedError, InconsistentWarning, NotStartedError
 from mageflow.client.handle import Handle, Place, Propagation
 from mageflow.client.logline import LogLine
 from mageflow.client.logs import stream_logs
 from mageflow.client.podlog import Wanted
 from mageflow.client.status import Status, read_status
-from mageflow.client.transport import Raw
 from mageflow.client.wishes import Wish, await_answer, write_suspend, write_wish
+from mageflow.kube.errors import Cause, InvalidError, NotFoundError
+from mageflow.kube.transport import Raw
 
 
 class Resource:

@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from mageflow.api import LABEL_UID, Lifecycle
 from mageflow.api.stored import MAX_OBJECT, size_of
-from mageflow.client.errors import BeingDeletedError, MageflowError
+from mageflow.client.errors import BeingDeletedError
 from mageflow.client.handle import Handle
-from mageflow.client.transport import Raw
+from mageflow.kube.errors import MageflowError
+from mageflow.kube.transport import Raw
 
 STATUS_NOT_WRITTEN: Final = "StatusNotWritten"
 """The reason of the operator's Event on a resource whose status the API server refuses."""

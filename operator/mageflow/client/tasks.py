@@ -9,8 +9,8 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 
 from mageflow.api import ChainSpec, SwarmSpec, SwarmTask, WorkflowSpec
-from mageflow.client.errors import Cause, InvalidError
-from mageflow.client.transport import Raw
+from mageflow.kube.errors import Cause, InvalidError
+from mageflow.kube.transport import Raw
 
 CONTAINER: Final = "main"
 """Name of the container that `task` makes."""

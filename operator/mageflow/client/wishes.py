@@ -19,12 +19,13 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from mageflow.api import WORKFLOW, Lifecycle, LifecycleSource, Phase, TaskPhase, read_lifecycle, reasons
-from mageflow.client.errors import ConflictError, DeadlineError, OvertakenError, TaskAlreadyRunningError
+from mageflow.client.errors import DeadlineError, OvertakenError, TaskAlreadyRunningError
 from mageflow.client.handle import Handle
 from mageflow.client.silence import check_deletion, find_cause
 from mageflow.client.status import Status, read_status
-from mageflow.client.transport import Raw
-from mageflow.client.watching import Pauses
+from mageflow.kube.backoff import Backoff
+from mageflow.kube.errors import ConflictError
+from mageflow.kube.transport import Raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ async def write_suspend(handle: Handle) -> Wish:
     taken back would be told by two Events, and be two changes for whoever watches the spec. ConflictError, if somebody
     else writes between each reading and the write after it for as long as the connection has patience.
     """
-    pauses = Pauses(handle.place.connection.patience)
+    pauses = Backoff(handle.place.connection.patience)
     while True:
         seen = await handle.read()
         before = _lifecycle_of(seen)

@@ -16,10 +16,10 @@ import typer
 import uvloop
 
 from mageflow import __version__
-from mageflow.controller.client import ApiError, CredentialsError
 from mageflow.controller.exporter import PortError
 from mageflow.controller.operator import MissingResourceError, NamespaceError, run_operator
 from mageflow.controller.settings import LeaseName, Settings
+from mageflow.kube.errors import ApiError, ConfigError
 
 RECURSION_LIMIT: Final = 40_000
 """Deep enough for any object that the API server takes, whose JSON may be nested 10,000 levels deep: a single one
@@ -84,7 +84,7 @@ def start(
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run_operator(settings))
-    except (CredentialsError, MissingResourceError, ApiError, PortError, NamespaceError) as error:
+    except (ConfigError, MissingResourceError, ApiError, PortError, NamespaceError) as error:
         typer.echo(f"mageflow-operator: {error}", err=True)
         raise typer.Exit(1) from error
 

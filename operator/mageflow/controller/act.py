@@ -17,10 +17,10 @@ from typing import assert_never
 from mageflow.api import API_VERSION, GROUP, VERSION, Status, TaskPhase, reasons
 from mageflow.controller.background import FRESH_SECONDS, Background, Places
 from mageflow.controller.caches import Caches
-from mageflow.controller.client import MERGE_PATCH, ApiError, NotLeadingError, Raw, Requests
 from mageflow.controller.clock import Clock
 from mageflow.controller.creations import Creations
 from mageflow.controller.events import find_pods, observe_events
+from mageflow.controller.lease import NotLeadingError
 from mageflow.controller.queue import RetryError
 from mageflow.controller.settings import FIELD_MANAGER
 from mageflow.core.decision import (
@@ -39,6 +39,8 @@ from mageflow.core.decision import (
 )
 from mageflow.core.jobs import ANNOTATION_STOPPED, STOPPED, STOPPED_WHILE_RUNNING
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Refusal
+from mageflow.kube.errors import ApiError
+from mageflow.kube.transport import MERGE_PATCH, Raw, Requests
 
 MAX_REQUESTS = 16
 """How many requests are made at once for one resource."""

@@ -20,7 +20,6 @@ from typing import Any, Final, Protocol, TypeVar
 
 from mageflow.api import CLOSED_TASKS, ENDED_TASKS, Kind, TaskPhase, TaskStatus
 from mageflow.controller.attempts import Attempts, Moment
-from mageflow.controller.client import Raw
 from mageflow.controller.clock import Clock
 from mageflow.controller.knownnamespaces import KnownNamespaces
 from mageflow.controller.observe import (
@@ -33,6 +32,7 @@ from mageflow.controller.observe import (
 )
 from mageflow.core.ending import has_succeeded
 from mageflow.core.observed import Evidence, ObservedJob, ObservedPod, ObservedResource, Run
+from mageflow.kube.transport import Raw
 
 REMEMBERED_DELETIONS: Final = 10_000
 """How many deleted objects are remembered, so that a write's answer that comes late doesn't bring one back."""

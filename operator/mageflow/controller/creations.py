@@ -17,11 +17,13 @@ from mageflow.api import reasons
 from mageflow.controller.attempts import Attempts
 from mageflow.controller.background import Background, Places
 from mageflow.controller.caches import Caches
-from mageflow.controller.client import ApiError, NotLeadingError, Raw, Requests
 from mageflow.controller.clock import Clock
+from mageflow.controller.lease import NotLeadingError
 from mageflow.controller.observe import is_controlled_by
 from mageflow.core.decision import CreateJob
 from mageflow.core.observed import ObservedResource, Refusal
+from mageflow.kube.errors import ApiError
+from mageflow.kube.transport import Raw, Requests
 
 MAX_FRESH: Final = 64
 """How many creations are begun at once; those that take long don't count."""

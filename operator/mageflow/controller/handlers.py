@@ -16,12 +16,13 @@ from typing import Any
 import kopf
 
 from mageflow.api import GROUP, KINDS, LABEL_UID, VERSION
+from mageflow.controller.api_server import ApiServer
 from mageflow.controller.caches import Caches
-from mageflow.controller.client import Client, Raw
 from mageflow.controller.health import Health
 from mageflow.controller.queue import WorkQueue
 from mageflow.controller.reconcile import Reconciler
 from mageflow.controller.settings import WATCH_SECONDS
+from mageflow.kube.transport import Raw
 
 JOBS = ("batch", "v1", "jobs")
 PODS = ("", "v1", "pods")
@@ -48,7 +49,7 @@ class Handlers:
     """The functions that kopf calls, one line each."""
 
     def __init__(
-        self, client: Client, caches: Caches, reconciler: Reconciler, queue: WorkQueue, health: Health
+        self, client: ApiServer, caches: Caches, reconciler: Reconciler, queue: WorkQueue, health: Health
     ) -> None:
         self._client = client
         self._caches = caches
@@ -79,7 +80,7 @@ class Handlers:
         """Lend kopf a session with our credentials: another one if it was refused, but not too often."""
         await asyncio.sleep(max(0.0, self._logs_in_after - time.monotonic()))
         self._logs_in_after = time.monotonic() + LOGIN_SECONDS
-        return kopf.AiohttpSession(server=self._client.server, aiohttp_session=await self._client.lend_session())
+        return kopf.AiohttpSession(server=self._client.address, aiohttp_session=await self._client.lend_session())
 
     async def probe(self, **_: Any) -> str:
         """Answer /healthz."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 import kopf
 
-from mageflow.controller.client import Client
+from mageflow.controller.api_server import ApiServer
 from mageflow.controller.queue import WorkQueue
 from mageflow.controller.settings import WATCH_SECONDS, WATCH_SLACK_SECONDS
 
@@ -16,7 +16,7 @@ class Health:
     """Answers /healthz."""
 
     def __init__(
-        self, client: Client, queue: WorkQueue, watches: Callable[[], Iterable[str]], stuck_after: float
+        self, client: ApiServer, queue: WorkQueue, watches: Callable[[], Iterable[str]], stuck_after: float
     ) -> None:
         self._client = client
         self._queue = queue

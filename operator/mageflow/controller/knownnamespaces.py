@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from mageflow.api import LABEL_LIFECYCLE
-from mageflow.controller.client import Raw
+from mageflow.kube.transport import Raw
 
 
 @dataclass(frozen=True, slots=True)

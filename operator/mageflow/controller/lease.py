@@ -20,9 +20,11 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
-from mageflow.controller.client import JSON, ApiError, Client, NotLeadingError, Raw
+from mageflow.controller.api_server import ApiServer
 from mageflow.controller.clock import Clock
 from mageflow.controller.settings import LeaseName
+from mageflow.kube.errors import NO_ANSWER, ApiError
+from mageflow.kube.transport import JSON, Raw
 
 LEASE_SECONDS: Final = 4
 """How long a Lease lasts that is not renewed: an operator that was killed is replaced after that."""
@@ -87,7 +89,7 @@ class Election:
     the Lease is renewed already. If it raises ApiError it is tried again.
     """
 
-    def __init__(self, client: Client, clock: Clock, name: LeaseName, identity: str) -> None:
+    def __init__(self, client: ApiServer, clock: Clock, name: LeaseName, identity: str) -> None:
         self._client = client
         self._clock = clock
         self._name = name
@@ -257,10 +259,17 @@ def _error_of(task: asyncio.Task[None] | None) -> ApiError | None:
     return error
 
 
+class NotLeadingError(ApiError):
+    """A request that wasn't made, as another operator may act."""
+
+    def __init__(self) -> None:
+        super().__init__(NO_ANSWER, "NotLeading", "the Lease is not held: another operator may act")
+
+
 class FencedClient:
     """Requests of the leader: none is begun without the Lease."""
 
-    def __init__(self, client: Client, election: Election) -> None:
+    def __init__(self, client: ApiServer, election: Election) -> None:
         self._client = client
         self._election = election
 
@@ -273,7 +282,7 @@ class FencedClient:
         query: Mapping[str, str] | None = None,
         content_type: str = JSON,
     ) -> Raw:
-        """Make one request, as `Client.request`; raise NotLeadingError without the Lease."""
+        """Make one request, as `ApiServer.request`; raise NotLeadingError without the Lease."""
         if not self._election.seconds_left:
             raise NotLeadingError
         return await self._client.request(method, path, body, query=query, content_type=content_type)

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from mageflow.api import GROUP, KINDS, LABEL_UID, VERSION
+from mageflow.controller.api_server import ApiServer
 from mageflow.controller.caches import Caches
-from mageflow.controller.client import Client, Raw
 from mageflow.controller.handlers import JOBS, NAMESPACES, PODS
 from mageflow.controller.namespaces import NamespaceReader
 from mageflow.controller.observe import run_key
+from mageflow.kube.transport import Raw
 
 LIST_SECONDS: Final = 60.0
 """How long one list may take: it is large, and the Lease is renewed meanwhile."""
@@ -29,7 +30,7 @@ def paths_of(group: str, version: str, plural: str, namespaces: Sequence[str] | 
         yield from (f"{prefix}/namespaces/{namespace}/{plural}" for namespace in namespaces)
 
 
-async def read_everything(client: Client, caches: Caches, reader: NamespaceReader | None) -> None:
+async def read_everything(client: ApiServer, caches: Caches, reader: NamespaceReader | None) -> None:
     """List all resources, their Jobs, pods and namespaces into the caches; what is known and isn't there is gone.
 
     `reader` knows the namespaces that are worked on; None: all of them are. What is in one that may not be read stays
@@ -63,7 +64,7 @@ def _is_listed(caches: Caches, uid: str, namespaces: Sequence[str] | None) -> bo
 
 
 async def _list(
-    client: Client, collection: tuple[str, str, str], namespaces: Sequence[str] | None, selector: str | None = None
+    client: ApiServer, collection: tuple[str, str, str], namespaces: Sequence[str] | None, selector: str | None = None
 ) -> list[Raw]:
     query = None if selector is None else {"labelSelector": selector}
     answers = [

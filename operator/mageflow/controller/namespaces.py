@@ -15,8 +15,10 @@ import time
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
-from mageflow.controller.client import ApiError, Client, Raw
+from mageflow.controller.api_server import ApiServer
 from mageflow.controller.settings import NAMESPACE_SECONDS
+from mageflow.kube.errors import ApiError
+from mageflow.kube.transport import Raw
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +31,7 @@ def path_of(namespace: str) -> str:
 class NamespaceReader:
     """Knows which of some Namespaces may be read, and what was read."""
 
-    def __init__(self, client: Client, namespaces: Sequence[str]) -> None:
+    def __init__(self, client: ApiServer, namespaces: Sequence[str]) -> None:
         self._client = client
         self._namespaces = namespaces
         self._problems: dict[str, str] = {}

@@ -13,9 +13,9 @@ import kopf
 
 from mageflow import __version__
 from mageflow.api import GROUP, KINDS, VERSION
+from mageflow.controller.api_server import ApiServer
 from mageflow.controller.background import Background
 from mageflow.controller.caches import Caches
-from mageflow.controller.client import ApiError, Client, Raw, load_configuration
 from mageflow.controller.clock import Clock
 from mageflow.controller.exporter import expose, serve
 from mageflow.controller.handlers import JOBS, NAMESPACES, PODS, Handlers, build_settings
@@ -26,6 +26,9 @@ from mageflow.controller.namespaces import NamespaceReader, path_of
 from mageflow.controller.queue import WorkQueue
 from mageflow.controller.reconcile import Reconciler
 from mageflow.controller.settings import Settings
+from mageflow.kube.config import load_config
+from mageflow.kube.errors import ApiError
+from mageflow.kube.transport import Raw
 
 logger = logging.getLogger(__name__)
 
@@ -41,14 +44,14 @@ class NamespaceError(Exception):
 async def run_operator(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT; then finish the reconciles in hand, and give the Lease back.
 
-    Raises CredentialsError without a cluster, ApiError if it doesn't answer, MissingResourceError without the CRDs,
+    Raises ConfigError without a cluster, ApiError if it doesn't answer, MissingResourceError without the CRDs,
     PortError if /metrics can't be served, NamespaceError if it is to be started anew for another namespace.
     """
     serve(settings.metrics_port)
-    async with Client(await load_configuration()) as client:
+    async with ApiServer((await load_config()).configuration) as client:
         await _check_resources(client)
         where = ", ".join(settings.namespaces) or "all namespaces"
-        logger.info("mageflow-operator %s at %s, watching %s", __version__, client.server, where)
+        logger.info("mageflow-operator %s at %s, watching %s", __version__, client.address, where)
         reader = await _read_namespaces(client, settings.namespaces)
         if settings.lease is None:
             returned = await _watch_and_work(settings, client, reader, None)
@@ -60,7 +63,7 @@ async def run_operator(settings: Settings) -> None:
         raise NamespaceError(f"namespace {', '.join(returned)} may be read now: start anew to watch it")
 
 
-async def _read_namespaces(client: Client, namespaces: Sequence[str]) -> NamespaceReader | None:
+async def _read_namespaces(client: ApiServer, namespaces: Sequence[str]) -> NamespaceReader | None:
     """Find out which namespaces may be read; None if all are to be watched. Raises NamespaceError if none may."""
     if not namespaces:
         return None
@@ -72,7 +75,7 @@ async def _read_namespaces(client: Client, namespaces: Sequence[str]) -> Namespa
 
 
 async def _watch_and_work(
-    settings: Settings, client: Client, reader: NamespaceReader | None, election: Election | None
+    settings: Settings, client: ApiServer, reader: NamespaceReader | None, election: Election | None
 ) -> set[str]:
     """Run until it is to end; return the namespaces that weren't watched as they might not be read, and now may."""
     clock = Clock()
@@ -171,7 +174,7 @@ async def _run_kopf(
         finishing.cancel()
 
 
-async def _check_resources(client: Client) -> None:
+async def _check_resources(client: ApiServer) -> None:
     try:
         served = await client.request("GET", f"/apis/{GROUP}/{VERSION}")
     except ApiError as error:
@@ -182,7 +185,7 @@ async def _check_resources(client: Client) -> None:
     missing = [kind.plural for kind in KINDS if kind.plural not in names]
     if missing:
         raise MissingResourceError(
-            f"the cluster at {client.server} has no {', '.join(missing)} in {GROUP}/{VERSION}: "
+            f"the cluster at {client.address} has no {', '.join(missing)} in {GROUP}/{VERSION}: "
             "install the CRDs (kubectl apply -f crds/)"
         )
 

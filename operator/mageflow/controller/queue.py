@@ -20,7 +20,14 @@ logger = logging.getLogger(__name__)
 
 
 class RetryError(Exception):
-    """Raised by a handler that wants its key again after a back-off, for a reason that is no fault."""
+    """Raised by a handler that wants its key again after a back-off, for a reason that is no fault.
+
+    `at_least`: how many seconds the back-off is to be at least, as the API server's `Retry-After` may ask.
+    """
+
+    def __init__(self, message: str, at_least: float = 0.0) -> None:
+        super().__init__(message)
+        self.at_least = at_least
 
 
 class WorkQueue:
@@ -113,7 +120,7 @@ class WorkQueue:
             again_in = await self._handler(key)
         except RetryError as error:
             logger.debug("again: %s", error)
-            self._retry(key)
+            self._retry(key, error.at_least)
         except Exception:
             logger.exception("reconcile failed, and is tried again: %s", key)
             self._retry(key)
@@ -122,10 +129,10 @@ class WorkQueue:
             if again_in is not None:
                 self.add_after(key, again_in)
 
-    def _retry(self, key: str) -> None:
+    def _retry(self, key: str, at_least: float = 0.0) -> None:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         delay = min(FIRST_RETRY_SECONDS * 2.0 ** min(failures - 1, 20), MAX_RETRY_SECONDS)
-        self.add_after(key, delay * random.uniform(0.5, 1.0))
+        self.add_after(key, max(at_least, delay * random.uniform(0.5, 1.0)))
 
     def _on_timer(self, key: str) -> None:
         self._timers.pop(key, None)

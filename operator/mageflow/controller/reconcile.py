@@ -10,7 +10,6 @@ from mageflow.api import LABEL_UID, OCCUPIED_TASKS, Status, TaskPhase, reasons
 from mageflow.controller.act import Actor, Means, read_children, read_resource
 from mageflow.controller.background import Background
 from mageflow.controller.caches import Caches
-from mageflow.controller.client import ApiError, Requests
 from mageflow.controller.clock import Clock
 from mageflow.controller.creations import Creations
 from mageflow.controller.metrics import RECONCILE_ERRORS, RECONCILE_SECONDS, RUNS, ReconcileError
@@ -21,6 +20,8 @@ from mageflow.controller.transitions import Transitions
 from mageflow.core.decision import Decision, Event
 from mageflow.core.observed import ObservedResource
 from mageflow.core.resource import decide
+from mageflow.kube.errors import ApiError
+from mageflow.kube.transport import Requests
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class Reconciler:
         except ApiError as error:
             RECONCILE_ERRORS.labels(ReconcileError.API_ERROR).inc()
             self._say(uid, str(error))
-            raise RetryError(str(error)) from error
+            raise RetryError(str(error), error.retry_after or 0.0) from error
         except Exception as error:
             RECONCILE_ERRORS.labels(ReconcileError.INTERNAL).inc()
             logger.exception("%s: reconcile failed, and is tried again", self._title_of(uid))

@@ -19,7 +19,7 @@ from mageflow.cli.session import Session, open_session
 from mageflow.cli.table import cells, columns, find_widths, lay_out
 from mageflow.cli.view import View, Views, read_view
 from mageflow.cli.watching import watch
-from mageflow.client.transport import Raw
+from mageflow.kube.transport import Raw
 
 
 class GetOutput(StrEnum):

@@ -1,7 +1,4 @@
-"""What the client asks of a connection.
-
-httptransport.py leads to a cluster, the fake of the pytest plugin to none; all else is the same for both.
-"""
+"""What is asked of a connection to an API server; http.py leads to a real one, mageflow.testing to one in memory."""
 
 from __future__ import annotations
 
@@ -16,8 +13,8 @@ JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
 
 
-class Transport(Protocol):
-    """Requests to one API server. Every failure is a MageflowError."""
+class Requests(Protocol):
+    """What makes single requests."""
 
     async def request(
         self,
@@ -28,13 +25,17 @@ class Transport(Protocol):
         query: Mapping[str, str] | None = None,
         content_type: str = JSON,
     ) -> Raw:
-        """Make one request and return the parsed answer."""
+        """Make one request and return the parsed answer. Raises ApiError if it isn't a success."""
         ...
+
+
+class Transport(Requests, Protocol):
+    """Requests to one API server, watches and logs among them."""
 
     def lines(self, path: str, query: Mapping[str, str]) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Ask for something that comes line by line, as a watch or a log does, each given without its line feed.
 
-        The block is entered once the answer has begun, and closes the connection.
+        The block is entered once the answer has begun, and closes the connection. Raises ApiError, also in the block.
         """
         ...
 

@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from kubernetes.aio.client import Configuration
-from kubernetes.aio.config import ConfigException, kube_config
+from kubernetes.aio.config import ConfigException
 
-from mageflow.controller import client as module
-from mageflow.controller.client import ApiError, Client, CredentialsError, load_configuration
+from mageflow.controller import api_server as module
+from mageflow.controller.api_server import ApiServer
+from mageflow.kube import config
+from mageflow.kube.config import load_config
+from mageflow.kube.errors import ApiError, ConfigError
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -25,7 +28,7 @@ def answers() -> dict[str, Answer]:
 
 
 @pytest.fixture
-async def client(answers: dict[str, Answer]) -> AsyncIterator[Client]:
+async def client(answers: dict[str, Answer]) -> AsyncIterator[ApiServer]:
     """A client of an HTTP server that gives these answers."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -37,7 +40,7 @@ async def client(answers: dict[str, Answer]) -> AsyncIterator[Client]:
         listener.bind(("127.0.0.1", 0))
         await web.SockSite(runner, listener).start()
         host = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        async with Client(Configuration(host=host)) as client:
+        async with ApiServer(Configuration(host=host)) as client:
             yield client
         await runner.cleanup()
 
@@ -49,7 +52,7 @@ def says(status: int, body: str, content_type: str = "application/json") -> Answ
     return answer
 
 
-async def error_of(client: Client, path: str = "/x", method: str = "GET") -> ApiError:
+async def error_of(client: ApiServer, path: str = "/x", method: str = "GET") -> ApiError:
     with pytest.raises(ApiError) as caught:
         await client.request(method, path)
     return caught.value
@@ -58,12 +61,12 @@ async def error_of(client: Client, path: str = "/x", method: str = "GET") -> Api
 # ── answers ──
 
 
-async def test_answer_is_parsed_when_the_request_succeeds(client: Client, answers: dict[str, Answer]) -> None:
+async def test_answer_is_parsed_when_the_request_succeeds(client: ApiServer, answers: dict[str, Answer]) -> None:
     answers["/x"] = says(201, '{"kind": "Job"}')
     assert await client.request("POST", "/x", {"a": 1}) == {"kind": "Job"}
 
 
-async def test_api_servers_own_words_are_kept_when_it_refuses(client: Client, answers: dict[str, Answer]) -> None:
+async def test_api_servers_own_words_are_kept_when_it_refuses(client: ApiServer, answers: dict[str, Answer]) -> None:
     answers["/x"] = says(409, '{"reason": "Conflict", "message": "the object has been modified"}')
     error = await error_of(client)
     assert (error.status, error.reason, error.message) == (409, "Conflict", "the object has been modified")
@@ -72,15 +75,15 @@ async def test_api_servers_own_words_are_kept_when_it_refuses(client: Client, an
 
 @pytest.mark.parametrize("body", ["", "upstream connect error", "{", "{}"])
 async def test_body_is_the_message_when_something_else_answers(
-    client: Client, answers: dict[str, Answer], body: str
+    client: ApiServer, answers: dict[str, Answer], body: str
 ) -> None:
     answers["/x"] = says(502, body, "text/plain")
     error = await error_of(client)
-    assert (error.status, error.reason, error.message) == (502, "Unknown", body)
+    assert (error.status, error.reason, error.message) == (502, "Unknown", body or "no word about /x")
 
 
 async def test_terminating_namespace_is_told_apart_when_nothing_can_be_created(
-    client: Client, answers: dict[str, Answer]
+    client: ApiServer, answers: dict[str, Answer]
 ) -> None:
     answers["/gone"] = says(
         403, '{"reason": "Forbidden", "message": "x", "details": {"causes": [{"reason": "NamespaceTerminating"}]}}'
@@ -90,7 +93,9 @@ async def test_terminating_namespace_is_told_apart_when_nothing_can_be_created(
     assert not (await error_of(client, "/quota", "POST")).is_namespace_terminating
 
 
-async def test_writes_name_their_manager_and_how_long_they_may_take(client: Client, answers: dict[str, Answer]) -> None:
+async def test_writes_name_their_manager_and_how_long_they_may_take(
+    client: ApiServer, answers: dict[str, Answer]
+) -> None:
     queries: dict[str, str] = {}
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -114,14 +119,14 @@ async def test_error_says_that_nothing_answered_when_the_server_is_away() -> Non
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         host = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        async with Client(Configuration(host=host)) as client:
+        async with ApiServer(Configuration(host=host)) as client:
             error = await error_of(client)
     assert error.status == 0
-    assert str(error).startswith("no answer from the API server: ")
+    assert str(error).startswith(f"no answer from the API server at {host} to GET /x: ")
 
 
 async def test_error_says_that_nothing_answered_when_the_connection_breaks(
-    client: Client, answers: dict[str, Answer]
+    client: ApiServer, answers: dict[str, Answer]
 ) -> None:
     async def hang_up(request: web.Request) -> web.StreamResponse:
         assert request.transport is not None
@@ -133,7 +138,7 @@ async def test_error_says_that_nothing_answered_when_the_connection_breaks(
 
 
 async def test_error_says_that_nothing_answered_when_it_takes_too_long(
-    client: Client, answers: dict[str, Answer], monkeypatch: pytest.MonkeyPatch
+    client: ApiServer, answers: dict[str, Answer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "READ_SECONDS", 0.01)
 
@@ -146,20 +151,22 @@ async def test_error_says_that_nothing_answered_when_it_takes_too_long(
     answers["/x"] = wait
     error = await error_of(client)
     released.set()
-    assert (error.status, error.message) == (0, "no answer to GET /x")
+    assert error.status == 0
+    assert error.message == f"no answer from the API server at {client.address} to GET /x: TimeoutError"
 
 
 async def test_error_says_that_nothing_was_asked_when_credentials_can_not_be_made_anew(
-    client: Client, monkeypatch: pytest.MonkeyPatch
+    client: ApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A credential plugin that failed ended the operator with a traceback."""
 
     async def fail() -> dict[str, object]:
         raise ConfigException("exec: process returned 1")
 
-    monkeypatch.setattr(client._configuration, "auth_settings", fail)
+    monkeypatch.setattr(client._http._configuration, "auth_settings", fail)
     error = await error_of(client)
-    assert (error.status, error.message) == (0, "exec: process returned 1")
+    assert error.status == 0
+    assert error.message == f"the credentials for {client.address} can't be used: exec: process returned 1"
 
 
 # ── what an answer tells ──
@@ -196,13 +203,13 @@ def test_kinds_of_refusals_are_told_apart(error: ApiError, facts: set[str]) -> N
 # ── watches: when each was made ──
 
 
-async def test_watch_is_noted_when_it_is_made(client: Client, answers: dict[str, Answer]) -> None:
+async def test_watch_is_noted_when_it_is_made(client: ApiServer, answers: dict[str, Answer]) -> None:
     answers["/version"] = says(200, "{}")
     answers["/pods"] = says(200, "{}")
     answers["/jobs"] = says(410, "{}")
     session = await client.lend_session()
     for path, query in (("/pods", {"watch": "true"}), ("/jobs", {"watch": "true"}), ("/version", {})):
-        async with session.get(f"{client.server}{path}", params=query):
+        async with session.get(f"{client.address}{path}", params=query):
             pass
     assert set(client.watched_at) == {"/pods"}
 
@@ -213,15 +220,9 @@ async def test_watch_is_noted_when_it_is_made(client: Client, answers: dict[str,
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A place where nothing is found."""
-    put_kubeconfig_at(str(tmp_path / "config"), monkeypatch)
-    monkeypatch.setattr(module, "SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    monkeypatch.setattr(config, "SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
     return tmp_path
-
-
-def put_kubeconfig_at(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As `KUBECONFIG=where` does, which is read at the start."""
-    for reader in (module, kube_config):
-        monkeypatch.setattr(reader, "KUBE_CONFIG_DEFAULT_LOCATION", where)
 
 
 KUBECONFIG = """
@@ -235,21 +236,21 @@ users: [{name: me, user: {token: secret}}]
 
 
 async def test_places_are_named_when_there_is_no_cluster(home: Path) -> None:
-    with pytest.raises(CredentialsError, match="no cluster") as caught:
-        await load_configuration()
+    with pytest.raises(ConfigError, match="no cluster") as caught:
+        await load_config()
     assert str(home / "config") in str(caught.value)
     assert str(home / "token") in str(caught.value)
 
 
 async def test_cluster_is_the_kubeconfigs_when_there_is_one(home: Path) -> None:
     (home / "config").write_text(KUBECONFIG)
-    assert (await load_configuration()).host == "https://192.0.2.1:6443"
+    assert (await load_config()).configuration.host == "https://192.0.2.1:6443"
 
 
 async def test_cluster_is_found_when_one_of_several_files_is_there(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (home / "config").write_text(KUBECONFIG)
-    put_kubeconfig_at(f"{home / 'missing'}:{home / 'config'}", monkeypatch)
-    assert (await load_configuration()).host == "https://192.0.2.1:6443"
+    monkeypatch.setenv("KUBECONFIG", f"{home / 'missing'}:{home / 'config'}")
+    assert (await load_config()).configuration.host == "https://192.0.2.1:6443"
 
 
 @pytest.mark.parametrize(
@@ -267,8 +268,8 @@ async def test_cluster_is_found_when_one_of_several_files_is_there(home: Path, m
 )
 async def test_one_sentence_is_said_when_the_kubeconfig_is_unusable(home: Path, text: str) -> None:
     (home / "config").write_text(text)
-    with pytest.raises(CredentialsError, match="can't be used"):
-        await load_configuration()
+    with pytest.raises(ConfigError, match="can't be used"):
+        await load_config()
 
 
 async def test_one_sentence_is_said_when_the_service_account_is_unusable(
@@ -276,5 +277,5 @@ async def test_one_sentence_is_said_when_the_service_account_is_unusable(
 ) -> None:
     (home / "token").write_text("")
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    with pytest.raises(CredentialsError, match="can't be used"):
-        await load_configuration()
+    with pytest.raises(ConfigError, match="can't be used"):
+        await load_config()

@@ -12,7 +12,7 @@ from kubernetes.aio.config import ConfigException, load_incluster_config, load_k
 from kubernetes.aio.config.incluster_config import SERVICE_HOST_ENV_NAME, SERVICE_TOKEN_FILENAME
 from yaml import YAMLError
 
-from mageflow.client.errors import ConfigError
+from mageflow.kube.errors import ConfigError
 
 NAMESPACE_FILE: Final = Path(SERVICE_TOKEN_FILENAME).with_name("namespace")
 """Tells a pod its namespace."""
