@@ -19,8 +19,7 @@ from generate import podtemplate
 from generate.tasktemplate import MAX_FINALIZERS, MAX_ITEMS, MAX_KEYS
 from localcluster.controlplane import ControlPlane
 from mageflow.api import CHAIN, KINDS, SWARM, WORKFLOW, Kind
-from mageflow.api.chain import MAX_CHAIN_TASKS
-from mageflow.api.swarm import MAX_SWARM_TASKS
+from mageflow.api.specs import MAX_CHAIN_TASKS, MAX_SWARM_TASKS
 
 from .control import Api, Raw, RequestError
 from .process import Operator

@@ -1,7 +1,6 @@
 """The API contract: what `kubectl` users write and read, as frozen pydantic models."""
 
 from mageflow.api.base import INT32_MAX
-from mageflow.api.chain import ChainSpec
 from mageflow.api.enums import (
     CLOSED_TASKS,
     ENDED_PHASES,
@@ -29,10 +28,16 @@ from mageflow.api.labels import (
     LABEL_UID,
     MAIN_TASK,
 )
+from mageflow.api.specs import (
+    DEFAULT_CONCURRENCY,
+    LEAST_GRACE_SECONDS,
+    ChainSpec,
+    NamedTask,
+    SwarmSpec,
+    SwarmTask,
+    WorkflowSpec,
+)
 from mageflow.api.status import Condition, Status, TaskStatus, find_condition
-from mageflow.api.swarm import DEFAULT_CONCURRENCY, SwarmSpec
-from mageflow.api.tasks import LEAST_GRACE_SECONDS, NamedTask, SwarmTask
-from mageflow.api.workflow import WorkflowSpec
 
 __all__ = [
     "API_VERSION",

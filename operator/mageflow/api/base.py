@@ -1,9 +1,9 @@
-"""How the models of the API read and write JSON."""
+"""The base of all models of the API: how they read and write JSON, and what types their fields are of."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
@@ -55,3 +55,17 @@ class StatusModel(Model):
     """What the operator writes: fields of a newer operator are kept, and written back as they are."""
 
     model_config = ConfigDict(extra="allow")
+
+
+# ── lists in the eyes of the API server ──
+
+ATOMIC_LIST: Final[dict[str, Any]] = {"x-kubernetes-list-type": "atomic"}
+"""Replaced as a whole, and no line in `metadata.managedFields` for each field of each item."""
+
+
+def list_map(key: str) -> dict[str, Any]:
+    """Return the part of a schema that names the key of a list's items.
+
+    The API server merges such a list by its key, and refuses an item that comes twice.
+    """
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mageflow.api.base import SpecModel
-from mageflow.api.chain import ChainSpec
 from mageflow.api.rules import Rule, hold_to_edit, hold_to_edit_tasks
-from mageflow.api.swarm import SwarmSpec
-from mageflow.api.workflow import WorkflowSpec
+from mageflow.api.specs import ChainSpec, SwarmSpec, WorkflowSpec
 
 GROUP = "mageflow.io"
 VERSION = "v1"

@@ -11,9 +11,8 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, WithJsonSchema
 
-from mageflow.api.base import AnyJson, Count, StatusModel, Time
+from mageflow.api.base import ATOMIC_LIST, AnyJson, Count, StatusModel, Time, list_map
 from mageflow.api.enums import ConditionType, Lifecycle, LifecycleSource, Phase, TaskPhase
-from mageflow.api.lists import ATOMIC_LIST, list_map
 
 KnownFirst = Field(union_mode="left_to_right")
 

@@ -1,9 +1,9 @@
 """The Kubernetes API as operator and client use it: it knows requests, nothing of lifecycles, and nothing of kopf.
 
-    config.py       which cluster, and who asks: found where kubectl looks
-    transport.py    what is asked of a connection: single requests, and answers that come line by line
-    http.py         a connection over HTTP: credentials, time limits, Retry-After
-    errors.py       what goes wrong, and what an answer's status means
-    backoff.py      pauses between attempts
-    watch.py        list and watch: what there is, then each change of it
+config.py       which cluster, and who asks: found where kubectl looks
+transport.py    what is asked of a connection: single requests, and answers that come line by line
+http.py         a connection over HTTP: credentials, time limits, Retry-After
+errors.py       what goes wrong, and what an answer's status means
+backoff.py      pauses between attempts
+watch.py        list and watch: what there is, then each change of it
 """

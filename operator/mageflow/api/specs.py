@@ -1,14 +1,19 @@
-"""What a task is: a Workflow's spec is one, a Chain and a Swarm list them."""
+"""The specs as users write them: what a task is, and the three kinds that have one or several, with a lifecycle."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from pydantic import Field, WithJsonSchema
+from pydantic import ConfigDict, Field, WithJsonSchema
 
-from mageflow.api.base import INT32_MAX, AnyJson, Count, SpecModel
+from mageflow.api.base import INT32_MAX, AnyJson, Count, SpecModel, list_map
+from mageflow.api.enums import Lifecycle
 from mageflow.api.labels import MAIN_TASK
-from mageflow.api.rules import none_of, validations
+from mageflow.api.rules import CANCELED_IS_FINAL, EACH_TASK_HAS_A_TEMPLATE, none_of, validations
+
+MAX_CHAIN_TASKS: Final = 100
+MAX_SWARM_TASKS: Final = 1000
+DEFAULT_CONCURRENCY: Final = 30
 
 LEAST_GRACE_SECONDS: Final = 1
 """The least `terminationGracePeriodSeconds` of a task's pod.
@@ -94,3 +99,43 @@ class SwarmTask(TaskOptions, Named):
 
     template: PodTemplate | None = None
     """The task's pod; left out: `spec.template`. May be edited only while held."""
+
+
+class Lifecycled(SpecModel):
+    """A spec with a lifecycle."""
+
+    lifecycle: Annotated[Lifecycle, Field(json_schema_extra=validations(CANCELED_IS_FINAL))] = Lifecycle.ACTIVE
+    """What is wanted of it; the one control. What is seen of it is `status.phase`."""
+
+
+class WorkflowSpec(Lifecycled, TaskSpec):
+    """What is wanted: one task, and whether it may run."""
+
+
+class ChainSpec(Lifecycled):
+    """What is wanted: tasks, one after the other, and whether they may run."""
+
+    tasks: Annotated[
+        tuple[NamedTask, ...],
+        Field(min_length=1, max_length=MAX_CHAIN_TASKS, json_schema_extra=list_map("name")),
+    ]
+    """The tasks in the order in which they run; each gets the output of the one before in `MAGEFLOW_PREVIOUS`.
+
+    While held, or in the write that holds, tasks that have not started may be edited, added, removed and reordered.
+    """
+
+
+class SwarmSpec(Lifecycled):
+    """What is wanted: tasks side by side, how many at once, and whether they may run."""
+
+    model_config = ConfigDict(json_schema_extra=validations(EACH_TASK_HAS_A_TEMPLATE))
+
+    template: PodTemplate | None = None
+    """The pod of each task that has no template of its own. May be edited only while held."""
+    max_concurrency: Annotated[int, Field(ge=1, le=INT32_MAX)] = DEFAULT_CONCURRENCY
+    """How many tasks may have a pod at once. May be changed at any time; what runs is never stopped by it."""
+    tasks: Annotated[tuple[SwarmTask, ...], Field(max_length=MAX_SWARM_TASKS, json_schema_extra=list_map("name"))]
+    """The tasks; they start in this order.
+
+    While held, or in the write that holds, tasks that have not started may be edited, added, removed and reordered.
+    """
