@@ -24,7 +24,8 @@ from devkit.gitops.states import REACHED
 from devkit.gitops.watched import ARGOCD, WatchedKubectl
 from devkit.kubectl import KubectlError, Raw, condition, lifecycle_patch, parse
 from mageflow.api import KINDS, MAIN_TASK
-from mageflow.core.jobs import Owner, job_name
+from mageflow.core.job_manifest import job_name
+from mageflow.core.plan import Owner
 
 IS_RECORDED: Final = bool(os.environ.get("MAGEFLOW_RECORD"))
 

@@ -11,7 +11,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from mageflow.api import KINDS, Lifecycle, Phase
 from mageflow.controller import metrics
-from mageflow.core.ending import Ending
+from mageflow.core.run_result import Ending
 
 SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_count", "_sum")}
 

@@ -8,8 +8,8 @@ import pytest
 
 from mageflow.api import WORKFLOW
 from mageflow.controller.caches import REMEMBERED_DELETIONS, Caches
-from mageflow.core.ending import has_succeeded
 from mageflow.core.observed import NO_RUN, Evidence, ObservedResource, Refusal, Run
+from mageflow.core.run_result import has_succeeded
 
 from .clocks import StillClock
 from .documents import UID, Raw, condition, deleted, ended, job, namespace, pod, resource, running

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mageflow.controller.events import find_pods, observe_events
-from mageflow.core.observed import Waiting
+from mageflow.core.observed import ReasonMessage
 
 Raw = dict[str, Any]
 
@@ -43,7 +43,7 @@ class Case:
     situation: str
     events: list[Raw]
     stop: str | None = None
-    fault: Waiting | None = None
+    fault: ReasonMessage | None = None
     main: str | None = "main"
     has_started: bool = field(default=True)
 
@@ -70,19 +70,19 @@ CASES = [
          [STARTED, of_pod("Evicted", "The node was low on resource: memory. Threshold quantity: 1"), KILLED],
          "Evicted: The node was low on resource: memory. Threshold quantity: 1"),
     Case("it exceeded its own limit", [STARTED, of_pod("Evicted", OWN_LIMIT), KILLED],
-         fault=Waiting("Evicted", OWN_LIMIT)),
+         fault=ReasonMessage("Evicted", OWN_LIMIT)),
     Case("it took longer than allowed",
          [STARTED, of_pod("DeadlineExceeded", "Pod was active on the node longer than the specified deadline"), KILLED],
-         fault=Waiting("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")),
+         fault=ReasonMessage("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")),
     Case("its liveness probe failed, and all of it was stopped",
          [STARTED, of_pod("Unhealthy", "Liveness probe failed: HTTP 500", "main", at=29), KILLED],
-         fault=Waiting("ProbeFailed", "Liveness probe failed: HTTP 500")),
+         fault=ReasonMessage("ProbeFailed", "Liveness probe failed: HTTP 500")),
     Case("its liveness probe failed, and its sidecar goes on",
          [STARTED, of_pod("Killing", "Container main failed liveness probe", "main", at=30)],
-         fault=Waiting("ProbeFailed", "Container main failed liveness probe")),
+         fault=ReasonMessage("ProbeFailed", "Container main failed liveness probe")),
     Case("its startup probe failed",
          [STARTED, of_pod("Unhealthy", "Startup probe errored: x", "main", at=28), KILLED],
-         fault=Waiting("ProbeFailed", "Startup probe errored: x")),
+         fault=ReasonMessage("ProbeFailed", "Startup probe errored: x")),
     Case("its liveness probe had failed once, long before it was stopped",
          [STARTED, of_pod("Unhealthy", "Liveness probe failed: HTTP 500", "main", at=5), KILLED], STOPPED),
     Case("its readiness probe failed, which kills nothing",
@@ -90,7 +90,7 @@ CASES = [
     Case("the probe of another container failed",
          [STARTED, of_pod("Unhealthy", "Liveness probe failed: HTTP 500", "w", at=29), KILLED], STOPPED),
     Case("its postStart hook failed", [STARTED, of_pod("Killing", "FailedPostStartHook", "main", at=1)],
-         fault=Waiting("ProbeFailed", "FailedPostStartHook")),
+         fault=ReasonMessage("ProbeFailed", "FailedPostStartHook")),
 ]  # fmt: skip
 
 
@@ -114,7 +114,7 @@ def test_events_of_a_pod_tell_when(case: Case) -> None:
 )
 def test_events_of_a_job_tell_its_end_when(reason: str, *, is_end: bool) -> None:
     seen = observe_events([of_job(reason, "why")], [], "main")
-    assert seen.job_end == (Waiting(reason, "why") if is_end else None)
+    assert seen.job_end == (ReasonMessage(reason, "why") if is_end else None)
 
 
 @pytest.mark.parametrize(

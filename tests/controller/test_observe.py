@@ -16,7 +16,7 @@ from mageflow.controller.observe import (
     observe_resource,
     run_key,
 )
-from mageflow.core.observed import Cause, Waiting
+from mageflow.core.observed import Cause, ReasonMessage
 
 from .documents import (
     STARTED_LATER,
@@ -276,22 +276,22 @@ def test_identity_is_kept_for_preconditions() -> None:
         pytest.param(pod(**statuses(running())), None, id="it runs"),
         pytest.param(
             pod(**statuses(waiting("ErrImagePull", "not found"))),
-            Waiting("ImagePullBackOff", "container main: image busybox:1.37 can't be pulled"),
+            ReasonMessage("ImagePullBackOff", "container main: image busybox:1.37 can't be pulled"),
             id="its image can't be pulled",
         ),
         pytest.param(
             pod(**statuses(waiting("ImagePullBackOff", "Back-off pulling image"))),
-            Waiting("ImagePullBackOff", "container main: image busybox:1.37 can't be pulled"),
+            ReasonMessage("ImagePullBackOff", "container main: image busybox:1.37 can't be pulled"),
             id="the kubelet waits before it pulls again: the same fact",
         ),
         pytest.param(
             pod(**statuses(waiting("CreateContainerConfigError", 'secret "x" not found'))),
-            Waiting("CreateContainerConfigError", 'container main: secret "x" not found'),
+            ReasonMessage("CreateContainerConfigError", 'container main: secret "x" not found'),
             id="a secret is missing",
         ),
         pytest.param(
             pod(**statuses(waiting("CreateContainerError"))),
-            Waiting("CreateContainerError", "container main: CreateContainerError"),
+            ReasonMessage("CreateContainerError", "container main: CreateContainerError"),
             id="the runtime can't make it, and doesn't say why",
         ),
         pytest.param(
@@ -299,12 +299,12 @@ def test_identity_is_kept_for_preconditions() -> None:
                 spec=UNBOUND,
                 conditions=[condition("PodScheduled", "False", reason="Unschedulable", message="no nodes available")],
             ),
-            Waiting("Unschedulable", "no nodes available"),
+            ReasonMessage("Unschedulable", "no nodes available"),
             id="no node takes it",
         ),
         pytest.param(
             pod(spec=UNBOUND, conditions=[condition("PodScheduled", "False")]),
-            Waiting("Unschedulable", "no node takes the pod"),
+            ReasonMessage("Unschedulable", "no node takes the pod"),
             id="no node takes it, and the scheduler doesn't say why",
         ),
         pytest.param(
@@ -315,7 +315,7 @@ def test_identity_is_kept_for_preconditions() -> None:
         pytest.param(pod(**statuses(container())), None, id="nothing is told of its container"),
     ],
 )
-def test_reason_why_a_pod_waits_is_told_when(raw: Raw, why: Waiting | None) -> None:
+def test_reason_why_a_pod_waits_is_told_when(raw: Raw, why: ReasonMessage | None) -> None:
     assert observe_pod(raw).waiting == why
 
 
@@ -350,7 +350,7 @@ INSUFFICIENT = (
 def test_cause_is_told_without_the_figures_when_no_node_takes_the_pod(message: str, told: str) -> None:
     """The figures change with each look of the scheduler; the first wording was kept once its cause was mended."""
     told_by = condition("PodScheduled", "False", reason="Unschedulable", message=message)
-    assert observe_pod(pod(spec=UNBOUND, conditions=[told_by])).waiting == Waiting("Unschedulable", told)
+    assert observe_pod(pod(spec=UNBOUND, conditions=[told_by])).waiting == ReasonMessage("Unschedulable", told)
 
 
 # ── Jobs ──
@@ -380,7 +380,7 @@ def test_cause_is_told_without_the_figures_when_no_node_takes_the_pod(message: s
         ),
         pytest.param(
             {"status": {"conditions": [condition("Failed", reason="PodFailurePolicy", message="x")]}},
-            {"failure": Waiting("PodFailurePolicy", "x")},
+            {"failure": ReasonMessage("PodFailurePolicy", "x")},
             id="it failed by its pod failure policy",
         ),
         pytest.param(
@@ -389,7 +389,9 @@ def test_cause_is_told_without_the_figures_when_no_node_takes_the_pod(message: s
             id="it is about to fail: a pod may run still",
         ),
         pytest.param(
-            {"status": {"conditions": [condition("Failed")]}}, {"failure": Waiting("", "")}, id="it failed, and no more"
+            {"status": {"conditions": [condition("Failed")]}},
+            {"failure": ReasonMessage("", "")},
+            id="it failed, and no more",
         ),
     ],
 )
@@ -500,7 +502,7 @@ def test_nothing_of_a_newer_versions_status_is_lost_when_it_is_written_back() ->
     """An unknown word made the whole ledger empty: what had failed for good ran again."""
     task = {"name": "main", "phase": "Sleeping", "run": 3, "failures": 3, "checkpoint": {"at": None}, "callback": "x"}
     stored: Raw = {
-        "phase": "Waiting",
+        "phase": "ReasonMessage",
         "lifecycle": "paused",
         "lifecycleSource": "parent",
         "outcome": "Failed",
@@ -509,7 +511,7 @@ def test_nothing_of_a_newer_versions_status_is_lost_when_it_is_written_back() ->
         "tasks": [task],
     }
     seen = observe_resource(WORKFLOW, resource(status=stored)).status
-    assert (seen.problem, seen.phase, seen.tasks[0].failures) == (None, "Waiting", 3)
+    assert (seen.problem, seen.phase, seen.tasks[0].failures) == (None, "ReasonMessage", 3)
     written = seen.to_json()
     assert written["tasks"] == [task]
     assert {name: written[name] for name in stored} == stored

@@ -21,8 +21,9 @@ from mageflow.api import (
     WorkflowSpec,
     find_condition,
 )
+from mageflow.core.decide import decide as decide_resource
 from mageflow.core.decision import Action, CreateJob, Decision, DeleteJob, HoldJob, StopJob
-from mageflow.core.jobs import Owner, Task, job_name
+from mageflow.core.job_manifest import job_name
 from mageflow.core.ledger import settle
 from mageflow.core.lifecycle import Wanted
 from mageflow.core.observed import (
@@ -31,14 +32,14 @@ from mageflow.core.observed import (
     ObservedJob,
     ObservedPod,
     ObservedResource,
+    ReasonMessage,
     Refusal,
     Run,
     Runs,
-    Waiting,
 )
-from mageflow.core.resource import decide as decide_resource
-from mageflow.core.task import Leave, Step
-from mageflow.core.task import advance as advance_task
+from mageflow.core.plan import Owner, Task
+from mageflow.core.task import StartPermit, Step
+from mageflow.core.task import take_step as step_of
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 EARLIER = NOON - timedelta(minutes=5)
@@ -122,13 +123,13 @@ def complete_job(run: int = 1, **facts: Any) -> ObservedJob:
 
 
 def failed_job(run: int = 1, **facts: Any) -> ObservedJob:
-    why = Waiting("BackoffLimitExceeded", "Job has reached the specified backoff limit")
+    why = ReasonMessage("BackoffLimitExceeded", "Job has reached the specified backoff limit")
     return job(run, **{"failure": why, **facts})
 
 
 def disrupted_job(run: int = 1, **facts: Any) -> ObservedJob:
     """A Job that ended by the rule on the pod condition DisruptionTarget."""
-    why = Waiting("PodFailurePolicy", "Pod has condition DisruptionTarget matching FailJob rule at index 0")
+    why = ReasonMessage("PodFailurePolicy", "Pod has condition DisruptionTarget matching FailJob rule at index 0")
     return job(run, **{"failure": why, **facts})
 
 
@@ -216,18 +217,18 @@ def with_runs(observed: ObservedResource, runs: Runs) -> ObservedResource:
 # ── what was decided ──
 
 
-def advance(
+def take_step(
     owner: Owner,
     task: Task,
-    record: TaskStatus,
+    old: TaskStatus,
     runs: Runs,
     wanted: Wanted,
     now: datetime,
     refusal: Refusal | None = None,
 ) -> Step:
     """Settle the ledger, and let the task take its step."""
-    record, _ = settle(task, record, runs, now)
-    return advance_task(owner, task, record, runs, wanted, now, Leave(refusal=refusal))
+    old, _ = settle(task, old, runs, now)
+    return step_of(owner, task, old, runs, wanted, now, StartPermit(refusal=refusal))
 
 
 def decide(observed: ObservedResource, now: datetime = NOON) -> tuple[Decision, Status]:

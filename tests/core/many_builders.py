@@ -33,8 +33,9 @@ from mageflow.core.decision import (
     ReadEvidence,
     StopJob,
 )
-from mageflow.core.jobs import Owner, Task, job_name
+from mageflow.core.job_manifest import job_name
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Refusal, Run, Runs, Spec
+from mageflow.core.plan import Owner, Task
 
 from . import builders
 from .builders import EARLIER, TEMPLATE

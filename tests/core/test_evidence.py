@@ -10,17 +10,16 @@ import pytest
 
 from mageflow.api import Phase, TaskPhase, TaskStatus
 from mageflow.core.decision import ReadEvidence
-from mageflow.core.ending import Ending
-from mageflow.core.evidence import EXPIRY, PATIENCE, find_end
+from mageflow.core.evidence import EXPIRY, PATIENCE, judge_run
 from mageflow.core.lifecycle import Wanted
-from mageflow.core.observed import NO_RUN, Evidence, Run, Runs, Waiting
+from mageflow.core.observed import NO_RUN, Evidence, ReasonMessage, Run, Runs
+from mageflow.core.run_result import Ending
 from mageflow.core.task import Step
 
 from .builders import (
     NOON,
     OWNER,
     TASK,
-    advance,
     after,
     complete_job,
     condition_in,
@@ -35,6 +34,7 @@ from .builders import (
     running_pod,
     status,
     succeeded_pod,
+    take_step,
     task_in,
     workflow,
 )
@@ -44,9 +44,9 @@ RUNNING = entry(TaskPhase.RUNNING)
 RECORDED = entry(TaskPhase.RECORDED)
 HOLDING = entry(TaskPhase.STOPPING, holding=1)
 STOPPING = entry(TaskPhase.STOPPING)
-COMPLETED = Waiting("Completed", "Job completed")
-BACKOFF = Waiting("BackoffLimitExceeded", "Job has reached the specified backoff limit")
-RULE = Waiting("PodFailurePolicy", "Pod team/x has condition DisruptionTarget matching FailJob rule at index 0")
+COMPLETED = ReasonMessage("Completed", "Job completed")
+BACKOFF = ReasonMessage("BackoffLimitExceeded", "Job has reached the specified backoff limit")
+RULE = ReasonMessage("PodFailurePolicy", "Pod team/x has condition DisruptionTarget matching FailJob rule at index 0")
 GRACE = timedelta(seconds=30)
 
 
@@ -65,7 +65,7 @@ class Case:
     """A run that is gone, and how it ended: None, that can't be told yet."""
 
     situation: str
-    record: TaskStatus
+    entry: TaskStatus
     run: Run
     ending: Ending | None
     reason: str | None = None
@@ -89,7 +89,7 @@ JOB_COMPLETE = [
     Case("it was killed and exited 0",
          RUNNING, Run(complete_job(), (), read(timedelta(0), stop="it was killed")), Ending.DISRUPTED, "Disrupted"),
     Case("a probe killed it and it exited 0",
-         RUNNING, Run(complete_job(), (), read(timedelta(0), fault=Waiting("ProbeFailed", "HTTP 500"))),
+         RUNNING, Run(complete_job(), (), read(timedelta(0), fault=ReasonMessage("ProbeFailed", "HTTP 500"))),
          Ending.FAILED, "ProbeFailed"),
     Case("its events are too old", RUNNING, Run(complete_job(), (), too_late()), Ending.DISRUPTED, "OutcomeUnknown"),
     Case("the oldest events are gone, it may have been killed",
@@ -113,10 +113,11 @@ JOB_FAILED = [
          PENDING, Run(failed_job(), (), read(has_started=True)), Ending.FAILED, "PodFailed"),
     Case("it was killed", RUNNING, Run(failed_job(), (), read(stop="it was killed")), Ending.DISRUPTED, "Disrupted"),
     Case("it took longer than allowed",
-         RUNNING, Run(failed_job(), (), read(fault=Waiting("DeadlineExceeded", "too long"))),
+         RUNNING, Run(failed_job(), (), read(fault=ReasonMessage("DeadlineExceeded", "too long"))),
          Ending.FAILED, "DeadlineExceeded"),
     Case("it exceeded its own limit",
-         RUNNING, Run(failed_job(), (), read(fault=Waiting("Evicted", "its emptyDir"))), Ending.FAILED, "Evicted"),
+         RUNNING, Run(failed_job(), (), read(fault=ReasonMessage("Evicted", "its emptyDir"))),
+         Ending.FAILED, "Evicted"),
     Case("it never started", PENDING, Run(failed_job(), (), read(job_end=BACKOFF)), Ending.DISRUPTED, "Disrupted"),
     Case("it had started, and its events are too old", RUNNING, Run(failed_job(), (), too_late()),
          Ending.FAILED, "PodFailed"),
@@ -160,7 +161,7 @@ PROBED = [
     Case("it did well", RUNNING, Run(job(), (succeeded_pod(has_deadly_probe=True),), read()), Ending.SUCCEEDED),
     Case("it was killed for its probe and exited 0",
          RUNNING,
-         Run(job(), (succeeded_pod(has_deadly_probe=True),), read(fault=Waiting("ProbeFailed", "HTTP 500"))),
+         Run(job(), (succeeded_pod(has_deadly_probe=True),), read(fault=ReasonMessage("ProbeFailed", "HTTP 500"))),
          Ending.FAILED, "ProbeFailed"),
     Case("it failed", RUNNING, Run(job(), (failed_pod(has_deadly_probe=True),)), Ending.FAILED, "NonZeroExitCode"),
 ]  # fmt: skip
@@ -196,7 +197,7 @@ GROUPS = {
     [pytest.param(case, id=f"{where}: {case.situation}") for where, cases in GROUPS.items() for case in cases],
 )
 def test_end_of_a_run_that_is_gone_is_told_when(case: Case) -> None:
-    outcome = find_end(TASK, case.record, case.run)
+    outcome = judge_run(TASK, case.entry, case.run)
 
     assert (None if outcome is None else outcome.ending) is case.ending
     assert (None if outcome is None else outcome.reason) == case.reason
@@ -205,8 +206,8 @@ def test_end_of_a_run_that_is_gone_is_told_when(case: Case) -> None:
 # ── what is done about it ──
 
 
-def step(runs: Runs, record: TaskStatus = RUNNING, wanted: Wanted = Wanted.RUN) -> Step:
-    return advance(OWNER, TASK, record, runs, wanted, NOON)
+def step(runs: Runs, old: TaskStatus = RUNNING, wanted: Wanted = Wanted.RUN) -> Step:
+    return take_step(OWNER, TASK, old, runs, wanted, NOON)
 
 
 @pytest.mark.parametrize("wanted", Wanted)
@@ -215,14 +216,14 @@ def test_nothing_is_begun_before_events_are_read_when_a_run_is_gone(run: Run, wa
     """A hold in particular leaves no mark: it would call held what may have succeeded."""
     done = step({1: run} if run != NO_RUN else {}, wanted=wanted)
     assert names_of(done.actions) == ["ReadEvidence"]
-    assert (done.state, done.record.phase, done.record.holding) == (TaskPhase.STOPPING, TaskPhase.RUNNING, None)
+    assert (done.state, done.entry.phase, done.entry.holding) == (TaskPhase.STOPPING, TaskPhase.RUNNING, None)
 
 
 @pytest.mark.parametrize("wanted", Wanted)
 def test_recorded_run_of_another_operator_is_looked_for_before_anything_is_done(wanted: Wanted) -> None:
     """Its Job may have been made, have succeeded and be gone."""
     done = step({1: gone(Evidence(is_found=True))}, RECORDED, wanted)
-    assert (names_of(done.actions), done.record.phase) == (["ReadEvidence"], TaskPhase.RECORDED)
+    assert (names_of(done.actions), done.entry.phase) == (["ReadEvidence"], TaskPhase.RECORDED)
 
 
 def test_recorded_run_gets_its_job_when_no_event_tells_of_one() -> None:
@@ -232,12 +233,12 @@ def test_recorded_run_gets_its_job_when_no_event_tells_of_one() -> None:
 def test_events_are_read_when_a_pod_exited_0_that_a_probe_may_have_killed() -> None:
     done = step({1: Run(job(), (succeeded_pod(has_deadly_probe=True),))})
     assert done.actions == (ReadEvidence("main", 1, job().name, "job-1", "report-pod", "main"),)
-    assert done.record.phase is TaskPhase.RUNNING
+    assert done.entry.phase is TaskPhase.RUNNING
 
 
 def test_what_the_ledger_kept_says_where_to_look() -> None:
-    record = entry(TaskPhase.RUNNING, job_uid="job-1", pod="report-x")
-    assert step({}, record).actions == (ReadEvidence("main", 1, job().name, "job-1", "report-x", "main"),)
+    old = entry(TaskPhase.RUNNING, job_uid="job-1", pod="report-x")
+    assert step({}, old).actions == (ReadEvidence("main", 1, job().name, "job-1", "report-x", "main"),)
 
 
 def test_any_container_may_be_the_main_one_when_the_template_was_edited() -> None:
@@ -295,7 +296,7 @@ def test_nothing_is_written_for_the_sake_of_a_name() -> None:
 
 
 def test_names_are_dropped_when_the_run_is_over() -> None:
-    record = entry(TaskPhase.RUNNING, job_uid="job-1", pod="report-pod")
+    old = entry(TaskPhase.RUNNING, job_uid="job-1", pod="report-pod")
     for run in (Run(complete_job(), (succeeded_pod(),)), gone(too_late()), gone(Evidence(lost_its_job=True))):
-        _, new = decide(workflow(old=status(Phase.ACTIVE, record), runs={1: run}))
+        _, new = decide(workflow(old=status(Phase.ACTIVE, old), runs={1: run}))
         assert (task_in(new).job_uid, task_in(new).pod) == (None, None)

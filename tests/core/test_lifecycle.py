@@ -10,9 +10,9 @@ from mageflow.api import OCCUPIED_TASKS, Lifecycle, LifecycleSource, Phase, Task
 from mageflow.core.lifecycle import (
     FailureHold,
     Wanted,
+    derive_phase,
     find_effective,
     find_label_problem,
-    find_phase,
     strongest,
     wanted_by,
 )
@@ -108,7 +108,7 @@ def test_each_lifecycle_asks_something_of_the_tasks() -> None:
 @pytest.mark.parametrize("lifecycle", Lifecycle)
 @pytest.mark.parametrize("outcome", [Phase.SUCCEEDED, Phase.FAILED])
 def test_outcome_is_the_phase_when_it_is_decided(outcome: Phase, lifecycle: Lifecycle) -> None:
-    phase = find_phase(lifecycle, outcome, frozenset(), has_ever_started=True, runs_on_when_suspended=True)
+    phase = derive_phase(lifecycle, outcome, frozenset(), has_ever_started=True, runs_on_when_suspended=True)
     assert phase is outcome
 
 
@@ -125,19 +125,21 @@ def test_hold_is_in_force_when_no_pod_of_any_task_can_run(
     state: TaskPhase, lifecycle: Lifecycle, quiet: Phase, busy: Phase
 ) -> None:
     for states in (frozenset({state}), frozenset({state, TaskPhase.UNSTARTED})):
-        phase = find_phase(lifecycle, None, states, has_ever_started=True, runs_on_when_suspended=False)
+        phase = derive_phase(lifecycle, None, states, has_ever_started=True, runs_on_when_suspended=False)
         assert phase is (busy if state in OCCUPIED_TASKS else quiet)
 
 
 def test_single_task_runs_on_when_suspended() -> None:
     running = frozenset({TaskPhase.RUNNING})
-    assert find_phase(SUSPENDED, None, running, has_ever_started=True, runs_on_when_suspended=True) is Phase.ACTIVE
-    assert find_phase(SUSPENDED, None, running, has_ever_started=True, runs_on_when_suspended=False) is Phase.SUSPENDING
+    assert derive_phase(SUSPENDED, None, running, has_ever_started=True, runs_on_when_suspended=True) is Phase.ACTIVE
+    assert (
+        derive_phase(SUSPENDED, None, running, has_ever_started=True, runs_on_when_suspended=False) is Phase.SUSPENDING
+    )
 
 
 @pytest.mark.parametrize(("has_ever_started", "phase"), [(False, Phase.PENDING), (True, Phase.ACTIVE)])
 @pytest.mark.parametrize("state", TaskPhase)
 def test_phase_is_pending_until_a_container_has_started(state: TaskPhase, has_ever_started: bool, phase: Phase) -> None:
     states = frozenset({state})
-    found = find_phase(ACTIVE, None, states, has_ever_started=has_ever_started, runs_on_when_suspended=True)
+    found = derive_phase(ACTIVE, None, states, has_ever_started=has_ever_started, runs_on_when_suspended=True)
     assert found is phase

@@ -43,8 +43,7 @@ from mageflow.core.decision import (
 )
 from mageflow.core.ledger import is_cut_short_by_suspension
 from mageflow.core.observed import ObservedPod, ObservedResource, Refusal, Run, Runs
-from mageflow.core.plan import Plan
-from mageflow.core.resource import make_plan
+from mageflow.core.plan import Plan, make_plan
 
 from .builders import (
     EARLIER,
@@ -416,9 +415,9 @@ def test_tasks_of_a_swarm_start_in_order(observed: ObservedResource) -> None:
         ),
         len(NAMES),
     )
-    strays = [name for name in NAMES if case.live_pods(name)]
+    orphans = [name for name in NAMES if case.live_pods(name)]
     for task in case.starts:
-        assert case.planned.index(task) < first_waiting or strays
+        assert case.planned.index(task) < first_waiting or orphans
 
 
 @given(resources(SWARM, lifecycle=ACTIVE))

@@ -5,10 +5,20 @@ from __future__ import annotations
 import pytest
 
 from mageflow.api import ChainSpec, Phase, SwarmSpec, TaskPhase, TaskStatus, WorkflowSpec
-from mageflow.core.jobs import Task
 from mageflow.core.observed import Refusal
-from mageflow.core.plan import MAX_PASSED_OVER, Ledger, Plan, Window, find_outcome, find_window
-from mageflow.core.resource import make_plan
+from mageflow.core.plan import (
+    MAX_PASSED_OVER,
+    FailureMode,
+    Ledger,
+    LedgerMode,
+    Plan,
+    SuspendMode,
+    Task,
+    Window,
+    compute_outcome,
+    compute_window,
+    make_plan,
+)
 
 from .builders import NOON, TEMPLATE
 from .many_builders import OTHER_TEMPLATE, chain_task, swarm_task
@@ -21,7 +31,7 @@ FOR_NOW = Refusal("Forbidden", "exceeded quota", False, NOON)
 
 
 def swarm_of(*names: str, at_once: int = 2) -> Plan:
-    return Plan([Task(name, TEMPLATE) for name in names], at_once, ends_at_first_failure=False, keeps_entries=False)
+    return Plan([Task(name, TEMPLATE) for name in names], at_once, FailureMode.RUN_ALL, LedgerMode.COMPACT)
 
 
 def chain_of(*names: str) -> Plan:
@@ -35,7 +45,7 @@ def ledger(*phases: TaskPhase | None) -> Ledger:
 
 
 def window(plan: Plan, known: Ledger, **refusals: Refusal) -> Window:
-    return find_window(plan, known, lambda task, _: refusals.get(task.name))
+    return compute_window(plan, known, lambda task, _: refusals.get(task.name))
 
 
 # ── of a spec ──
@@ -48,8 +58,8 @@ def test_tasks_of_a_chain_follow_each_other() -> None:
         Task("a", TEMPLATE, retries=2, index=0, path="spec.tasks[0]"),
         Task("b", TEMPLATE, 1, timeout_seconds=60, index=1, after="a", path="spec.tasks[1]"),
     )
-    assert (plan.max_at_once, plan.ends_at_first_failure, plan.is_single) == (1, True, False)
-    assert (plan.keeps_outputs, plan.has_output, plan.keeps_entries) == (True, True, True)
+    assert (plan.max_at_once, plan.failure, plan.is_single) == (1, FailureMode.END_AT_FIRST, False)
+    assert (plan.ledger, plan.has_output, plan.suspend) == (LedgerMode.WITH_OUTPUTS, True, SuspendMode.DRAIN)
 
 
 def test_tasks_of_a_swarm_stand_side_by_side_and_share_a_template() -> None:
@@ -57,8 +67,8 @@ def test_tasks_of_a_swarm_stand_side_by_side_and_share_a_template() -> None:
     plan = make_plan(SwarmSpec(template=dict(TEMPLATE), tasks=tasks))
 
     assert [(task.template, task.after) for task in plan.tasks] == [(TEMPLATE, None), (OTHER_TEMPLATE, None)]
-    assert (plan.max_at_once, plan.ends_at_first_failure, plan.is_single) == (30, False, False)
-    assert (plan.keeps_outputs, plan.has_output, plan.keeps_entries) == (False, False, False)
+    assert (plan.max_at_once, plan.failure, plan.is_single) == (30, FailureMode.RUN_ALL, False)
+    assert (plan.ledger, plan.has_output, plan.suspend) == (LedgerMode.COMPACT, False, SuspendMode.DRAIN)
 
 
 def test_task_of_a_swarm_has_no_template_when_none_is_given() -> None:
@@ -67,7 +77,7 @@ def test_task_of_a_swarm_has_no_template_when_none_is_given() -> None:
 
 def test_workflow_is_one_task_that_runs_on_when_suspended() -> None:
     plan = make_plan(WorkflowSpec(template=dict(TEMPLATE)))
-    assert ([task.name for task in plan.tasks], plan.is_single) == (["main"], True)
+    assert ([task.name for task in plan.tasks], plan.is_single, plan.suspend) == (["main"], True, SuspendMode.RUN_ON)
 
 
 # ── which may run ──
@@ -116,7 +126,7 @@ def test_refusal_goes_on_being_told_when_it_is_not_the_tasks_turn() -> None:
 def test_no_more_are_passed_over_when_very_many_can_not_start() -> None:
     names = [f"t{number}" for number in range(MAX_PASSED_OVER + 9)]
     plan = swarm_of(*names, at_once=3)
-    found = find_window(plan, {}, lambda task, entry: FOR_GOOD)
+    found = compute_window(plan, {}, lambda task, entry: FOR_GOOD)
     assert list(found) == names[: MAX_PASSED_OVER + 3]
 
 
@@ -137,8 +147,8 @@ def test_no_more_are_passed_over_when_very_many_can_not_start() -> None:
     ],
 )
 def test_outcome_is_that_of_the_tasks(plan: Plan, phases: list[TaskPhase | None], outcome: Phase | None) -> None:
-    assert find_outcome(plan, ledger(*phases)) is outcome
+    assert compute_outcome(plan, ledger(*phases)) is outcome
 
 
 def test_tasks_that_the_spec_has_no_more_decide_nothing() -> None:
-    assert find_outcome(swarm_of("b"), ledger(F, S)) is Phase.SUCCEEDED
+    assert compute_outcome(swarm_of("b"), ledger(F, S)) is Phase.SUCCEEDED

@@ -35,7 +35,7 @@ from mageflow.core.decision import (
     StopJob,
 )
 from mageflow.core.ledger import MAX_DISRUPTIONS, is_cut_short_by_suspension
-from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Refusal, Run, Runs, Waiting
+from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, ReasonMessage, Refusal, Run, Runs
 
 from .builders import (
     EARLIER,
@@ -74,7 +74,7 @@ def _any_pod() -> Iterator[ObservedPod]:
             yield pending_pod(has_started=has_started, **facts)
         yield pending_pod(has_started=phase != "Pending", **facts)
         if phase == "Pending":
-            yield unscheduled_pod(waiting=Waiting("Unschedulable", "no node takes the pod"), **facts)
+            yield unscheduled_pod(waiting=ReasonMessage("Unschedulable", "no node takes the pod"), **facts)
         if phase == "Succeeded":
             yield succeeded_pod(**facts | {"output": '{"rows": 3}'})
             yield succeeded_pod(**facts | {"output": "[NaN, 1e999]"})
@@ -86,7 +86,7 @@ def _any_pod() -> Iterator[ObservedPod]:
 
 def _any_job() -> Iterator[ObservedJob]:
     ends: list[dict[str, Any]] = [{}, {"is_complete": True}]
-    ends += [{"failure": Waiting(reason, "a message")} for reason in ("BackoffLimitExceeded", "PodFailurePolicy")]
+    ends += [{"failure": ReasonMessage(reason, "a message")} for reason in ("BackoffLimitExceeded", "PodFailurePolicy")]
     suspensions = [{}, {"is_suspended": True}, {"is_suspended": True, "is_suspension_in_force": True}]
     for end, suspension, is_terminating in product(ends, suspensions, (False, True)):
         yield job(is_terminating=is_terminating, **end, **suspension)

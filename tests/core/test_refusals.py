@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 
 from mageflow.api import ConditionType, Lifecycle, Phase, Status, TaskPhase, TaskStatus
+from mageflow.core.decide import decide as decide_resource
 from mageflow.core.decision import CreateJob, Decision
-from mageflow.core.jobs import MAX_INPUT
+from mageflow.core.job_manifest import MAX_INPUT
 from mageflow.core.observed import NO_RUNS, Creation, ObservedResource, Refusal, Run, Runs
-from mageflow.core.resource import decide as decide_resource
 
 from .builders import (
     NOON,

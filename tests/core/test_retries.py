@@ -203,8 +203,8 @@ def test_disruptions_in_a_row_start_anew_when_a_run_gets_to_its_end(runs: Runs) 
 @pytest.mark.parametrize(("minutes", "in_row"), [(9, 10), (10, 1)])
 def test_disruptions_in_a_row_start_anew_when_a_run_ran_for_ten_minutes(minutes: int, in_row: int) -> None:
     started_at = NOON - timedelta(minutes=minutes)
-    record = entry(TaskPhase.RUNNING, disruptions=12, disruptions_in_row=9, started_at=started_at)
-    task = next_entry(record, DRAINED)
+    old = entry(TaskPhase.RUNNING, disruptions=12, disruptions_in_row=9, started_at=started_at)
+    task = next_entry(old, DRAINED)
     assert (task.disruptions, task.disruptions_in_row) == (13, in_row)
     assert (task.phase is TaskPhase.FAILED) is (in_row == MAX_DISRUPTIONS)
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from mageflow.api import ConditionType, Lifecycle, Phase, TaskPhase, TaskStatus
 from mageflow.api.stored import MAX_OBJECT, shorten, size_of
-from mageflow.core.observed import NO_RUNS, ObservedResource, Refusal, Waiting
-from mageflow.core.resource import make_plan
+from mageflow.core.observed import NO_RUNS, ObservedResource, ReasonMessage, Refusal
+from mageflow.core.plan import make_plan
 from mageflow.core.sizes import MAX_STATUS, largest_ledger
 
 from . import builders
@@ -86,7 +86,7 @@ def test_status_of_a_swarm_is_no_larger_than_was_reckoned_with(phase: TaskPhase,
 
 
 def test_status_of_a_swarm_is_no_larger_than_was_reckoned_with_when_nothing_can_start() -> None:
-    waiting = one(builders.pending_pod(waiting=Waiting("CreateContainerConfigError", "y" * 4000)))
+    waiting = one(builders.pending_pod(waiting=ReasonMessage("CreateContainerConfigError", "y" * 4000)))
     facts = ALWAYS | {"run": 1, "pod": "p" * 63, "job_uid": None, "started_at": None}
     entries = [TaskStatus(name=name, phase=TaskPhase.PENDING, **facts) for name in TASKS]
     observed = swarm(

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from mageflow.api import Condition, ConditionType, Lifecycle, Phase, Status, TaskPhase
+from mageflow.core.decide import decide as decide_resource
 from mageflow.core.decision import Decision
-from mageflow.core.observed import Evidence, ObservedPod, ObservedResource, Run, Runs, Waiting
+from mageflow.core.observed import Evidence, ObservedPod, ObservedResource, ReasonMessage, Run, Runs
 from mageflow.core.output import MAX_OUTPUT_DEPTH, OUTPUT_LIMIT, parse_output
 from mageflow.core.readiness import NODE_PATIENCE
-from mageflow.core.resource import decide as decide_resource
 
 from .builders import (
     EARLIER,
@@ -241,7 +241,7 @@ def test_time_of_a_condition_moves_when_its_status_does(phase: Phase | None, lif
 
 def test_time_stays_when_only_reason_and_message_change() -> None:
     old = decide(workflow(old=PENDING, runs=ONE_PENDING))[1]
-    waiting = pending_pod(waiting=Waiting("ImagePullBackOff", "image x can't be pulled"))
+    waiting = pending_pod(waiting=ReasonMessage("ImagePullBackOff", "image x can't be pulled"))
     new = decide(workflow(old=old, runs={1: Run(job(), (waiting,))}), after(60))[1]
 
     ready = condition_in(new, ConditionType.READY)
@@ -250,14 +250,15 @@ def test_time_stays_when_only_reason_and_message_change() -> None:
 
 def test_cause_is_told_anew_when_the_first_one_is_mended() -> None:
     first, second = (
-        {1: Run(job(), (unscheduled_pod(waiting=Waiting("Unschedulable", why)),))} for why in ("no cpu", "no node")
+        {1: Run(job(), (unscheduled_pod(waiting=ReasonMessage("Unschedulable", why)),))}
+        for why in ("no cpu", "no node")
     )
     old = decide(workflow(old=PENDING, runs=first))[1]
     new = decide(workflow(old=old, runs=second))[1]
     assert condition_in(new, ConditionType.READY).message == task_in(new).message == "no node"
 
 
-NO_IMAGE = Waiting("ImagePullBackOff", "container main: image x can't be pulled")
+NO_IMAGE = ReasonMessage("ImagePullBackOff", "container main: image x can't be pulled")
 
 
 def test_trouble_is_in_the_ledger_when_the_task_waits_and_gone_when_it_runs() -> None:
@@ -455,7 +456,7 @@ GONE: Runs = {1: Run(evidence=Evidence(lost_its_job=True))}
             id="failed while suspended",
         ),
         pytest.param(
-            workflow(old=PENDING, runs={1: Run(job(), (pending_pod(waiting=Waiting("ImagePullBackOff", "x")),))}),
+            workflow(old=PENDING, runs={1: Run(job(), (pending_pod(waiting=ReasonMessage("ImagePullBackOff", "x")),))}),
             ["Warning ImagePullBackOff"],
             id="its image can't be pulled",
         ),

@@ -11,6 +11,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from mageflow.api import MAIN_TASK, ConditionType, Lifecycle, Phase, Status, TaskPhase
+from mageflow.core.decide import decide as decide_resource
 from mageflow.core.decision import (
     Action,
     Decision,
@@ -22,7 +23,6 @@ from mageflow.core.decision import (
     StopJob,
 )
 from mageflow.core.observed import NO_RUNS, ObservedResource, Run, Runs
-from mageflow.core.resource import decide as decide_resource
 
 from . import many_builders as many
 from .builders import (

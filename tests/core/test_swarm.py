@@ -11,7 +11,7 @@ import pytest
 
 from mageflow.api import ConditionType, Lifecycle, Phase, Status, TaskPhase
 from mageflow.core.conditions import Consistency, Readiness, build_conditions
-from mageflow.core.observed import Creation, ObservedResource, Refusal, Runs, Waiting
+from mageflow.core.observed import Creation, ObservedResource, ReasonMessage, Refusal, Runs
 from mageflow.core.plan import MAX_PASSED_OVER
 
 from .builders import (
@@ -755,7 +755,7 @@ def test_a_few_names_are_told_when_many_run() -> None:
 def test_task_that_cannot_start_is_told_when_another_runs() -> None:
     """It was hidden for as long as any other ran."""
     why = f"container main: image x can't be pulled {'y' * 200}"
-    stuck = one(pending_pod(waiting=Waiting("ImagePullBackOff", why)))
+    stuck = one(pending_pod(waiting=ReasonMessage("ImagePullBackOff", why)))
     entries = (entry("a", TaskPhase.RUNNING), entry("b", TaskPhase.PENDING), entry("c", TaskPhase.PENDING))
     seen = swarm(old=status(Phase.ACTIVE, entries), runs={"a": RUNNING, "b": stuck, "c": stuck}, at_once=3)
     _, new = decide(seen)

@@ -11,7 +11,7 @@ import pytest
 
 from mageflow.api import TaskPhase, TaskStatus
 from mageflow.core.decision import Action, CreateJob, DeleteJob, HoldJob
-from mageflow.core.jobs import job_name
+from mageflow.core.job_manifest import job_name
 from mageflow.core.ledger import settle
 from mageflow.core.lifecycle import Wanted
 from mageflow.core.observed import NO_RUNS, ObservedPod, Run, Runs
@@ -24,7 +24,6 @@ from .builders import (
     ONE_RUNNING,
     OWNER,
     TASK,
-    advance,
     after,
     complete_job,
     disrupted_job,
@@ -38,6 +37,7 @@ from .builders import (
     running_pod,
     succeeded_pod,
     suspended_job,
+    take_step,
     terminating,
 )
 
@@ -80,7 +80,7 @@ class Cell:
     wanted: Wanted
     state: TaskPhase
     situation: str
-    record: TaskStatus
+    entry: TaskStatus
     runs: Runs = field(default_factory=dict)
     actions: tuple[str, ...] = ()
     changes: Mapping[str, Any] = field(default_factory=dict)
@@ -166,9 +166,9 @@ STOPPING_CELLS = [
 ]  # fmt: skip
 
 ENDED_CELLS = [
-    Cell(wanted, phase, "nothing is done", record, runs)
+    Cell(wanted, phase, "nothing is done", old, runs)
     for wanted in Wanted
-    for phase, record, runs in (
+    for phase, old, runs in (
         (TaskPhase.SUCCEEDED, SUCCEEDED, {1: Run(complete_job(), (succeeded_pod(),))}),
         (TaskPhase.SUCCEEDED, SUCCEEDED, NO_RUNS),
         (TaskPhase.FAILED, FAILED, FAILED_RUN),
@@ -189,10 +189,10 @@ CELLS = [
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.sentence)
 def test_task_is_brought_to_what_is_wanted_when_in_a_state(cell: Cell) -> None:
-    step = advance(OWNER, TASK, cell.record, cell.runs, cell.wanted, NOON)
+    step = take_step(OWNER, TASK, cell.entry, cell.runs, cell.wanted, NOON)
 
     assert names_of(step.actions) == list(cell.actions)
-    assert step.record == cell.record.model_copy(update=dict(cell.changes))
+    assert step.entry == cell.entry.model_copy(update=dict(cell.changes))
     assert step.state is (cell.new_state or cell.state)
 
 
@@ -204,19 +204,17 @@ def test_table_covers_each_cell() -> None:
 
 
 def test_held_run_is_recorded_and_its_job_deleted_when_its_pod_is_gone() -> None:
-    step = advance(OWNER, TASK, HOLDING, {1: Run(failed_job())}, HOLD, NOON)
+    step = take_step(OWNER, TASK, HOLDING, {1: Run(failed_job())}, HOLD, NOON)
 
-    assert step.record == HOLDING.model_copy(
-        update={"phase": TaskPhase.UNSTARTED, "holding": None, "finished_at": NOON}
-    )
+    assert step.entry == HOLDING.model_copy(update={"phase": TaskPhase.UNSTARTED, "holding": None, "finished_at": NOON})
     assert names_of(step.actions) == ["DeleteJob 1"]
 
 
 @pytest.mark.parametrize("wanted", Wanted)
 def test_job_that_we_stopped_is_deleted_before_its_run_is_over_as_somebody_could_let_it_go(wanted: Wanted) -> None:
-    step = advance(OWNER, TASK, STOPPING, {1: Run(suspended_job())}, wanted, NOON)
+    step = take_step(OWNER, TASK, STOPPING, {1: Run(suspended_job())}, wanted, NOON)
 
-    assert (step.record, step.state) == (STOPPING, TaskPhase.STOPPING)
+    assert (step.entry, step.state) == (STOPPING, TaskPhase.STOPPING)
     assert step.actions == (DeleteJob(suspended_job()),)
 
 
@@ -227,27 +225,27 @@ def test_job_that_we_stopped_is_deleted_with_its_pods_when_somebody_lets_it_go(
 ) -> None:
     """As Kueue does where a Job is in a queue: it admits what is suspended."""
     let_go = job(is_stopped=True)
-    step = advance(OWNER, TASK, STOPPING, {1: Run(let_go, pods)}, wanted, NOON)
+    step = take_step(OWNER, TASK, STOPPING, {1: Run(let_go, pods)}, wanted, NOON)
 
-    assert (step.record, step.state) == (STOPPING, TaskPhase.STOPPING)
+    assert (step.entry, step.state) == (STOPPING, TaskPhase.STOPPING)
     assert step.actions == (DeleteJob(let_go, in_foreground=True),)
 
 
 @pytest.mark.parametrize("runs", [NO_RUNS, {1: Run(suspended_job(is_terminating=True))}], ids=["gone", "going"])
 def test_interrupted_run_is_recorded_when_its_job_is_gone(runs: Runs) -> None:
-    step = advance(OWNER, TASK, STOPPING, runs, STOP, NOON)
+    step = take_step(OWNER, TASK, STOPPING, runs, STOP, NOON)
 
-    assert step.record == STOPPING.model_copy(
+    assert step.entry == STOPPING.model_copy(
         update={"phase": TaskPhase.UNSTARTED, "finished_at": NOON, "interruptions": 1}
     )
     assert step.actions == ()
 
 
 def test_next_run_starts_at_once_when_a_stop_has_ended_and_the_task_is_wanted_again() -> None:
-    step = advance(OWNER, TASK, STOPPING, NO_RUNS, RUN, NOON)
+    step = take_step(OWNER, TASK, STOPPING, NO_RUNS, RUN, NOON)
 
     assert names_of(step.actions) == ["CreateJob 2"]
-    assert (step.record.phase, step.record.run) == (TaskPhase.RECORDED, 2)
+    assert (step.entry.phase, step.entry.run) == (TaskPhase.RECORDED, 2)
 
 
 # ── somebody else suspends the Job of a run ──
@@ -258,17 +256,17 @@ GATED = entry(reason="JobSuspended", disruptions=1, cut_short=True, started_at=E
 
 def test_run_is_over_and_its_job_stays_when_somebody_else_suspends_it_while_it_runs() -> None:
     runs = {1: Run(suspended_job(suspended_by="kueue"), (terminating(succeeded_pod()),))}
-    step = advance(OWNER, TASK, RUNNING, runs, RUN, NOON)
+    step = take_step(OWNER, TASK, RUNNING, runs, RUN, NOON)
 
-    record = step.record
+    old = step.entry
     assert (step.state, step.actions) == (TaskPhase.PENDING, ())
-    assert (record.phase, record.reason, record.was_cut_short) == (TaskPhase.UNSTARTED, "JobSuspended", True)
-    assert (record.failures, record.interruptions, record.disruptions, record.retry_at) == (0, 0, 1, None)
+    assert (old.phase, old.reason, old.was_cut_short) == (TaskPhase.UNSTARTED, "JobSuspended", True)
+    assert (old.failures, old.interruptions, old.disruptions, old.retry_at) == (0, 0, 1, None)
 
 
 def test_next_run_waits_when_the_job_is_still_suspended() -> None:
-    step = advance(OWNER, TASK, GATED, {1: Run(suspended_job())}, RUN, NOON)
-    assert (step.record, step.state, step.actions) == (GATED, TaskPhase.PENDING, ())
+    step = take_step(OWNER, TASK, GATED, {1: Run(suspended_job())}, RUN, NOON)
+    assert (step.entry, step.state, step.actions) == (GATED, TaskPhase.PENDING, ())
 
 
 @pytest.mark.parametrize(
@@ -289,40 +287,40 @@ def test_next_run_waits_when_the_job_is_still_suspended() -> None:
 )
 def test_job_makes_way_when_it_is_let_go(run: Run, actions: list[str]) -> None:
     """The next run is told that it isn't the first; the Job that is let go says otherwise."""
-    step = advance(OWNER, TASK, GATED, {1: run}, RUN, NOON)
+    step = take_step(OWNER, TASK, GATED, {1: run}, RUN, NOON)
 
-    assert (step.record, names_of(step.actions)) == (GATED, actions)
+    assert (step.entry, names_of(step.actions)) == (GATED, actions)
     assert step.state in (TaskPhase.PENDING, TaskPhase.STOPPING)
 
 
 def test_run_goes_on_when_its_job_is_let_go_and_its_new_pod_has_started() -> None:
-    step = advance(OWNER, TASK, GATED, {1: Run(job(), (running_pod(uid="pod-2"),))}, RUN, NOON)
+    step = take_step(OWNER, TASK, GATED, {1: Run(job(), (running_pod(uid="pod-2"),))}, RUN, NOON)
 
-    assert (step.record.phase, step.record.run, step.actions) == (TaskPhase.RUNNING, 1, ())
-    assert (step.record.disruptions, step.record.was_cut_short) == (1, True)
+    assert (step.entry.phase, step.entry.run, step.actions) == (TaskPhase.RUNNING, 1, ())
+    assert (step.entry.disruptions, step.entry.was_cut_short) == (1, True)
 
 
 def test_run_was_cut_short_when_it_goes_on_with_another_pod() -> None:
     """Somebody suspended its Job and let it go again, while the operator was down."""
-    record = entry(TaskPhase.RUNNING, pod="report-pod")
+    old = entry(TaskPhase.RUNNING, pod="report-pod")
     runs = {1: Run(job(), (running_pod(uid="pod-2", name="report-pod-2"),))}
-    after_it, outcome = settle(TASK, record, runs, NOON)
+    after_it, outcome = settle(TASK, old, runs, NOON)
 
     assert outcome is None
     assert (after_it.phase, after_it.pod, after_it.cut_short) == (TaskPhase.RUNNING, "report-pod-2", True)
     assert (after_it.disruptions, after_it.failures) == (1, 0)
     assert settle(TASK, after_it, runs, NOON) == (after_it, None)
-    assert settle(TASK, record, {1: Run(job(), (running_pod(),))}, NOON) == (record, None), "it is the same"
+    assert settle(TASK, old, {1: Run(job(), (running_pod(),))}, NOON) == (old, None), "it is the same"
 
 
 def test_next_run_starts_when_the_job_is_gone_and_knows_that_it_is_not_the_first() -> None:
-    step = advance(OWNER, TASK, GATED, NO_RUNS, RUN, NOON)
+    step = take_step(OWNER, TASK, GATED, NO_RUNS, RUN, NOON)
 
     (creation,) = step.actions
     assert isinstance(creation, CreateJob)
     (container,) = creation.manifest["spec"]["template"]["spec"]["containers"]
     assert {"name": "MAGEFLOW_RESUMED", "value": "true"} in container["env"]
-    assert step.record.run == 2
+    assert step.entry.run == 2
 
 
 @pytest.mark.parametrize(
@@ -334,51 +332,51 @@ def test_next_run_starts_when_the_job_is_gone_and_knows_that_it_is_not_the_first
 )
 def test_suspended_job_goes_when_its_task_is_held_or_stopped(wanted: Wanted, action: Action) -> None:
     """Nothing may start when somebody lets it go."""
-    step = advance(OWNER, TASK, GATED, {1: Run(suspended_job())}, wanted, NOON)
+    step = take_step(OWNER, TASK, GATED, {1: Run(suspended_job())}, wanted, NOON)
 
-    assert (step.record, step.actions, step.state) == (GATED, (action,), TaskPhase.PENDING)
-    after_it, _ = settle(TASK, step.record, NO_RUNS, NOON)
+    assert (step.entry, step.actions, step.state) == (GATED, (action,), TaskPhase.PENDING)
+    after_it, _ = settle(TASK, step.entry, NO_RUNS, NOON)
     assert (after_it.phase, after_it.reason, after_it.disruptions) == (TaskPhase.UNSTARTED, None, 1)
 
 
 @pytest.mark.parametrize("wanted", [HOLD, STOP])
 def test_pod_of_a_job_that_is_let_go_while_held_or_stopped_goes_if_it_has_not_started(wanted: Wanted) -> None:
-    step = advance(OWNER, TASK, GATED, {1: Run(job(), (pending_pod(uid="pod-2"),))}, wanted, NOON)
+    step = take_step(OWNER, TASK, GATED, {1: Run(job(), (pending_pod(uid="pod-2"),))}, wanted, NOON)
     expected = ["EvictPod"] if wanted is HOLD else ["DeletePod", "DeleteJob 1"]
     assert (names_of(step.actions), step.state) == (expected, TaskPhase.STOPPING)
 
 
 @pytest.mark.parametrize("ended", [SUCCEEDED, FAILED], ids=["succeeded", "failed"])
 def test_no_suspended_job_is_left_that_could_be_let_go_when_its_task_has_ended(ended: TaskStatus) -> None:
-    step = advance(OWNER, TASK, ended, {2: Run(suspended_job(2))}, RUN, NOON)
+    step = take_step(OWNER, TASK, ended, {2: Run(suspended_job(2))}, RUN, NOON)
     assert names_of(step.actions) == ["DeleteJob 2"]
 
 
 def test_job_waits_as_it_is_when_somebody_else_suspends_it_before_it_started() -> None:
     """As Kueue does with what it queues: the same Job makes its pod later."""
-    step = advance(OWNER, TASK, PENDING, {1: Run(suspended_job())}, RUN, NOON)
-    assert (step.record, step.state, step.actions) == (PENDING, TaskPhase.PENDING, ())
+    step = take_step(OWNER, TASK, PENDING, {1: Run(suspended_job())}, RUN, NOON)
+    assert (step.entry, step.state, step.actions) == (PENDING, TaskPhase.PENDING, ())
 
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_job_that_says_complete_goes_when_its_run_was_cut_short(number: int) -> None:
     """If the status were lost, it would be taken for a success."""
-    record = entry(TaskPhase.BACKING_OFF, run=number, retry_at=after(10), reason="Disrupted", disruptions=1)
-    assert names_of(advance(OWNER, TASK, record, {1: Run(complete_job())}, RUN, NOON).actions) == ["DeleteJob 1"]
+    old = entry(TaskPhase.BACKING_OFF, run=number, retry_at=after(10), reason="Disrupted", disruptions=1)
+    assert names_of(take_step(OWNER, TASK, old, {1: Run(complete_job())}, RUN, NOON).actions) == ["DeleteJob 1"]
 
 
 @pytest.mark.parametrize("wanted", Wanted)
 def test_job_is_kept_for_its_logs_when_its_run_has_succeeded_or_failed(wanted: Wanted) -> None:
-    for record, run in (
+    for old, run in (
         (RUNNING, Run(complete_job(), (succeeded_pod(),))),
         (RUNNING, Run(failed_job(), (failed_pod(),))),
     ):
-        assert advance(OWNER, TASK, record, {1: run}, wanted, NOON).actions == ()
+        assert take_step(OWNER, TASK, old, {1: run}, wanted, NOON).actions == ()
 
 
 def test_job_is_deleted_once_when_it_is_going_already() -> None:
     runs = {1: Run(suspended_job(is_terminating=True))}
-    assert advance(OWNER, TASK, entry(), runs, STOP, NOON).actions == ()
+    assert take_step(OWNER, TASK, entry(), runs, STOP, NOON).actions == ()
 
 
 # ── a pod of an older run slipped through a hold, and the next run is recorded already ──
@@ -402,7 +400,7 @@ SECOND = entry(TaskPhase.RECORDED, run=2)
 def test_nothing_starts_when_a_pod_of_an_older_run_can_still_run(
     wanted: Wanted, stray: Run, actions: list[str]
 ) -> None:
-    step = advance(OWNER, TASK, SECOND, {1: stray}, wanted, NOON)
+    step = take_step(OWNER, TASK, SECOND, {1: stray}, wanted, NOON)
 
     assert names_of(step.actions) == actions
     assert step.state is TaskPhase.STOPPING
@@ -410,33 +408,33 @@ def test_nothing_starts_when_a_pod_of_an_older_run_can_still_run(
 
 @pytest.mark.parametrize("stray", [SLIPPED_PENDING, SLIPPED_RUNNING], ids=["pending", "running"])
 def test_latest_run_is_held_or_stopped_at_once_when_an_older_pod_can_still_run(stray: Run) -> None:
-    record = entry(TaskPhase.PENDING, run=2)
+    old = entry(TaskPhase.PENDING, run=2)
     runs = {1: stray, 2: Run(job(2), (pending_pod(uid="pod-2"),))}
 
-    assert "StopJob 2" in names_of(advance(OWNER, TASK, record, runs, STOP, NOON).actions)
-    assert advance(OWNER, TASK, record, runs, HOLD, NOON).record.holding == 2
+    assert "StopJob 2" in names_of(take_step(OWNER, TASK, old, runs, STOP, NOON).actions)
+    assert take_step(OWNER, TASK, old, runs, HOLD, NOON).entry.holding == 2
 
 
 def test_back_off_stands_still_when_held_and_an_older_pod_can_still_run() -> None:
-    record = entry(TaskPhase.BACKING_OFF, run=2, retry_at=after(10))
-    assert advance(OWNER, TASK, record, {1: SLIPPED_RUNNING}, HOLD, NOON).record.backoff_seconds == 10
+    old = entry(TaskPhase.BACKING_OFF, run=2, retry_at=after(10))
+    assert take_step(OWNER, TASK, old, {1: SLIPPED_RUNNING}, HOLD, NOON).entry.backoff_seconds == 10
 
 
 @pytest.mark.parametrize("phase", [TaskPhase.UNSTARTED, TaskPhase.RECORDED, TaskPhase.BACKING_OFF])
 def test_task_has_succeeded_when_a_pod_of_an_older_run_did(phase: TaskPhase) -> None:
-    record = entry(phase, run=2, retry_at=NOON if phase is TaskPhase.BACKING_OFF else None)
+    old = entry(phase, run=2, retry_at=NOON if phase is TaskPhase.BACKING_OFF else None)
     runs = {1: Run(pods=(succeeded_pod(output="42"),))}
-    settled, outcome = settle(TASK, record, runs, NOON)
+    settled, outcome = settle(TASK, old, runs, NOON)
 
     assert settled.phase is TaskPhase.SUCCEEDED
     assert outcome is not None
     assert outcome.output == 42
-    assert advance(OWNER, TASK, record, runs, RUN, NOON).actions == ()
+    assert take_step(OWNER, TASK, old, runs, RUN, NOON).actions == ()
 
 
 def test_older_run_counts_for_nothing_when_it_was_stopped() -> None:
     runs = {1: Run(pods=(terminating(succeeded_pod()),))}
-    assert advance(OWNER, TASK, SECOND, runs, RUN, NOON).record.phase is TaskPhase.RECORDED
+    assert take_step(OWNER, TASK, SECOND, runs, RUN, NOON).entry.phase is TaskPhase.RECORDED
 
 
 # ── the ledger says that it is over, the cluster that it isn't ──
@@ -454,13 +452,13 @@ def test_older_run_counts_for_nothing_when_it_was_stopped() -> None:
 def test_run_goes_on_when_its_job_turns_up_after_it_was_given_up(run: Run, phase: TaskPhase) -> None:
     """A CreateJob without an answer, then a suspend: the run was ended as never made, and the Job comes after all."""
     given_up = entry(TaskPhase.UNSTARTED, job=None)
-    assert advance(OWNER, TASK, given_up, {1: run}, RUN, NOON).record.phase is phase
+    assert take_step(OWNER, TASK, given_up, {1: run}, RUN, NOON).entry.phase is phase
 
 
 def test_started_pod_is_left_alone_when_the_job_of_a_given_up_run_turns_up_while_suspended() -> None:
     """Deleting that Job would delete a pod that may have started, unseen as yet."""
     given_up = entry(TaskPhase.UNSTARTED, job=None)
-    step = advance(OWNER, TASK, given_up, {1: Run(job())}, HOLD, NOON)
+    step = take_step(OWNER, TASK, given_up, {1: Run(job())}, HOLD, NOON)
 
     assert names_of(step.actions) == ["HoldJob 1"]
     assert step.state is TaskPhase.STOPPING
@@ -470,12 +468,12 @@ def test_started_pod_is_left_alone_when_the_job_of_a_given_up_run_turns_up_while
 def test_nothing_goes_on_when_a_run_turns_up_after_the_end(ended: TaskStatus) -> None:
     late = {2: Run(job(2), (running_pod(),))}
     assert settle(TASK, ended, late, NOON) == (ended, None)
-    assert names_of(advance(OWNER, TASK, ended, late, RUN, NOON).actions) == ["StopJob 2"]
+    assert names_of(take_step(OWNER, TASK, ended, late, RUN, NOON).actions) == ["StopJob 2"]
 
 
 def test_run_goes_on_when_the_status_was_lost() -> None:
-    step = advance(OWNER, TASK, FRESH, {3: Run(job(3), (running_pod(),))}, RUN, NOON)
-    assert step.record == FRESH.model_copy(
+    step = take_step(OWNER, TASK, FRESH, {3: Run(job(3), (running_pod(),))}, RUN, NOON)
+    assert step.entry == FRESH.model_copy(
         update={
             "phase": TaskPhase.RUNNING,
             "run": 3,
@@ -486,49 +484,49 @@ def test_run_goes_on_when_the_status_was_lost() -> None:
 
 
 def test_marks_of_older_runs_are_dropped_when_the_ledger_lags_behind() -> None:
-    record = entry(TaskPhase.BACKING_OFF, retry_at=after(10), holding=1)
-    step = advance(OWNER, TASK, record, {2: Run(job(2), (running_pod(),))}, RUN, NOON)
+    old = entry(TaskPhase.BACKING_OFF, retry_at=after(10), holding=1)
+    step = take_step(OWNER, TASK, old, {2: Run(job(2), (running_pod(),))}, RUN, NOON)
 
-    assert step.record.phase is TaskPhase.RUNNING
-    assert (step.record.retry_at, step.record.holding, step.record.finished_at) == (None, None, None)
-    assert (step.record.reason, step.record.message) == (None, None)
-    assert step.record.failures == 1
+    assert step.entry.phase is TaskPhase.RUNNING
+    assert (step.entry.retry_at, step.entry.holding, step.entry.finished_at) == (None, None, None)
+    assert (step.entry.reason, step.entry.message) == (None, None)
+    assert step.entry.failures == 1
 
 
 # ── the mark `holding` ──
 
 
 def test_mark_is_cleared_when_the_eviction_did_not_happen() -> None:
-    step = advance(OWNER, TASK, HOLDING, ONE_RUNNING, HOLD, NOON)
+    step = take_step(OWNER, TASK, HOLDING, ONE_RUNNING, HOLD, NOON)
 
     assert step.state is TaskPhase.RUNNING
-    assert (step.record.holding, step.record.phase) == (None, TaskPhase.RUNNING)
+    assert (step.entry.holding, step.entry.phase) == (None, TaskPhase.RUNNING)
 
 
 def test_start_is_recorded_when_the_eviction_came_too_late() -> None:
     """Else an interrupt that follows at once would not be counted."""
-    assert advance(OWNER, TASK, HOLDING, ONE_RUNNING, STOP, NOON).record.started_at == NOON
+    assert take_step(OWNER, TASK, HOLDING, ONE_RUNNING, STOP, NOON).entry.started_at == NOON
 
 
 def test_run_counts_as_interrupted_when_the_kubelet_reports_its_start_after_the_eviction() -> None:
-    step = advance(OWNER, TASK, HOLDING, {1: Run(job(), (evicted(running_pod()),))}, HOLD, NOON)
-    assert step.record == HOLDING.model_copy(update={"started_at": NOON})
+    step = take_step(OWNER, TASK, HOLDING, {1: Run(job(), (evicted(running_pod()),))}, HOLD, NOON)
+    assert step.entry == HOLDING.model_copy(update={"started_at": NOON})
 
-    ended = advance(OWNER, TASK, step.record, {1: Run(disrupted_job())}, HOLD, NOON).record
+    ended = take_step(OWNER, TASK, step.entry, {1: Run(disrupted_job())}, HOLD, NOON).entry
     assert (ended.phase, ended.interruptions, ended.failures, ended.disruptions) == (TaskPhase.UNSTARTED, 1, 0, 0)
 
 
 def test_run_counts_as_interrupted_when_its_start_shows_only_in_the_last_state_of_its_pod() -> None:
     last = evicted(failed_pod(exit_code=143, is_gone=True))
-    record = advance(OWNER, TASK, HOLDING, {1: Run(disrupted_job(), (last,))}, HOLD, NOON).record
+    old = take_step(OWNER, TASK, HOLDING, {1: Run(disrupted_job(), (last,))}, HOLD, NOON).entry
 
-    assert (record.phase, record.interruptions, record.reason) == (TaskPhase.UNSTARTED, 1, "InterruptedWhileRunning")
-    assert record.message == "pod report-pod was evicted by a suspend, and turned out to have started"
+    assert (old.phase, old.interruptions, old.reason) == (TaskPhase.UNSTARTED, 1, "InterruptedWhileRunning")
+    assert old.message == "pod report-pod was evicted by a suspend, and turned out to have started"
 
 
 def test_mark_stays_when_only_the_disruption_condition_is_there() -> None:
     """The API server sets it before the delete: the eviction is under way, and tried again."""
-    step = advance(OWNER, TASK, HOLDING, {1: Run(job(), (pending_pod(is_disrupted=True),))}, HOLD, NOON)
+    step = take_step(OWNER, TASK, HOLDING, {1: Run(job(), (pending_pod(is_disrupted=True),))}, HOLD, NOON)
 
-    assert step.record == HOLDING
+    assert step.entry == HOLDING
     assert names_of(step.actions) == ["EvictPod"]

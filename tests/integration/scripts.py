@@ -37,7 +37,8 @@ from tests.model.nodes import Node
 from tests.model.server import NAMESPACE, TRACKING, Server
 
 from mageflow.api import API_VERSION, LABEL_RUN, WORKFLOW
-from mageflow.core.jobs import Owner, Task, build_job
+from mageflow.core.job_manifest import build_job
+from mageflow.core.plan import Owner, Task
 from mageflow.kube.errors import ApiError
 
 from .control import Raw

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import pytest
 
 from mageflow.api import MAIN_TASK
-from mageflow.core.jobs import Owner, job_name
+from mageflow.core.job_manifest import job_name
+from mageflow.core.plan import Owner
 
 from .control import NODE, Raw, condition
 from .history import can_run

@@ -20,7 +20,7 @@ from mageflow.api import (
     Phase,
 )
 from mageflow.api.rules import MANY, SINGLE
-from mageflow.core.jobs import ANNOTATION_STOPPED
+from mageflow.core.job_manifest import ANNOTATION_STOPPED
 from mageflow.core.lifecycle import find_effective, strongest
 from mageflow.kube.errors import ApiError
 from mageflow.kube.transport import Raw

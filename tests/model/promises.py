@@ -22,7 +22,7 @@ from mageflow.api import (
     TaskPhase,
 )
 from mageflow.api.reasons import OUTPUT_LOST, TOO_MANY_DISRUPTIONS
-from mageflow.core.jobs import ANNOTATION_STOPPED
+from mageflow.core.job_manifest import ANNOTATION_STOPPED
 from mageflow.core.lifecycle import find_effective, strongest
 from mageflow.kube.transport import Raw
 

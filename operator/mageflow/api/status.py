@@ -113,6 +113,11 @@ class TaskStatus(StatusModel):
     """Why it is in this phase, in a sentence for people."""
 
     @property
+    def is_understood(self) -> bool:
+        """This version knows its phase: a newer one may have written another."""
+        return isinstance(self.phase, TaskPhase)
+
+    @property
     def was_cut_short(self) -> bool:
         """A run of it was cut short while it ran, by us or by others: the next is told by MAGEFLOW_RESUMED."""
         return self.interruptions > 0 or self.cut_short

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -11,9 +10,7 @@ from mageflow.api import LABEL_LIFECYCLE, OCCUPIED_TASKS, WORKFLOW, Lifecycle, P
 from mageflow.cli.view import TaskView, View
 from mageflow.client.errors import TaskAlreadyRunningError
 from mageflow.client.wishes import runs_on
-
-MAX_NAMES: Final = 5
-"""How many names a sentence lists."""
+from mageflow.core.sentences import list_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +122,3 @@ def describe_unfinished(view: View, operation: Operation) -> str:
 def unfinished_tasks(view: View) -> list[TaskView]:
     """Return the tasks that have a pod: those that are waited for before a resource is held."""
     return view.tasks_in(*OCCUPIED_TASKS)
-
-
-def list_names(names: Iterable[str]) -> str:
-    """List names, but not too many."""
-    parts = list(names)
-    shown = ", ".join(parts[:MAX_NAMES])
-    return f"{shown} and {len(parts) - MAX_NAMES} more" if len(parts) > MAX_NAMES else shown

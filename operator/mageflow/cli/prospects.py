@@ -8,8 +8,9 @@ from typing import assert_never
 
 from mageflow.api import ENDED_TASKS, LABEL_LIFECYCLE, Lifecycle, TaskPhase
 from mageflow.cli.losses import describe_run
-from mageflow.cli.operations import CANCEL, OPERATIONS, RESUME, SUSPEND, Operation, Verdict, judge, list_names
+from mageflow.cli.operations import CANCEL, OPERATIONS, RESUME, SUSPEND, Operation, Verdict, judge
 from mageflow.cli.view import TaskView, View
+from mageflow.core.sentences import list_names
 
 
 def foresee(view: View, now: datetime) -> dict[str, str]:

@@ -9,8 +9,8 @@ from typing import Final, assert_never
 from mageflow.api import LABEL_LIFECYCLE, WORKFLOW, Condition, ConditionType, Lifecycle, Phase, TaskPhase, reasons
 from mageflow.cli.ages import format_age
 from mageflow.cli.losses import describe_run
-from mageflow.cli.operations import list_names
 from mageflow.cli.view import TaskView, View
+from mageflow.core.sentences import list_names
 
 INTERRUPTED_WHILE_RUNNING: Final = "InterruptedWhileRunning"
 """A task's reason: a suspend evicted its pod, which turned out to have started."""

@@ -37,7 +37,7 @@ from mageflow.core.decision import (
     StopJob,
     key_of,
 )
-from mageflow.core.jobs import ANNOTATION_STOPPED, STOPPED, STOPPED_WHILE_RUNNING
+from mageflow.core.job_manifest import ANNOTATION_STOPPED, STOPPED, STOPPED_WHILE_RUNNING
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Refusal
 from mageflow.kube.errors import ApiError
 from mageflow.kube.transport import MERGE_PATCH, Raw, Requests
@@ -141,7 +141,7 @@ class Actor:
     async def write_status(self, status: Status) -> None:
         """Replace the status, if the resource is still as it was observed; raise RetryError if not."""
         observed = self._observed
-        recorded = _find_recorded(status) - _find_recorded(observed.status)
+        recorded = _list_recorded(status) - _list_recorded(observed.status)
         self._attempts.record(recorded)
         body = {
             "apiVersion": API_VERSION,
@@ -309,7 +309,7 @@ class Actor:
         self._caches.await_deletion(self._observed.uid, thing.uid)
 
 
-def _find_recorded(status: Status) -> set[tuple[str, int]]:
+def _list_recorded(status: Status) -> set[tuple[str, int]]:
     return {(entry.name, entry.run) for entry in status.tasks if entry.phase is TaskPhase.RECORDED}
 
 

@@ -30,8 +30,8 @@ from mageflow.controller.observe import (
     observe_resource,
     run_key,
 )
-from mageflow.core.ending import has_succeeded
 from mageflow.core.observed import Evidence, ObservedJob, ObservedPod, ObservedResource, Run
+from mageflow.core.run_result import has_succeeded
 from mageflow.kube.transport import Raw
 
 REMEMBERED_DELETIONS: Final = 10_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from mageflow.core.jobs import main_container
 from mageflow.core.observed import Cause
+from mageflow.core.pods import main_container
 
 USUAL_ENDS: Final = frozenset({"Completed", "Error"})
 """The kubelet's reasons that say no more than the exit code."""

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from mageflow.api import reasons
-from mageflow.core.observed import Evidence, Waiting
+from mageflow.core.observed import Evidence, ReasonMessage
 
 Raw = Mapping[str, Any]
 
@@ -84,13 +84,13 @@ def observe_events(job_events: Iterable[Raw], pod_events: Iterable[Raw], main: s
     )
 
 
-def _find_fault(events: Iterable[Raw]) -> Waiting | None:
+def _find_fault(events: Iterable[Raw]) -> ReasonMessage | None:
     """Find what the kubelet stopped a whole pod for: its deadline, or its own excess."""
     for event in events:
         if event.get("reason") == reasons.DEADLINE_EXCEEDED:
-            return Waiting(reasons.DEADLINE_EXCEEDED, _message(event))
+            return ReasonMessage(reasons.DEADLINE_EXCEEDED, _message(event))
         if event.get("reason") == reasons.EVICTED and not _message(event).startswith(OF_THE_NODE):
-            return Waiting(reasons.EVICTED, _message(event))
+            return ReasonMessage(reasons.EVICTED, _message(event))
     return None
 
 
@@ -104,17 +104,17 @@ def _find_stop(events: Iterable[Raw]) -> str | None:
     return None
 
 
-def _find_fault_of_main(kills: list[Raw], events: list[Raw]) -> Waiting | None:
+def _find_fault_of_main(kills: list[Raw], events: list[Raw]) -> ReasonMessage | None:
     """Find out whether the main container was killed for a fault of its own, which its probes tell of."""
     for kill in kills:
         if any(fault in _message(kill) for fault in OWN_FAULTS):
-            return Waiting(reasons.PROBE_FAILED, _message(kill))
+            return ReasonMessage(reasons.PROBE_FAILED, _message(kill))
         for event in events:
             if event.get("reason") != "Unhealthy" or not _message(event).startswith(DEADLY_PROBES):
                 continue
             killed_at, failed_at = _first_time(kill), _last_time(event)
             if killed_at is None or failed_at is None or killed_at - failed_at <= PROBE_WINDOW:
-                return Waiting(reasons.PROBE_FAILED, _message(event))
+                return ReasonMessage(reasons.PROBE_FAILED, _message(event))
     return None
 
 
@@ -122,11 +122,11 @@ def _find_kill(kills: list[Raw]) -> str | None:
     return f"it was killed: {_message(kills[0])}" if kills else None
 
 
-def _find_end(job_events: Iterable[Raw]) -> Waiting | None:
+def _find_end(job_events: Iterable[Raw]) -> ReasonMessage | None:
     """Find the Job controller's event of the Job's end; a failure is a Warning whose reason is the condition's."""
     for event in job_events:
         if event.get("reason") in JOB_ENDS:
-            return Waiting(event["reason"], _message(event))
+            return ReasonMessage(event["reason"], _message(event))
     return None
 
 

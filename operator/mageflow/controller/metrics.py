@@ -12,7 +12,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from mageflow.api import KINDS
-from mageflow.core.ending import Ending
+from mageflow.core.run_result import Ending
 
 REGISTRY: Final = CollectorRegistry()
 

@@ -14,9 +14,9 @@ from mageflow.api import LABEL_RUN, LABEL_TASK, LABEL_UID, Kind, Lifecycle, Stat
 from mageflow.api.stored import size_of
 from mageflow.controller.containers import find_cause, find_lingering, find_main_state, has_deadly_probe
 from mageflow.controller.settings import FIELD_MANAGER
-from mageflow.core.jobs import ANNOTATION_STOPPED, DISRUPTION_CONDITIONS, STOPPED_WHILE_RUNNING
-from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Spec, Waiting
-from mageflow.core.output import find_limit
+from mageflow.core.job_manifest import ANNOTATION_STOPPED, DISRUPTION_CONDITIONS, STOPPED_WHILE_RUNNING
+from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, ReasonMessage, Spec
+from mageflow.core.output import output_limit_of
 
 IMAGE_PROBLEMS = frozenset({"ErrImagePull", "ImagePullBackOff"})
 """The kubelet alternates between the two; they are one fact."""
@@ -132,7 +132,7 @@ def observe_job(raw: Mapping[str, Any]) -> ObservedJob:
         is_suspension_in_force="Suspended" in conditions and not status.get("active"),
         is_terminating="deletionTimestamp" in metadata,
         is_complete="Complete" in conditions,
-        failure=None if failed is None else Waiting(failed.get("reason") or "", failed.get("message") or ""),
+        failure=None if failed is None else ReasonMessage(failed.get("reason") or "", failed.get("message") or ""),
         created_at=_time(metadata.get("creationTimestamp")),
     )
 
@@ -171,7 +171,7 @@ def observe_pod(raw: Mapping[str, Any]) -> ObservedPod:
         message=(status.get("message") or "").rstrip() or None,
         cause=find_cause(raw),
         output=(find_main_state(raw).get("terminated") or {}).get("message"),
-        output_limit=find_limit(spec),
+        output_limit=output_limit_of(spec),
         lingering=find_lingering(raw) if phase == "Running" else (),
         has_deadly_probe=has_deadly_probe(raw),
         waiting=_find_waiting(spec, status),
@@ -190,20 +190,20 @@ def _containers(status: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield from status.get("containerStatuses") or ()
 
 
-def _find_waiting(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Waiting | None:
+def _find_waiting(spec: Mapping[str, Any], status: Mapping[str, Any]) -> ReasonMessage | None:
     """Tell why a pod doesn't start, if it is more than the usual start."""
     for condition in status.get("conditions") or ():
         if condition["type"] == "PodScheduled" and condition["status"] == "False" and "nodeName" not in spec:
             reason = condition.get("reason") or reasons.UNSCHEDULABLE
-            return Waiting(reason, _read_scheduler(condition.get("message") or ""))
+            return ReasonMessage(reason, _read_scheduler(condition.get("message") or ""))
     for container in _containers(status):
         waiting = (container.get("state") or {}).get("waiting") or {}
         reason = waiting.get("reason")
         if reason in IMAGE_PROBLEMS:
             what = f"container {container['name']}: image {container.get('image')} can't be pulled"
-            return Waiting("ImagePullBackOff", what)
+            return ReasonMessage("ImagePullBackOff", what)
         if reason is not None and reason not in USUAL_WAITS:
-            return Waiting(reason, f"container {container['name']}: {waiting.get('message') or reason}")
+            return ReasonMessage(reason, f"container {container['name']}: {waiting.get('message') or reason}")
     return None
 
 

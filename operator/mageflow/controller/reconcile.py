@@ -17,9 +17,9 @@ from mageflow.controller.pacing import Pace
 from mageflow.controller.queue import RetryError
 from mageflow.controller.settings import Settings
 from mageflow.controller.transitions import Transitions
+from mageflow.core.decide import decide
 from mageflow.core.decision import Decision, Event
 from mageflow.core.observed import ObservedResource
-from mageflow.core.resource import decide
 from mageflow.kube.errors import ApiError
 from mageflow.kube.transport import Requests
 

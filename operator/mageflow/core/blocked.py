@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Final
 
 from mageflow.core.decision import Action, DeleteJob, DeletePod, EvictPod, HoldJob, MakeRoom, StopJob, key_of
-from mageflow.core.jobs import Owner, job_name
+from mageflow.core.job_manifest import job_name
 from mageflow.core.observed import ObservedResource, Refusal
+from mageflow.core.plan import Owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def put_off(actions: Sequence[Action], observed: ObservedResource, now: datetime
 
 def _guards_of(observed: ObservedResource, now: datetime) -> dict[str, datetime]:
     """Find the Jobs whose names are needed: as long as one is there, no other comes of a request that is late."""
-    owner = Owner(observed.kind.name, observed.namespace, observed.name, observed.uid)
+    owner = Owner.of(observed)
     return {job_name(owner, task, run): until for (task, run), until in observed.late.items() if until > now}
 
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any, Literal, assert_never
 
 from mageflow.api import Status
-from mageflow.core.ending import Ending
 from mageflow.core.observed import ObservedJob, ObservedPod
+from mageflow.core.run_result import Ending
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,11 @@ from typing import Final
 
 from mageflow.api import TaskPhase, TaskStatus, reasons
 from mageflow.core.decision import ReadEvidence
-from mageflow.core.ending import Ending, Outcome, find_outcome, has_succeeded
-from mageflow.core.jobs import Owner, Task, job_name, main_container
-from mageflow.core.observed import DISRUPTION_RULE, Evidence, ObservedJob, Run, Waiting
+from mageflow.core.job_manifest import job_name
+from mageflow.core.observed import DISRUPTION_RULE, Evidence, ObservedJob, ReasonMessage, Run
+from mageflow.core.plan import Owner, Task
+from mageflow.core.pods import main_container
+from mageflow.core.run_result import Ending, RunResult, has_succeeded, result_of
 
 PATIENCE: Final = timedelta(seconds=10)
 """For how long events are looked for before it counts that one isn't there."""
@@ -43,13 +45,13 @@ COMPLETED: Final = "Completed"
 NONE: Final = Evidence()
 
 
-def is_gone(record: TaskStatus, run: Run) -> bool:
+def is_gone(entry: TaskStatus, run: Run) -> bool:
     """Tell whether an open run is over and only evidence can tell how: no pod of it is there, and no Job acts."""
     if run.pods:
         return False
     if run.job is not None:
         return run.job.has_ended
-    return record.phase is not TaskPhase.RECORDED or _may_have_been_made(run.evidence or NONE)
+    return entry.phase is not TaskPhase.RECORDED or _may_have_been_made(run.evidence or NONE)
 
 
 def _may_have_been_made(evidence: Evidence) -> bool:
@@ -59,33 +61,33 @@ def _may_have_been_made(evidence: Evidence) -> bool:
     return evidence.read_at is None or evidence.looked_for < PATIENCE
 
 
-def find_end(task: Task, record: TaskStatus, run: Run) -> Outcome | None:
+def judge_run(task: Task, entry: TaskStatus, run: Run) -> RunResult | None:
     """Tell how the latest run ended; None while it hasn't, or while what tells has yet to be looked for.
 
     A mark of ours was written ahead of what we did, which may not have come about: a success stands against it. But an
     interrupt whose Job is gone has been carried out, as a rule, and is not held up.
     """
-    outcome = find_outcome(record, run)
+    result = result_of(entry, run)
     if _may_have_failed_a_probe(run):
-        return _judge_probe(run.evidence or NONE, outcome)
-    if not is_gone(record, run) or _is_plain(outcome, run.job):
-        return outcome
+        return _judge_probe(run.evidence or NONE, result)
+    if not is_gone(entry, run) or _is_plain(result, run.job):
+        return result
     evidence = run.evidence or NONE
-    told = _find_seen(record, run.job, evidence) or _find_told(record, run.job, evidence, task.grace_period)
+    told = _find_seen(entry, run.job, evidence) or _find_told(entry, run.job, evidence, task.grace_period)
     is_success = told is not None and told.ending is Ending.SUCCEEDED
-    return told if outcome is None or told is None or is_success else outcome
+    return told if result is None or told is None or is_success else result
 
 
-def _is_plain(outcome: Outcome | None, job: ObservedJob | None) -> bool:
+def _is_plain(result: RunResult | None, job: ObservedJob | None) -> bool:
     """Tell whether nothing that might be read would change what a mark of ours tells."""
-    if outcome is None:
+    if result is None:
         return False
-    return outcome.ending is Ending.INTERRUPTED if job is None else job.failure is not None
+    return result.ending is Ending.INTERRUPTED if job is None else job.failure is not None
 
 
-def awaits_evidence(record: TaskStatus, run: Run) -> bool:
+def awaits_evidence(entry: TaskStatus, run: Run) -> bool:
     """Tell whether only evidence can tell how an open run ended, which is over."""
-    return is_gone(record, run) or _may_have_failed_a_probe(run)
+    return is_gone(entry, run) or _may_have_failed_a_probe(run)
 
 
 def _may_have_failed_a_probe(run: Run) -> bool:
@@ -93,55 +95,55 @@ def _may_have_failed_a_probe(run: Run) -> bool:
     return not run.live_pods and any(pod.has_deadly_probe and has_succeeded(pod) for pod in run.pods)
 
 
-def _judge_probe(evidence: Evidence, outcome: Outcome | None) -> Outcome | None:
+def _judge_probe(evidence: Evidence, result: RunResult | None) -> RunResult | None:
     if evidence.read_at is None:
         return None
     fault = evidence.fault
-    return outcome if fault is None else Outcome(Ending.FAILED, fault.reason, fault.message)
+    return result if fault is None else RunResult(Ending.FAILED, fault.reason, fault.message)
 
 
-def _find_seen(record: TaskStatus, job: ObservedJob | None, evidence: Evidence) -> Outcome | None:
+def _find_seen(entry: TaskStatus, job: ObservedJob | None, evidence: Evidence) -> RunResult | None:
     """Tell what the Job itself or its deletion shows."""
-    has_run = _has_run(record, evidence)
+    has_run = _has_run(entry, evidence)
     if job is not None and job.is_disrupted:
         return _disrupted(job.failure.message if job.failure else "", has_run=has_run)
     if evidence.lost_its_job:
-        return _disrupted("its Job was deleted while it ran", has_run=True) if has_run else Outcome(Ending.LOST)
+        return _disrupted("its Job was deleted while it ran", has_run=True) if has_run else RunResult(Ending.LOST)
     return None
 
 
-def _has_run(record: TaskStatus, evidence: Evidence) -> bool:
-    return record.started_at is not None or evidence.has_started
+def _has_run(entry: TaskStatus, evidence: Evidence) -> bool:
+    return entry.started_at is not None or evidence.has_started
 
 
-def _disrupted(what: str, *, has_run: bool) -> Outcome:
-    return Outcome(Ending.DISRUPTED, reasons.DISRUPTED, what, has_run=has_run)
+def _disrupted(what: str, *, has_run: bool) -> RunResult:
+    return RunResult(Ending.DISRUPTED, reasons.DISRUPTED, what, has_run=has_run)
 
 
-def _find_told(record: TaskStatus, job: ObservedJob | None, evidence: Evidence, grace: timedelta) -> Outcome | None:
+def _find_told(entry: TaskStatus, job: ObservedJob | None, evidence: Evidence, grace: timedelta) -> RunResult | None:
     """Tell what the events say; None while they have yet to be read, or read again."""
-    end, has_run = _find_end_of_job(job) or evidence.job_end, _has_run(record, evidence)
+    end, has_run = _find_end_of_job(job) or evidence.job_end, _has_run(entry, evidence)
     if end is not None and end.reason == DISRUPTION_RULE:
         return _disrupted(end.message, has_run=has_run)
     if evidence.fault is not None:
-        return Outcome(Ending.FAILED, evidence.fault.reason, evidence.fault.message)
+        return RunResult(Ending.FAILED, evidence.fault.reason, evidence.fault.message)
     if evidence.stop is not None:
         return _disrupted(evidence.stop, has_run=has_run)
     if evidence.read_at is None or evidence.looked_for < PATIENCE:
         return None
     if end is None:
         is_unstarted = evidence.is_from_the_start and not has_run
-        return Outcome(Ending.LOST) if is_unstarted else _unknown("its Job and its pod are gone")
+        return RunResult(Ending.LOST) if is_unstarted else _unknown("its Job and its pod are gone")
     if end.reason == COMPLETED:
         return _judge_success(evidence, grace)
     if has_run:
-        return Outcome(Ending.FAILED, reasons.POD_FAILED, end.message)
+        return RunResult(Ending.FAILED, reasons.POD_FAILED, end.message)
     if evidence.is_from_the_start:
         return _disrupted("the pod was deleted before it started", has_run=False)
     return _unknown("its Job has failed and its pod is gone")
 
 
-def _judge_success(evidence: Evidence, grace: timedelta) -> Outcome | None:
+def _judge_success(evidence: Evidence, grace: timedelta) -> RunResult | None:
     """Judge a Job that is Complete: a pod that exits 0 because it was stopped looks the same, but for an event.
 
     Where no older event remains, that one may have been dropped for its age. It was written at most `grace` before the
@@ -149,26 +151,26 @@ def _judge_success(evidence: Evidence, grace: timedelta) -> Outcome | None:
     """
     what = "the output is lost: its pod was gone before it was read"
     if evidence.is_from_the_start or (evidence.job_end is not None and evidence.looked_for >= grace + EXPIRY):
-        return Outcome(Ending.SUCCEEDED, reasons.OUTPUT_LOST, what)
+        return RunResult(Ending.SUCCEEDED, reasons.OUTPUT_LOST, what)
     if evidence.job_end is None:
         return _unknown("its Job is complete and its pod is gone: it may have been stopped")
     return None
 
 
-def _unknown(what: str) -> Outcome:
+def _unknown(what: str) -> RunResult:
     """Say that nobody knows: it may have been cut short."""
     what = f"{what}, and no event tells how it ended: it runs again"
-    return Outcome(Ending.DISRUPTED, reasons.OUTCOME_UNKNOWN, what, has_run=True)
+    return RunResult(Ending.DISRUPTED, reasons.OUTCOME_UNKNOWN, what, has_run=True)
 
 
-def _find_end_of_job(job: ObservedJob | None) -> Waiting | None:
+def _find_end_of_job(job: ObservedJob | None) -> ReasonMessage | None:
     if job is None or not job.has_ended:
         return None
-    return job.failure or Waiting(COMPLETED, "")
+    return job.failure or ReasonMessage(COMPLETED, "")
 
 
-def find_reading(
-    owner: Owner, task: Task, record: TaskStatus, run: Run, now: datetime
+def plan_reading(
+    owner: Owner, task: Task, entry: TaskStatus, run: Run, now: datetime
 ) -> tuple[ReadEvidence | None, datetime | None]:
     """Find what is to be read to tell how a run ended, or when to read it again."""
     evidence = run.evidence or NONE
@@ -176,8 +178,8 @@ def find_reading(
         pause = LOOK_AGAIN if evidence.looked_for < PATIENCE else LOOK_AGAIN_LATER
         if now < evidence.read_at + pause:
             return None, evidence.read_at + pause
-    job = job_name(owner, task.name, record.run)
-    uid = record.job_uid if run.job is None else run.job.uid
-    main = main_container(task.template or {}) if task.template_hash == record.template_hash else None
-    pod = run.pods[-1].name if run.pods else record.pod
-    return ReadEvidence(task.name, record.run, job, uid, pod, main), now + DECIDE
+    job = job_name(owner, task.name, entry.run)
+    uid = entry.job_uid if run.job is None else run.job.uid
+    main = main_container(task.template or {}) if task.template_hash == entry.template_hash else None
+    pod = run.pods[-1].name if run.pods else entry.pod
+    return ReadEvidence(task.name, entry.run, job, uid, pod, main), now + DECIDE

@@ -10,28 +10,27 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from mageflow.api import ENDED_TASKS, WAITING_TASKS, TaskPhase, TaskStatus, reasons
-from mageflow.core.jobs import Task
 from mageflow.core.lifecycle import FailureHold
-from mageflow.core.plan import Ledger, Plan, find_outcome
+from mageflow.core.plan import Ledger, LedgerMode, Plan, Task, compute_outcome
 
 UNUSABLE: Final = {reasons.OUTPUT_TRUNCATED: "cut", reasons.OUTPUT_LOST: "lost"}
 """The reasons of a task that succeeded and whose output is not handed on, with what became of it."""
 
 
-def find_previous(task: Task, ledger: Ledger) -> Any:
+def previous_output(task: Task, ledger: Ledger) -> Any:
     """Return what a task is given: the output of the one before it, None if there is none that can be used."""
     before = _before(task, ledger)
     return None if before is None or _is_unusable(before) else before.output
 
 
-def hold_back(plan: Plan, ledger: Ledger) -> tuple[Ledger, FailureHold | None]:
+def hold_for_output(plan: Plan, ledger: Ledger) -> tuple[Ledger, FailureHold | None]:
     """Find whether the next task would get an output that was cut or lost, and note in its entry that it was refused.
 
     A task that has a pod is left alone; so is one that was edited since, until it is as it was again.
     """
-    if not plan.keeps_outputs:
+    if plan.ledger is not LedgerMode.WITH_OUTPUTS:
         return ledger, None
-    ledger = {**ledger, **dict(_find_forgotten(plan, ledger))}
+    ledger = {**ledger, **dict(_list_forgotten(plan, ledger))}
     task = _find_next(plan, ledger)
     before = None if task is None else _before(task, ledger)
     if task is None or before is None or not _is_unusable(before):
@@ -51,7 +50,7 @@ def hold_back(plan: Plan, ledger: Ledger) -> tuple[Ledger, FailureHold | None]:
     return {**ledger, task.name: entry.model_copy(update=update)}, hold
 
 
-def _find_forgotten(plan: Plan, ledger: Ledger) -> Iterator[tuple[str, TaskStatus]]:
+def _list_forgotten(plan: Plan, ledger: Ledger) -> Iterator[tuple[str, TaskStatus]]:
     """Find the tasks that were refused an output which isn't meant for them any more: tasks were added or removed."""
     for task in plan.tasks:
         entry, before = ledger.get(task.name), _before(task, ledger)
@@ -61,7 +60,7 @@ def _find_forgotten(plan: Plan, ledger: Ledger) -> Iterator[tuple[str, TaskStatu
 
 def _find_next(plan: Plan, ledger: Ledger) -> Task | None:
     """Return the task whose turn it is, if it gets the output of another and no run of it is under way."""
-    if find_outcome(plan, ledger) is not None:
+    if compute_outcome(plan, ledger) is not None:
         return None
     phases = {name: entry.phase for name, entry in ledger.items()}
     task = next(task for task in plan.tasks if phases.get(task.name) not in ENDED_TASKS)

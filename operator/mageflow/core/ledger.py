@@ -11,10 +11,10 @@ from typing import Any, Final, assert_never
 
 from mageflow.api import CLOSED_TASKS, ENDED_TASKS, WAITING_TASKS, TaskPhase, TaskStatus, reasons
 from mageflow.api.stored import shorten
-from mageflow.core.ending import Ending, Outcome, has_succeeded, is_stopped, success_of
-from mageflow.core.evidence import awaits_evidence, find_end
-from mageflow.core.jobs import Task
+from mageflow.core.evidence import awaits_evidence, judge_run
 from mageflow.core.observed import NO_RUN, ObservedJob, ObservedPod, Run, Runs
+from mageflow.core.plan import Task
+from mageflow.core.run_result import Ending, RunResult, has_succeeded, is_stopped, success_of
 
 FIRST_BACKOFF: Final = timedelta(seconds=10)
 """As the Job controller's own; it doubles with each failure."""
@@ -31,38 +31,33 @@ PROGRESS: Final = timedelta(minutes=10)
 """A run that was disrupted after so long got somewhere: it begins a new row."""
 
 
-def settle(task: Task, record: TaskStatus, runs: Runs, now: datetime) -> tuple[TaskStatus, Outcome | None]:
+def settle(task: Task, entry: TaskStatus, runs: Runs, now: datetime) -> tuple[TaskStatus, RunResult | None]:
     """Bring a ledger entry up to date with what the cluster has: its phase, its marks, the end of its run."""
-    if record.phase in ENDED_TASKS or not is_understood(record):
-        return record, None
-    record = _reopen(record, runs)
-    record = _forget_gate(record, runs.get(record.run, NO_RUN))
-    outcome: Outcome | None = None
-    if record.phase not in CLOSED_TASKS:
-        run = runs.get(record.run, NO_RUN)
-        record = _note_another_pod(_bring_marks_up_to_date(record, run, now), run)
-        outcome = find_end(task, record, run)
-        if outcome is None:
-            record = _follow(record, run)
-    if outcome is not None or record.phase in WAITING_TASKS:
-        outcome = _find_late_success(record, runs) or outcome
-    return (record, None) if outcome is None else (end_run(task, record, outcome, now), outcome)
+    if entry.phase in ENDED_TASKS or not entry.is_understood:
+        return entry, None
+    entry = _reopen(entry, runs)
+    entry = _forget_gate(entry, runs.get(entry.run, NO_RUN))
+    result: RunResult | None = None
+    if entry.phase not in CLOSED_TASKS:
+        run = runs.get(entry.run, NO_RUN)
+        entry = _note_another_pod(_bring_marks_up_to_date(entry, run, now), run)
+        result = judge_run(task, entry, run)
+        if result is None:
+            entry = _follow(entry, run)
+    if result is not None or entry.phase in WAITING_TASKS:
+        result = _find_late_success(entry, runs) or result
+    return (entry, None) if result is None else (end_run(task, entry, result, now), result)
 
 
-def is_understood(record: TaskStatus) -> bool:
-    """Tell whether this version knows the phase of a ledger entry: a newer one may have written another."""
-    return isinstance(record.phase, TaskPhase)
-
-
-def _find_late_success(record: TaskStatus, runs: Runs) -> Outcome | None:
+def _find_late_success(entry: TaskStatus, runs: Runs) -> RunResult | None:
     """Find a pod that slipped through a hold and succeeded, once the ledger had gone on: nothing is to run again."""
     pods = (pod for run in runs.values() for pod in run.pods)
     return next((success_of(pod) for pod in pods if has_succeeded(pod)), None)
 
 
-def end_run(task: Task, record: TaskStatus, outcome: Outcome, now: datetime) -> TaskStatus:
+def end_run(task: Task, entry: TaskStatus, result: RunResult, now: datetime) -> TaskStatus:
     """Record how the latest run ended."""
-    was_running = record.started_at is not None or outcome.has_run
+    was_running = entry.started_at is not None or result.has_run
     update: dict[str, Any] = {
         "holding": None,
         "job_uid": None,
@@ -70,41 +65,41 @@ def end_run(task: Task, record: TaskStatus, outcome: Outcome, now: datetime) -> 
         "retry_at": None,
         "backoff_seconds": None,
         "finished_at": now,
-        "reason": outcome.reason,
-        "message": shorten_message(outcome.message, MAX_MESSAGE),
+        "reason": result.reason,
+        "message": shorten_message(result.message, MAX_MESSAGE),
     }
-    match outcome.ending:
+    match result.ending:
         case Ending.SUCCEEDED:
             update |= {"phase": TaskPhase.SUCCEEDED, "disruptions_in_row": 0}
         case Ending.FAILED:
-            failures = record.failures + 1
+            failures = entry.failures + 1
             update |= {"failures": failures, "disruptions_in_row": 0}
             if failures > task.retries:
                 update |= {"phase": TaskPhase.FAILED}
             else:
                 update |= {"phase": TaskPhase.BACKING_OFF, "retry_at": now + backoff(failures)}
         case Ending.DISRUPTED:
-            in_row = 1 if _has_made_progress(record, now) else record.disruptions_in_row + 1
-            update |= {"disruptions": record.disruptions + 1, "disruptions_in_row": in_row}
+            in_row = 1 if _has_made_progress(entry, now) else entry.disruptions_in_row + 1
+            update |= {"disruptions": entry.disruptions + 1, "disruptions_in_row": in_row}
             if in_row >= MAX_DISRUPTIONS:
                 update |= {"phase": TaskPhase.FAILED, "reason": reasons.TOO_MANY_DISRUPTIONS}
             else:
                 update |= {"phase": TaskPhase.BACKING_OFF, "retry_at": now + backoff(in_row)}
-            update |= {"cut_short": record.cut_short or was_running}
+            update |= {"cut_short": entry.cut_short or was_running}
         case Ending.SUSPENDED:
-            update |= {"phase": TaskPhase.UNSTARTED, "disruptions": record.disruptions + 1, "cut_short": True}
+            update |= {"phase": TaskPhase.UNSTARTED, "disruptions": entry.disruptions + 1, "cut_short": True}
         case Ending.INTERRUPTED | Ending.HELD:
-            update |= {"phase": TaskPhase.UNSTARTED, "interruptions": record.interruptions + was_running}
+            update |= {"phase": TaskPhase.UNSTARTED, "interruptions": entry.interruptions + was_running}
         case Ending.LOST:
             update |= {"phase": TaskPhase.UNSTARTED}
         case _:
-            assert_never(outcome.ending)
-    return record.model_copy(update=update)
+            assert_never(result.ending)
+    return entry.model_copy(update=update)
 
 
-def _has_made_progress(record: TaskStatus, now: datetime) -> bool:
+def _has_made_progress(entry: TaskStatus, now: datetime) -> bool:
     """Tell whether a run ran for long, by our own clock: from when its start was seen."""
-    return record.started_at is not None and now - record.started_at >= PROGRESS
+    return entry.started_at is not None and now - entry.started_at >= PROGRESS
 
 
 def shorten_message(message: str | None, limit: int) -> str | None:
@@ -118,24 +113,24 @@ def backoff(times: int) -> timedelta:
     return min(FIRST_BACKOFF * factor, MAX_BACKOFF)
 
 
-def _reopen(record: TaskStatus, runs: Runs) -> TaskStatus:
+def _reopen(entry: TaskStatus, runs: Runs) -> TaskStatus:
     """Go on with a run that the ledger doesn't have, or has as over.
 
-    A Job was created before its first record; a status was lost; a run was given up as never made (`_withdraw`), and
-    its Job came after all; a pod slipped through while its Job was being deleted (HoldJob). A pod's own outcome
+    A Job was created before its first record; a status was lost; a run was given up as never made (`_abandon_run`), and
+    its Job came after all; a pod slipped through while its Job was being deleted (HoldJob). A pod's own result
     counts, so that nothing that succeeded runs again. A Job that somebody else had suspended, and lets go again, goes
     on with its run if its pod has started by the time that it is seen (`find_gate`).
     """
     newest = max(runs, default=0)
-    number = newest if newest > record.run else record.run
+    number = newest if newest > entry.run else entry.run
     run = runs.get(number, NO_RUN)
-    if number == record.run and not _was_given_up_too_soon(record, run):
-        return record
-    return record.model_copy(
+    if number == entry.run and not _was_given_up_too_soon(entry, run):
+        return entry
+    return entry.model_copy(
         update={
             "phase": TaskPhase.PENDING,
             "run": number,
-            "job": run.job.name if run.job is not None else record.job,
+            "job": run.job.name if run.job is not None else entry.job,
             "job_uid": None,
             "pod": None,
             "holding": None,
@@ -149,37 +144,37 @@ def _reopen(record: TaskStatus, runs: Runs) -> TaskStatus:
     )
 
 
-def _was_given_up_too_soon(record: TaskStatus, run: Run) -> bool:
-    if record.phase is not TaskPhase.UNSTARTED or record.run == 0:
+def _was_given_up_too_soon(entry: TaskStatus, run: Run) -> bool:
+    if entry.phase is not TaskPhase.UNSTARTED or entry.run == 0:
         return False
-    if is_cut_short_by_suspension(record):
+    if is_cut_short_by_suspension(entry):
         goes_on = (pod.has_started and pod.can_run and not pod.is_terminating for pod in run.pods)
         return any(goes_on) or any(pod.has_ended_by_itself for pod in run.pods)
     slipped = any(pod.can_run or pod.has_ended_by_itself for pod in run.pods)
-    return slipped or (record.job is None and run.job is not None and not run.job.is_terminating)
+    return slipped or (entry.job is None and run.job is not None and not run.job.is_terminating)
 
 
-def _bring_marks_up_to_date(record: TaskStatus, run: Run, now: datetime) -> TaskStatus:
+def _bring_marks_up_to_date(entry: TaskStatus, run: Run, now: datetime) -> TaskStatus:
     """Clear `holding` if the eviction didn't happen; note the start of a run, be it reported after its eviction."""
-    if record.holding is not None and run.live_pods and not any(_may_be_going(pod) for pod in run.live_pods):
-        record = record.model_copy(update={"holding": None})
+    if entry.holding is not None and run.live_pods and not any(_may_be_going(pod) for pod in run.live_pods):
+        entry = entry.model_copy(update={"holding": None})
     has_started = run.has_started or (run.job is not None and run.job.was_running)
-    if has_started and record.started_at is None:
-        record = record.model_copy(update={"started_at": now})
-    return record
+    if has_started and entry.started_at is None:
+        entry = entry.model_copy(update={"started_at": now})
+    return entry
 
 
-def _note_another_pod(record: TaskStatus, run: Run) -> TaskStatus:
+def _note_another_pod(entry: TaskStatus, run: Run) -> TaskStatus:
     """Note that a run was cut short and goes on with another pod, which has started by the time that it is seen.
 
     A run has one pod. Its Job makes another only if somebody suspended it, and let it go again while nobody looked.
     """
     started = [pod for pod in run.live_pods if pod.has_started]
-    is_known = record.pod is None or any(pod.name == record.pod for pod in run.pods)
-    if is_known or not started or record.started_at is None:
-        return record
-    update = {"pod": started[0].name, "cut_short": True, "disruptions": record.disruptions + 1}
-    return record.model_copy(update=update)
+    is_known = entry.pod is None or any(pod.name == entry.pod for pod in run.pods)
+    if is_known or not started or entry.started_at is None:
+        return entry
+    update = {"pod": started[0].name, "cut_short": True, "disruptions": entry.disruptions + 1}
+    return entry.model_copy(update=update)
 
 
 def _may_be_going(pod: ObservedPod) -> bool:
@@ -187,23 +182,23 @@ def _may_be_going(pod: ObservedPod) -> bool:
     return pod.is_terminating or (pod.is_disrupted and not pod.has_started)
 
 
-def _follow(record: TaskStatus, run: Run) -> TaskStatus:
+def _follow(entry: TaskStatus, run: Run) -> TaskStatus:
     """Bring the phase of an open run up to date."""
-    state = find_state(record, run)
-    if state is TaskPhase.STOPPING and record.phase is not TaskPhase.STOPPING:
-        return record  # somebody else stops it; Stopping in the ledger is a mark of ours
-    if state is record.phase:
-        return record
-    told = {"reason": None, "message": None} if record.phase is TaskPhase.RECORDED else {}  # it was refused before
-    return record.model_copy(update={"phase": state, **told})
+    state = derive_state(entry, run)
+    if state is TaskPhase.STOPPING and entry.phase is not TaskPhase.STOPPING:
+        return entry  # somebody else stops it; Stopping in the ledger is a mark of ours
+    if state is entry.phase:
+        return entry
+    told = {"reason": None, "message": None} if entry.phase is TaskPhase.RECORDED else {}  # it was refused before
+    return entry.model_copy(update={"phase": state, **told})
 
 
-def is_cut_short_by_suspension(record: TaskStatus) -> bool:
+def is_cut_short_by_suspension(entry: TaskStatus) -> bool:
     """Tell whether the latest run is over as somebody else suspended its Job, and no other has begun."""
-    return record.phase is TaskPhase.UNSTARTED and record.reason == reasons.JOB_SUSPENDED
+    return entry.phase is TaskPhase.UNSTARTED and entry.reason == reasons.JOB_SUSPENDED
 
 
-def find_gate(record: TaskStatus, run: Run) -> ObservedJob | None:
+def find_gate(entry: TaskStatus, run: Run) -> ObservedJob | None:
     """Return the Job of the latest run, if that is over and the Job keeps the next one from starting.
 
     Somebody else suspended it while it ran, and has to let go: by unsuspending it, or deleting it. No other run starts
@@ -212,35 +207,35 @@ def find_gate(record: TaskStatus, run: Run) -> ObservedJob | None:
     job = run.job
     if job is None or job.has_ended or job.is_terminating or job.is_stopped:
         return None
-    return job if is_cut_short_by_suspension(record) else None
+    return job if is_cut_short_by_suspension(entry) else None
 
 
-def _forget_gate(record: TaskStatus, run: Run) -> TaskStatus:
+def _forget_gate(entry: TaskStatus, run: Run) -> TaskStatus:
     """Note that nothing is left of a run that somebody else suspended: the next may start."""
     job = run.job
     is_there = job is not None and not (job.is_terminating or job.has_ended)
-    if is_there or run.live_pods or not is_cut_short_by_suspension(record):
-        return record
-    return record.model_copy(update={"reason": None, "message": None})
+    if is_there or run.live_pods or not is_cut_short_by_suspension(entry):
+        return entry
+    return entry.model_copy(update={"reason": None, "message": None})
 
 
-def find_state(record: TaskStatus, run: Run) -> TaskPhase:
+def derive_state(entry: TaskStatus, run: Run) -> TaskPhase:
     """Tell the state of a task whose ledger entry is up to date."""
-    if record.phase in CLOSED_TASKS:
-        return TaskPhase(record.phase) if find_gate(record, run) is None else TaskPhase.PENDING
+    if entry.phase in CLOSED_TASKS:
+        return TaskPhase(entry.phase) if find_gate(entry, run) is None else TaskPhase.PENDING
     pods, job = run.live_pods, run.job
-    is_stopped_by_us = job is not None and is_stopped(record, job)
+    is_stopped_by_us = job is not None and is_stopped(entry, job)
     if is_stopped_by_us or any(pod.is_terminating for pod in pods):
         return TaskPhase.STOPPING
     if any(pod.has_started for pod in pods):
         return TaskPhase.RUNNING
     if pods:
         return TaskPhase.PENDING
-    if awaits_evidence(record, run):
+    if awaits_evidence(entry, run):
         return TaskPhase.STOPPING  # until it is known how it ended
     if job is None:
         return TaskPhase.RECORDED
     if job.is_terminating:
         return TaskPhase.STOPPING
     # Its pod is gone, and the Job controller has yet to say so; or it has yet to be made.
-    return TaskPhase.RUNNING if record.phase is TaskPhase.RUNNING and not job.is_suspended else TaskPhase.PENDING
+    return TaskPhase.RUNNING if entry.phase is TaskPhase.RUNNING and not job.is_suspended else TaskPhase.PENDING

@@ -110,7 +110,7 @@ def wanted_by(lifecycle: Lifecycle) -> Wanted:
             assert_never(lifecycle)
 
 
-def find_phase(
+def derive_phase(
     lifecycle: Lifecycle,
     outcome: Phase | None,
     tasks: frozenset[TaskPhase],

@@ -52,7 +52,7 @@ class ObservedPod:
     """The containers that keep it running though its main one has ended."""
     has_deadly_probe: bool = False
     """The kubelet may have killed its main container for a probe, and it may exit 0 then: events tell."""
-    waiting: Waiting | None = None
+    waiting: ReasonMessage | None = None
     """Why it doesn't start, if that is more than the usual start of a pod."""
 
     @property
@@ -80,7 +80,7 @@ class ObservedPod:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class ReasonMessage:
     """Why something that should run doesn't: a PascalCase reason and a sentence."""
 
     reason: str
@@ -121,7 +121,7 @@ class ObservedJob:
     """The Job controller has acted on `spec.suspend`: condition Suspended, no active pod. It starts none."""
     is_terminating: bool = False
     is_complete: bool = False
-    failure: Waiting | None = None
+    failure: ReasonMessage | None = None
     """Reason and message of its condition Failed, if it has failed."""
     created_at: datetime | None = None
     """By the API server's clock: to be compared with another Job's only."""
@@ -176,9 +176,9 @@ class Evidence:
     """Its Job was made, as events tell."""
     stop: str | None = None
     """What says that it was cut short through no fault of its own."""
-    fault: Waiting | None = None
+    fault: ReasonMessage | None = None
     """What says that it was stopped for a fault of its own: reason and message."""
-    job_end: Waiting | None = None
+    job_end: ReasonMessage | None = None
     """How its Job ended, by the Job controller's event: reason and message."""
 
 

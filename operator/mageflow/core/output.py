@@ -23,7 +23,7 @@ MAX_OUTPUT_DEPTH: Final = 100
 """How deeply JSON may be nested; pydantic writes 255 levels, our own above it included."""
 
 
-def find_limit(pod_spec: Mapping[str, Any]) -> int:
+def output_limit_of(pod_spec: Mapping[str, Any]) -> int:
     """Return how many bytes the kubelet keeps of each termination message of a pod.
 
     Every container takes a share, also one that writes nothing: init containers, sidecars, ephemeral containers.

@@ -9,23 +9,21 @@ from typing import Final, assert_never
 
 from mageflow.api import LABEL_LIFECYCLE, Lifecycle, LifecycleSource, Phase, TaskPhase, TaskStatus, reasons
 from mageflow.core.conditions import Readiness
-from mageflow.core.ending import describe_gate
 from mageflow.core.evidence import awaits_evidence
 from mageflow.core.lifecycle import EffectiveLifecycle
-from mageflow.core.observed import ObservedPod, Refusal, Run, Waiting
+from mageflow.core.observed import ObservedPod, ReasonMessage, Refusal, Run
+from mageflow.core.run_result import describe_gate
+from mageflow.core.sentences import list_names
 
 NODE_PATIENCE: Final = timedelta(seconds=60)
 """How long after its grace period a deleted pod may still be there before its node is said not to answer."""
-
-MAX_NAMES: Final = 5
-"""How many names a message lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far one task has got."""
 
-    record: TaskStatus
+    entry: TaskStatus
     state: TaskPhase
     run: Run
     """Its latest run."""
@@ -54,7 +52,7 @@ def find_readiness(
             return _find_stuck(tasks, now) or Readiness(False, phase.value, _describe_stopping(tasks))
         case Phase.ACTIVE | Phase.PENDING:
             if effective.lifecycle is Lifecycle.SUSPENDED:
-                what = f"run {tasks[0].record.run} had started: it finishes, and nothing starts after it"
+                what = f"run {tasks[0].entry.run} had started: it finishes, and nothing starts after it"
                 return Readiness(False, reasons.TASK_ALREADY_RUNNING, what)
             return _find_progress(is_single, tasks)
         case _:
@@ -73,7 +71,7 @@ def _find_end_of_hold(effective: EffectiveLifecycle) -> str:
 
 def _find_progress(is_single: bool, tasks: Sequence[Progress]) -> Readiness:
     """Tell how far a resource that may run has got: what needs help comes first, then what runs, then what waits."""
-    found = [_find_one(task, "" if is_single else f"task {task.record.name}: ") for task in tasks]
+    found = [_find_one(task, "" if is_single else f"task {task.entry.name}: ") for task in tasks]
     told = [readiness for readiness in found if readiness is not None]
     stalled = next((readiness for readiness in told if readiness.is_stalled), None)
     if stalled is not None:
@@ -92,23 +90,23 @@ def _urgency(readiness: Readiness) -> int:
 
 def _find_one(task: Progress, label: str) -> Readiness | None:
     """Tell what one task waits for; None if it has ended, runs or isn't its turn."""
-    record, state, refusal = task.record, task.state, task.refusal
+    entry, state, refusal = task.entry, task.state, task.refusal
     if refusal is not None and refusal.reason == reasons.UNKNOWN_PHASE:
         return Readiness(False, refusal.reason, f"{label}{refusal.message}", is_stalled=True)
     match state:
         case TaskPhase.SUCCEEDED | TaskPhase.FAILED | TaskPhase.RUNNING:
             return None
         case TaskPhase.STOPPING:
-            what = _describe_looking(task) if awaits_evidence(record, task.run) else "an earlier run is still stopping"
+            what = _describe_looking(task) if awaits_evidence(entry, task.run) else "an earlier run is still stopping"
             return Readiness(False, reasons.PENDING, f"{label}{what}")
         case TaskPhase.PENDING:
             trouble = find_trouble(state, task.run)
             if trouble is not None:
                 return Readiness(False, trouble.reason, f"{label}{trouble.message}")
         case TaskPhase.BACKING_OFF if refusal is None or not refusal.is_invalid:
-            when = f" at {record.retry_at:%H:%M:%S} UTC" if record.retry_at is not None else ""
-            why = "" if record.reason is None else f" ({_why(record)})"
-            what = f"{label}run {record.run} ended{why}; the next starts{when}"
+            when = f" at {entry.retry_at:%H:%M:%S} UTC" if entry.retry_at is not None else ""
+            why = "" if entry.reason is None else f" ({_why(entry)})"
+            what = f"{label}run {entry.run} ended{why}; the next starts{when}"
             return Readiness(False, reasons.BACKING_OFF, what)
         case TaskPhase.UNSTARTED | TaskPhase.RECORDED | TaskPhase.BACKING_OFF:
             if refusal is not None and not refusal.is_passing:
@@ -117,28 +115,28 @@ def _find_one(task: Progress, label: str) -> Readiness | None:
                 return None
         case _:
             assert_never(state)
-    return Readiness(False, reasons.PENDING, f"{label}waiting for the pod of run {record.run} to start")
+    return Readiness(False, reasons.PENDING, f"{label}waiting for the pod of run {entry.run} to start")
 
 
-def find_trouble(state: TaskPhase, run: Run) -> Waiting | None:
+def find_trouble(state: TaskPhase, run: Run) -> ReasonMessage | None:
     """Tell why the run of a task in this state doesn't start, or doesn't end; None if nothing is unusual."""
     if state is TaskPhase.PENDING:
         return _find_waiting(run)
     if state is not TaskPhase.RUNNING:
         return None
     names = sorted({name for pod in run.live_pods for name in pod.lingering})
-    what = f"the main container has ended, still running: {_list(names)}; only a native sidecar is stopped then"
-    return Waiting(reasons.CONTAINER_STILL_RUNNING, what) if names else None
+    what = f"the main container has ended, still running: {list_names(names)}; only a native sidecar is stopped then"
+    return ReasonMessage(reasons.CONTAINER_STILL_RUNNING, what) if names else None
 
 
-def _find_waiting(run: Run) -> Waiting | None:
+def _find_waiting(run: Run) -> ReasonMessage | None:
     for pod in run.live_pods:
         if pod.waiting is not None:
             return pod.waiting
     if run.job is not None and run.job.is_gated:
-        return Waiting(reasons.JOB_SUSPENDED, describe_gate(run.job))
+        return ReasonMessage(reasons.JOB_SUSPENDED, describe_gate(run.job))
     if run.job is not None and not run.pods and run.job.missing_pod:
-        return Waiting(reasons.POD_NOT_CREATED, run.job.missing_pod)
+        return ReasonMessage(reasons.POD_NOT_CREATED, run.job.missing_pod)
     return None
 
 
@@ -156,11 +154,11 @@ def unreachable(pod: ObservedPod) -> Readiness:
 
 
 def _describe_success(is_single: bool, tasks: Sequence[Progress]) -> str:
-    return f"run {tasks[0].record.run} succeeded" if is_single else "every task succeeded"
+    return f"run {tasks[0].entry.run} succeeded" if is_single else "every task succeeded"
 
 
 def _describe_looking(task: Progress) -> str:
-    return f"run {task.record.run} is over: its events are read to tell how it ended"
+    return f"run {task.entry.run} is over: its events are read to tell how it ended"
 
 
 def _describe_running(is_single: bool, running: Sequence[Progress], told: Iterable[Readiness]) -> str:
@@ -168,33 +166,33 @@ def _describe_running(is_single: bool, running: Sequence[Progress], told: Iterab
     unended = (_describe_unended(is_single, task) for task in running)
     unstarted = [readiness.message for readiness in told if _urgency(readiness) == 0]
     more = [f"and {len(unstarted) - 1} more that can't start"] if len(unstarted) > 1 else []
-    what = "" if is_single else f"running: {_list([task.record.name for task in running])}"
-    what = what or f"run {running[0].record.run} is running"
+    what = "" if is_single else f"running: {list_names([task.entry.name for task in running])}"
+    what = what or f"run {running[0].entry.run} is running"
     return "; ".join([what, *[each for each in unended if each][:1], *unstarted[:1], *more])
 
 
 def _describe_unended(is_single: bool, task: Progress) -> str:
     trouble = find_trouble(task.state, task.run)
-    label = "" if is_single else f"task {task.record.name}: "
+    label = "" if is_single else f"task {task.entry.name}: "
     return "" if trouble is None else f"{label}{trouble.message}"
 
 
 def _describe_stopping(tasks: Sequence[Progress]) -> str:
     names = sorted(pod.name for task in tasks for pod in task.run.live_pods)
     if names:
-        return f"waiting for pods to end: {_list(names)}"
-    over = [task for task in tasks if task.state is TaskPhase.STOPPING and awaits_evidence(task.record, task.run)]
+        return f"waiting for pods to end: {list_names(names)}"
+    over = [task for task in tasks if task.state is TaskPhase.STOPPING and awaits_evidence(task.entry, task.run)]
     if over:
         return _describe_looking(over[0])
-    recorded = (task.record for task in tasks if task.record.phase is TaskPhase.RECORDED)
-    jobs = sorted(record.job for record in recorded if record.job is not None)
+    recorded = (task.entry for task in tasks if task.entry.phase is TaskPhase.RECORDED)
+    jobs = sorted(entry.job for entry in recorded if entry.job is not None)
     if jobs:
-        return f"waiting for what comes of the creation of Jobs that was asked for: {_list(jobs)}"
+        return f"waiting for what comes of the creation of Jobs that was asked for: {list_names(jobs)}"
     return "waiting for the Job controller"
 
 
 def _describe_failure(is_single: bool, tasks: Iterable[Progress]) -> str:
-    failed = [task.record for task in tasks if task.state is TaskPhase.FAILED]
+    failed = [task.entry for task in tasks if task.state is TaskPhase.FAILED]
     first = failed[0]
     label = "" if is_single else f"task {first.name}: "
     others = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
@@ -205,10 +203,5 @@ def _describe_failure(is_single: bool, tasks: Iterable[Progress]) -> str:
     return f"{label}{what}{others}"
 
 
-def _why(record: TaskStatus) -> str:
-    return f"{record.reason}: {record.message}" if record.message else f"{record.reason}"
-
-
-def _list(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:MAX_NAMES])
-    return f"{shown} and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else shown
+def _why(entry: TaskStatus) -> str:
+    return f"{entry.reason}: {entry.message}" if entry.message else f"{entry.reason}"

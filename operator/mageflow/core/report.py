@@ -29,12 +29,12 @@ from mageflow.api.base import StatusModel
 from mageflow.core.blocked import NOTHING_BLOCKED, Blocked
 from mageflow.core.conditions import Consistency, Readiness, build_conditions, was_disrupted
 from mageflow.core.decision import Event
-from mageflow.core.ending import Outcome
 from mageflow.core.ledger import MAX_MESSAGE, is_cut_short_by_suspension, shorten_message
-from mageflow.core.lifecycle import EffectiveLifecycle, find_label_problem, find_phase
+from mageflow.core.lifecycle import EffectiveLifecycle, derive_phase, find_label_problem
 from mageflow.core.observed import NO_RUN, ObservedResource, Run, Runs
-from mageflow.core.plan import Plan, find_outcome
+from mageflow.core.plan import FailureMode, LedgerMode, Plan, SuspendMode, compute_outcome
 from mageflow.core.readiness import NODE_PATIENCE, Progress, find_readiness, find_trouble, unreachable
+from mageflow.core.run_result import RunResult
 from mageflow.core.sizes import FAILED_MESSAGE, SWARM_MESSAGE, cut_outputs, outputs_limit
 from mageflow.core.task import Step
 
@@ -50,7 +50,7 @@ class Report:
     """Of the tasks in the spec, in their order; a Swarm's that have no run and no turn are left out."""
     removals: tuple[Step, ...]
     """Of tasks that the spec has no more."""
-    ended: Mapping[str, Outcome]
+    ended: Mapping[str, RunResult]
     """How the runs ended that have ended since the last status, by task name."""
     now: datetime
     size_problem: str | None = None
@@ -73,14 +73,14 @@ def build_status(report: Report) -> Status:
     """Build the whole new status."""
     observed, plan, old, now = report.observed, report.plan, report.observed.status, report.now
     outcome = _find_outcome(report)
-    started = [step.record.started_at for step in report.steps if step.record.started_at is not None]
+    started = [step.entry.started_at for step in report.steps if step.entry.started_at is not None]
     started_at = old.started_at or min(started, default=None)
-    phase = find_phase(
+    phase = derive_phase(
         report.lifecycle,
         outcome,
         frozenset(_states(report)),
         has_ever_started=started_at is not None,
-        runs_on_when_suspended=plan.runs_on_when_suspended,
+        runs_on_when_suspended=plan.suspend is SuspendMode.RUN_ON,
     )
     done, failed, running = (_count(report, phase) for phase in _COUNTED)
     total = len(plan.tasks)
@@ -105,7 +105,7 @@ def build_status(report: Report) -> Status:
         pending=total - done - failed - running,
         progress=f"{done}/{total}",
         interruptions=interruptions,
-        output=_find_output(report) if phase is Phase.SUCCEEDED else None,
+        output=_output_of(report) if phase is Phase.SUCCEEDED else None,
         tasks=tuple(_entries(report)),
         conditions=conditions,
         **_unknown_fields(old),
@@ -131,7 +131,7 @@ def _find_outcome(report: Report) -> Phase | None:
     """Tell how it has ended: not while a task that is no part of the end, such as a removed one, has a pod."""
     if any(step.state in OCCUPIED_TASKS for step in (*report.steps, *report.removals)):
         return None
-    return find_outcome(report.plan, {step.record.name: step.record for step in report.steps})
+    return compute_outcome(report.plan, {step.entry.name: step.entry for step in report.steps})
 
 
 def _states(report: Report) -> Iterator[TaskPhase]:
@@ -139,7 +139,7 @@ def _states(report: Report) -> Iterator[TaskPhase]:
     for step in (*report.steps, *report.removals):
         yield step.state
         if report.lifecycle is not Lifecycle.ACTIVE and step.state in ENDED_TASKS:  # only who holds waits for it
-            runs = report.observed.runs_of(step.record.name).values()
+            runs = report.observed.runs_of(step.entry.name).values()
             if any(run.live_pods or run.may_get_a_pod for run in runs):
                 yield TaskPhase.STOPPING
 
@@ -155,59 +155,57 @@ def _count_interruptions(report: Report) -> int:
     """Count the running tasks that were interrupted since the last status."""
     before = {entry.name: entry.interruptions for entry in report.observed.status.tasks}
     steps = (*report.steps, *report.removals)
-    return sum(
-        step.record.interruptions - before.get(step.record.name, 0) for step in steps if step.record.interruptions
-    )
+    return sum(step.entry.interruptions - before.get(step.entry.name, 0) for step in steps if step.entry.interruptions)
 
 
 def _is_disrupted(report: Report) -> bool:
     """Tell whether others have cut a running task short; the ledger forgets that of tasks that are over."""
-    return any(step.record.cut_short for step in (*report.steps, *report.removals))
+    return any(step.entry.cut_short for step in (*report.steps, *report.removals))
 
 
-def _find_output(report: Report) -> object:
+def _output_of(report: Report) -> object:
     if not report.plan.has_output:
         return None
-    if report.plan.keeps_outputs:
-        return report.steps[-1].record.output
-    outcome = report.ended.get(report.steps[-1].record.name)
-    return None if outcome is None else outcome.output
+    if report.plan.ledger is LedgerMode.WITH_OUTPUTS:
+        return report.steps[-1].entry.output
+    result = report.ended.get(report.steps[-1].entry.name)
+    return None if result is None else result.output
 
 
 def _entries(report: Report) -> Iterator[TaskStatus]:
     """Yield the entries of the ledger as they are kept."""
-    records = [_with_trouble(report, step) for step in (*report.steps, *report.removals)]
-    if report.plan.keeps_entries:
-        yield from cut_outputs(records, outputs_limit(report.plan))
+    entries = [_with_trouble(report, step) for step in (*report.steps, *report.removals)]
+    if report.plan.ledger is not LedgerMode.COMPACT:
+        yield from cut_outputs(entries, outputs_limit(report.plan))
         return
-    for record in records:
-        if record.phase is TaskPhase.SUCCEEDED:
-            lost = record.reason if record.reason == reasons.OUTPUT_LOST else None
+    for entry in entries:
+        if entry.phase is TaskPhase.SUCCEEDED:
+            lost = entry.reason if entry.reason == reasons.OUTPUT_LOST else None
             yield TaskStatus(
-                name=record.name,
-                phase=record.phase,
-                run=record.run,
-                disruptions=record.disruptions,
+                name=entry.name,
+                phase=entry.phase,
+                run=entry.run,
+                disruptions=entry.disruptions,
                 reason=lost,
-                **_unknown_fields(record),
+                **_unknown_fields(entry),
             )
-        elif record.phase is TaskPhase.FAILED:
+        elif entry.phase is TaskPhase.FAILED:
             yield TaskStatus(
-                name=record.name,
-                phase=record.phase,
-                run=record.run,
-                failures=record.failures,
-                interruptions=record.interruptions,
-                disruptions=record.disruptions,
-                disruptions_in_row=record.disruptions_in_row,
-                reason=record.reason,
-                message=shorten_message(record.message, FAILED_MESSAGE),
-                **_unknown_fields(record),
+                name=entry.name,
+                phase=entry.phase,
+                run=entry.run,
+                failures=entry.failures,
+                interruptions=entry.interruptions,
+                disruptions=entry.disruptions,
+                disruptions_in_row=entry.disruptions_in_row,
+                reason=entry.reason,
+                message=shorten_message(entry.message, FAILED_MESSAGE),
+                **_unknown_fields(entry),
             )
-        elif record.phase is TaskPhase.RECORDED and record.reason not in (None, reasons.INVALID_TASK):
-            yield record.model_copy(update={"message": None})  # one refusal is told of many
-        elif record != TaskStatus(name=record.name):
-            yield record.model_copy(update={"message": shorten_message(record.message, SWARM_MESSAGE)})
+        elif entry.phase is TaskPhase.RECORDED and entry.reason not in (None, reasons.INVALID_TASK):
+            yield entry.model_copy(update={"message": None})  # one refusal is told of many
+        elif entry != TaskStatus(name=entry.name):
+            yield entry.model_copy(update={"message": shorten_message(entry.message, SWARM_MESSAGE)})
 
 
 def _unknown_fields(status: StatusModel) -> dict[str, Any]:
@@ -217,13 +215,13 @@ def _unknown_fields(status: StatusModel) -> dict[str, Any]:
 
 def _with_trouble(report: Report, step: Step) -> TaskStatus:
     """Return a task's entry with why its run doesn't start, or doesn't end: the condition Ready tells of one task."""
-    if step.record.phase not in OCCUPIED_TASKS:
-        return step.record  # what its latest run ended with is told
+    if step.entry.phase not in OCCUPIED_TASKS:
+        return step.entry  # what its latest run ended with is told
     trouble = find_trouble(step.state, run_of(report.observed, step))
     told = (None, None) if trouble is None else (trouble.reason, shorten_message(trouble.message, MAX_MESSAGE))
-    if told == (step.record.reason, step.record.message):
-        return step.record
-    return step.record.model_copy(update={"reason": told[0], "message": told[1]})
+    if told == (step.entry.reason, step.entry.message):
+        return step.entry
+    return step.entry.model_copy(update={"reason": told[0], "message": told[1]})
 
 
 def _find_readiness(report: Report, phase: Phase) -> Readiness:
@@ -245,12 +243,12 @@ def _find_own_readiness(report: Report, phase: Phase) -> Readiness:
         if report.size_problem is not None and _would_start(report):
             return Readiness(False, reasons.INVALID_TASK, report.size_problem, is_stalled=True)
     progress = [
-        Progress(step.record, step.state, run_of(report.observed, step), step.refusal)
+        Progress(step.entry, step.state, run_of(report.observed, step), step.refusal)
         for step in (*report.steps, *(step for step in report.removals if step.state in OCCUPIED_TASKS))
     ]
     readiness = find_readiness(phase, report.effective, report.plan.is_single, progress, report.now)
-    if phase is Phase.SUCCEEDED and report.plan.has_output and report.steps[-1].record.message:
-        return replace(readiness, message=f"{readiness.message}; {report.steps[-1].record.message}")
+    if phase is Phase.SUCCEEDED and report.plan.has_output and report.steps[-1].entry.message:
+        return replace(readiness, message=f"{readiness.message}; {report.steps[-1].entry.message}")
     readiness = tell_of_blocked(report.blocked, phase, readiness)
     ready = find_condition(report.observed.status.conditions, ConditionType.READY)
     if ready is not None and ready.reason == reasons.NODE_UNREACHABLE and readiness.reason == phase.value:
@@ -262,7 +260,7 @@ def _find_own_readiness(report: Report, phase: Phase) -> Readiness:
 
 def _would_start(report: Report) -> bool:
     """Tell whether a task is left that may start, once there is room."""
-    begun = {step.record.name for step in report.steps if step.record.phase not in WAITING_TASKS}
+    begun = {step.entry.name for step in report.steps if step.entry.phase not in WAITING_TASKS}
     return report.lifecycle is Lifecycle.ACTIVE and any(task.name not in begun for task in report.plan.tasks)
 
 
@@ -286,14 +284,15 @@ def _find_changed(report: Report) -> Readiness | None:
     if old.observed_generation == generation and (ready is None or ready.reason != reasons.TASK_CHANGED):
         return None
     tasks = {task.name: task for task in report.plan.tasks}
+    is_compact = report.plan.ledger is LedgerMode.COMPACT
     for step in report.steps:
-        record, hash_ = step.record, step.record.template_hash
-        if step.state not in _FIXED or hash_ is None or (step.state in ENDED_TASKS and not report.plan.keeps_entries):
+        entry, hash_ = step.entry, step.entry.template_hash
+        if step.state not in _FIXED or hash_ is None or (step.state in ENDED_TASKS and is_compact):
             continue
-        if hash_ == tasks[record.name].template_hash:
+        if hash_ == tasks[entry.name].template_hash:
             continue
-        task = "the task" if report.plan.is_single else f"task {record.name}"
-        what = "has succeeded" if step.state is TaskPhase.SUCCEEDED else f"is in run {record.run}"
+        task = "the task" if report.plan.is_single else f"task {entry.name}"
+        what = "has succeeded" if step.state is TaskPhase.SUCCEEDED else f"is in run {entry.run}"
         return Readiness(False, reasons.TASK_CHANGED, f"{task} {what}: editing it has no effect on that; take it back")
     return None
 
@@ -321,7 +320,7 @@ def node_deadline(report: Report) -> datetime | None:
 
 def run_of(observed: ObservedResource, step: Step) -> Run:
     """Return the latest run of a step's task."""
-    return observed.runs_of(step.record.name).get(step.record.run, NO_RUN)
+    return observed.runs_of(step.entry.name).get(step.entry.run, NO_RUN)
 
 
 def earliest(*times: datetime | None) -> datetime | None:
@@ -346,28 +345,28 @@ def find_events(report: Report, new: Status) -> tuple[Event, ...]:
 def _events_of_runs(report: Report) -> Iterator[Event]:
     """Yield an event for each run that failed or was disrupted and is followed by another, or whose output is lost."""
     for step in report.steps:
-        outcome = report.ended.get(step.record.name)
-        if outcome is None or outcome.reason is None:
+        result = report.ended.get(step.entry.name)
+        if result is None or result.reason is None:
             continue
-        if step.record.phase is TaskPhase.SUCCEEDED and outcome.reason != reasons.OUTPUT_LOST:
+        if step.entry.phase is TaskPhase.SUCCEEDED and result.reason != reasons.OUTPUT_LOST:
             continue
-        if report.plan.ends_at_first_failure and step.record.phase is TaskPhase.FAILED:
+        if report.plan.failure is FailureMode.END_AT_FIRST and step.entry.phase is TaskPhase.FAILED:
             continue  # the resource's own failure says it
-        task = "" if report.plan.is_single else f"task {step.record.name}, "
-        yield Event("Warning", outcome.reason, f"{task}run {step.record.run}: {outcome.message}")
+        task = "" if report.plan.is_single else f"task {step.entry.name}, "
+        yield Event("Warning", result.reason, f"{task}run {step.entry.run}: {result.message}")
 
 
 def _events_of_suspensions(report: Report) -> Iterator[Event]:
     """Yield an event for each Job that somebody else has suspended, and whose suspension goes with it by our doing."""
     before = {entry.name: entry for entry in report.observed.status.tasks}
     for step in (*report.steps, *report.removals):
-        old = before.get(step.record.name)
+        old = before.get(step.entry.name)
         if old is None:
             continue
         job = run_of(report.observed, step).job
-        begins_to_go = step.record.phase is TaskPhase.STOPPING and old.phase is not TaskPhase.STOPPING
+        begins_to_go = step.entry.phase is TaskPhase.STOPPING and old.phase is not TaskPhase.STOPPING
         is_wanted = report.lifecycle is Lifecycle.ACTIVE and step not in report.removals
-        has_gone = is_cut_short_by_suspension(old) and not is_cut_short_by_suspension(step.record) and not is_wanted
+        has_gone = is_cut_short_by_suspension(old) and not is_cut_short_by_suspension(step.entry) and not is_wanted
         if has_gone or (begins_to_go and job is not None and job.is_gated):
             what = f"Job {old.job} was suspended by somebody else, and is deleted: nothing starts when they let it go"
             yield Event("Normal", reasons.JOB_SUSPENDED, what)

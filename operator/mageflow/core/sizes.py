@@ -14,11 +14,10 @@ from typing import Any, Final, get_args
 
 from mageflow.api import TaskStatus, reasons
 from mageflow.api.stored import ESCAPED, MAX_OBJECT, size_of
-from mageflow.core.jobs import Task
 from mageflow.core.ledger import MAX_MESSAGE
 from mageflow.core.observed import ObservedResource
 from mageflow.core.output import OUTPUT_LIMIT
-from mageflow.core.plan import MAX_PASSED_OVER, Plan
+from mageflow.core.plan import MAX_PASSED_OVER, LedgerMode, Plan, Task
 
 MAX_STATUS: Final = 900_000
 """Bytes that no status takes."""
@@ -78,8 +77,8 @@ def largest_ledger(plan: Plan, removed: Sequence[Task] = ()) -> int:
     """Return how many bytes the status of a plan takes at most."""
     count, names = len(plan.tasks) + len(removed), sum(len(task.name) for task in (*plan.tasks, *removed))
     own = OUTPUT_LIMIT * ESCAPED if plan.has_output else 0
-    if plan.keeps_entries:
-        outputs = outputs_limit(plan) if plan.keeps_outputs else 0
+    if plan.ledger is not LedgerMode.COMPACT:
+        outputs = outputs_limit(plan) if plan.ledger is LedgerMode.WITH_OUTPUTS else 0
         return FRAME + names + count * (_FULL_ENTRY + MAX_MESSAGE) + outputs + own
     full = min(count, plan.max_at_once + MAX_PASSED_OVER)
     entries = full * (_SWARM_ENTRY + SWARM_MESSAGE) + (count - full) * (_SMALL_ENTRY + FAILED_MESSAGE)

@@ -19,14 +19,14 @@ from mageflow.api import ENDED_PHASES, WORKFLOW, Lifecycle, Phase, Status, TaskP
 from mageflow.core.blocked import Blocked, put_off
 from mageflow.core.conditions import Consistency, Readiness, build_conditions, was_disrupted
 from mageflow.core.decision import Action, Decision
-from mageflow.core.ending import Ending
-from mageflow.core.jobs import Owner, Task
 from mageflow.core.ledger import settle
-from mageflow.core.lifecycle import EffectiveLifecycle, Wanted, find_effective, find_phase, wanted_by
+from mageflow.core.lifecycle import EffectiveLifecycle, Wanted, derive_phase, find_effective, wanted_by
 from mageflow.core.observed import ObservedResource
+from mageflow.core.plan import Owner, Task
 from mageflow.core.readiness import Progress, find_readiness
 from mageflow.core.report import earliest, events_of_transitions, run_of, tell_of_blocked
-from mageflow.core.task import Leave, Step, advance, state_by_cluster, stop_runs
+from mageflow.core.run_result import Ending
+from mageflow.core.task import StartPermit, Step, state_by_cluster, stop_runs, take_step
 
 OURS: Final = frozenset({Ending.HELD, Ending.INTERRUPTED})
 """Endings that are recorded though the spec can't be read. What becomes of others depends on it, such as on the retries
@@ -83,16 +83,16 @@ def hold_or_stop(observed: ObservedResource, obstacle: Readiness, now: datetime)
 
 def _take_steps(observed: ObservedResource, wanted: Wanted, now: datetime) -> Iterator[Step]:
     """Hold or stop each task that the ledger or the cluster has."""
-    owner = Owner(observed.kind.name, observed.namespace, observed.name, observed.uid)
+    owner = Owner.of(observed)
     ledger = {entry.name: entry for entry in observed.status.tasks}
     for name in dict.fromkeys((*ledger, *observed.runs)):
-        record, runs, task = ledger.get(name, TaskStatus(name=name)), observed.runs_of(name), Task(name, {})
-        settled, outcome = settle(task, record, runs, now)
-        if outcome is None or outcome.ending in OURS:
-            leave = Leave(creation=observed.creations.get(name))
-            yield advance(owner, task, settled, runs, wanted, now, leave)
+        entry, runs, task = ledger.get(name, TaskStatus(name=name)), observed.runs_of(name), Task(name, {})
+        settled, result = settle(task, entry, runs, now)
+        if result is None or result.ending in OURS:
+            permit = StartPermit(creation=observed.creations.get(name))
+            yield take_step(owner, task, settled, runs, wanted, now, permit)
         else:
-            yield Step(record, state_by_cluster(runs), stop_runs(runs) if wanted is Wanted.STOP else ())
+            yield Step(entry, state_by_cluster(runs), stop_runs(runs) if wanted is Wanted.STOP else ())
 
 
 def _stop_all(observed: ObservedResource) -> tuple[Action, ...]:
@@ -116,14 +116,14 @@ def _tell(
 ) -> Status:
     """Build the new status: conditions and what the steps have changed; the rest stays as it is."""
     old, generation = observed.status, observed.generation
-    started = [step.record.started_at for step in steps if step.record.started_at is not None]
+    started = [step.entry.started_at for step in steps if step.entry.started_at is not None]
     started_at = old.started_at or min(started, default=None)
-    phase = _find_phase(observed, effective, steps, has_ever_started=started_at is not None)
+    phase = _derive_phase(observed, effective, steps, has_ever_started=started_at is not None)
     readiness = tell_of_blocked(blocked, phase, _find_readiness(observed, obstacle, phase, effective, steps, now))
     before = {entry.name: entry.interruptions for entry in old.tasks}
-    new = sum(step.record.interruptions - before.get(step.record.name, 0) for step in steps)
+    new = sum(step.entry.interruptions - before.get(step.entry.name, 0) for step in steps)
     consistency = Consistency(
-        old.interruptions + new, was_disrupted(old) or any(step.record.cut_short for step in steps)
+        old.interruptions + new, was_disrupted(old) or any(step.entry.cut_short for step in steps)
     )
     running = sum(step.state is TaskPhase.RUNNING for step in steps) if steps else old.running
     changes: dict[str, Any] = {
@@ -136,7 +136,7 @@ def _tell(
         "running": running,
         "pending": max(0, old.total - old.done - old.failed - running),
         "interruptions": old.interruptions + new,
-        "tasks": tuple(step.record for step in steps) if steps else old.tasks,
+        "tasks": tuple(step.entry for step in steps) if steps else old.tasks,
         "conditions": build_conditions(phase, readiness, consistency, old.conditions, generation, now),
     }
     if _is_phase_ours(observed.status):
@@ -149,11 +149,11 @@ def _is_phase_ours(status: Status) -> bool:
     return status.problem is None and (status.phase is None or isinstance(status.phase, Phase))
 
 
-def _find_phase(
+def _derive_phase(
     observed: ObservedResource, effective: EffectiveLifecycle, steps: Iterable[Step], *, has_ever_started: bool
 ) -> Phase:
     states = {*(step.state for step in steps), *map(state_by_cluster, observed.runs.values())}
-    return find_phase(
+    return derive_phase(
         effective.lifecycle,
         None,
         frozenset(states),
@@ -173,6 +173,6 @@ def _find_readiness(
     """Tell of the hold or stop that is asked for, and of the obstacle; of that alone if it may run."""
     if effective.lifecycle is Lifecycle.ACTIVE or not _is_phase_ours(observed.status):
         return obstacle
-    progress = [Progress(step.record, step.state, run_of(observed, step), None) for step in steps]
+    progress = [Progress(step.entry, step.state, run_of(observed, step), None) for step in steps]
     readiness = find_readiness(phase, effective, observed.kind is WORKFLOW, progress, now)
     return replace(readiness, message=f"{readiness.message}; {obstacle.message}")

@@ -30,19 +30,19 @@ from mageflow.core.decision import (
     HoldJob,
     StopJob,
 )
-from mageflow.core.ending import is_stopped
-from mageflow.core.evidence import awaits_evidence, find_reading
-from mageflow.core.jobs import Owner, Task, build_job, job_name
+from mageflow.core.evidence import awaits_evidence, plan_reading
+from mageflow.core.job_manifest import build_job, job_name
 from mageflow.core.ledger import (
     MAX_MESSAGE,
+    derive_state,
     find_gate,
-    find_state,
     is_cut_short_by_suspension,
-    is_understood,
     shorten_message,
 )
 from mageflow.core.lifecycle import Wanted
 from mageflow.core.observed import NO_RUN, Creation, ObservedJob, ObservedPod, Refusal, Run, Runs
+from mageflow.core.plan import Owner, Task
+from mageflow.core.run_result import is_stopped
 
 POD_PATIENCE: Final = timedelta(seconds=5)
 """How long a Job may be without a pod: before that its pod is taken to be on the way; then we ask why."""
@@ -58,7 +58,7 @@ CREATION_PATIENCE: Final = timedelta(seconds=10)
 class Step:
     """What becomes of one task in one reconcile."""
 
-    record: TaskStatus
+    entry: TaskStatus
     """Its new ledger entry."""
     state: TaskPhase
     """The state that it is in, as the cluster has it."""
@@ -69,7 +69,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
+class StartPermit:
     """What a task needs to know besides itself when it may start a run."""
 
     may_start: bool = True
@@ -82,117 +82,117 @@ class Leave:
     """What may come of requests to create its Job."""
 
 
-def advance(
+def take_step(
     owner: Owner,
     task: Task,
-    record: TaskStatus,
+    entry: TaskStatus,
     runs: Runs,
     wanted: Wanted,
     now: datetime,
-    leave: Leave = Leave(),
+    permit: StartPermit = StartPermit(),
 ) -> Step:
     """Do what is wanted of a task whose ledger entry is up to date."""
-    if not is_understood(record):
-        return replace(_leave_alone(record, runs, wanted, now), refusal=leave.refusal)
-    run = runs.get(record.run, NO_RUN)
-    state = find_state(record, run)
-    if record.phase in ENDED_TASKS:
-        return Step(record, state, clear_up(record, runs))
-    if record.phase not in CLOSED_TASKS and awaits_evidence(record, run):
-        reading, due = find_reading(owner, task, record, run, now)
-        return Step(record, state, () if reading is None else (reading,), due)
-    gate = find_gate(record, run)
-    discards = tuple(DeleteJob(job) for job in find_leftovers(record, runs) if job is not gate)
-    strays = _find_strays(record, runs)
-    if strays and wanted is Wanted.RUN and state is not TaskPhase.RUNNING:
+    if not entry.is_understood:
+        return replace(_leave_alone(entry, runs, wanted, now), refusal=permit.refusal)
+    run = runs.get(entry.run, NO_RUN)
+    state = derive_state(entry, run)
+    if entry.phase in ENDED_TASKS:
+        return Step(entry, state, garbage_collect(entry, runs))
+    if entry.phase not in CLOSED_TASKS and awaits_evidence(entry, run):
+        reading, due = plan_reading(owner, task, entry, run, now)
+        return Step(entry, state, () if reading is None else (reading,), due)
+    gate = find_gate(entry, run)
+    discards = tuple(DeleteJob(job) for job in list_obsolete_jobs(entry, runs) if job is not gate)
+    orphans = _list_orphan_pods(entry, runs)
+    if orphans and wanted is Wanted.RUN and state is not TaskPhase.RUNNING:
         state = TaskPhase.STOPPING  # what would start waits for them; a hold or a stop doesn't
     if gate is not None:
-        step = _open_gate(record, gate, run, state, wanted, now)
+        step = _open_gate(entry, gate, run, state, wanted, now)
     else:
-        step = _take_step(owner, task, record, run, state, wanted, now, leave)
-    state = TaskPhase.STOPPING if strays and step.state is not TaskPhase.RUNNING else step.state
-    actions = (*discards, *_clear_strays(strays, wanted), *step.actions)
-    return replace(step, state=state, actions=actions, refusal=leave.refusal)
+        step = _dispatch(owner, task, entry, run, state, wanted, now, permit)
+    state = TaskPhase.STOPPING if orphans and step.state is not TaskPhase.RUNNING else step.state
+    actions = (*discards, *_remove_orphan_pods(orphans, wanted), *step.actions)
+    return replace(step, state=state, actions=actions, refusal=permit.refusal)
 
 
-def _take_step(
+def _dispatch(
     owner: Owner,
     task: Task,
-    record: TaskStatus,
+    entry: TaskStatus,
     run: Run,
     state: TaskPhase,
     wanted: Wanted,
     now: datetime,
-    leave: Leave,
+    permit: StartPermit,
 ) -> Step:
     match wanted:
         case Wanted.RUN:
-            return _run(owner, task, record, run, state, now, leave)
+            return _run(owner, task, entry, run, state, now, permit)
         case Wanted.HOLD:
-            return _hold(record, run, state, now, leave.creation)
+            return _hold(entry, run, state, now, permit.creation)
         case Wanted.STOP:
-            return _stop(record, run, state, now, leave.creation)
+            return _stop(entry, run, state, now, permit.creation)
         case _:
             assert_never(wanted)
 
 
-def clear_up(record: TaskStatus, runs: Runs) -> tuple[Action, ...]:
+def garbage_collect(entry: TaskStatus, runs: Runs) -> tuple[Action, ...]:
     """Do what is left to do for a task that will not run again: no pod of it may, and Jobs that nobody needs go."""
-    if record.phase in ENDED_TASKS and all(run.is_at_rest for run in runs.values()):
+    if entry.phase in ENDED_TASKS and all(run.is_at_rest for run in runs.values()):
         return ()  # as nearly all are in a Swarm that is nearly done
-    leftovers = find_leftovers(record, runs)
-    actions: list[Action] = [DeleteJob(job) for job in leftovers]
+    obsolete = list_obsolete_jobs(entry, runs)
+    actions: list[Action] = [DeleteJob(job) for job in obsolete]
     for run in runs.values():
-        if run.job is not None and (run.job in leftovers or (run.job.is_suspended and run.job.is_stopped)):
+        if run.job is not None and (run.job in obsolete or (run.job.is_suspended and run.job.is_stopped)):
             continue
         if run.may_get_a_pod or any(not pod.is_terminating for pod in run.live_pods):
             actions += _kill(run)
     return tuple(actions)
 
 
-def find_leftovers(record: TaskStatus, runs: Runs) -> list[ObservedJob]:
+def list_obsolete_jobs(entry: TaskStatus, runs: Runs) -> list[ObservedJob]:
     """Find the Jobs of runs that are over and were held, stopped or disrupted.
 
     Those that succeeded or failed stay, for their logs, until the resource goes.
     """
-    leftovers = []
+    obsolete = []
     for number, run in sorted(runs.items()):
         job = run.job
-        is_over = number < record.run or record.phase in CLOSED_TASKS
+        is_over = number < entry.run or entry.phase in CLOSED_TASKS
         if job is None or job.is_terminating or run.live_pods or not is_over:
             continue
-        if _is_left_over(record, job, run, is_latest=number == record.run):
-            leftovers.append(job)
-    return leftovers
+        if _is_obsolete(entry, job, run, is_latest=number == entry.run):
+            obsolete.append(job)
+    return obsolete
 
 
-def _is_left_over(record: TaskStatus, job: ObservedJob, run: Run, *, is_latest: bool) -> bool:
+def _is_obsolete(entry: TaskStatus, job: ObservedJob, run: Run, *, is_latest: bool) -> bool:
     """Tell whether nobody needs the Job of a run that is over: it has no end of the task's own, of which it has logs.
 
     A Job that says Complete of a run that was cut short would be taken for a success if the status were lost.
     """
-    if is_latest and record.phase is TaskPhase.UNSTARTED:
+    if is_latest and entry.phase is TaskPhase.UNSTARTED:
         return True
     if job.has_ended:
-        return job.is_disrupted or (job.is_complete and record.phase is not TaskPhase.SUCCEEDED)
-    has_lost_its_pod = record.phase is TaskPhase.BACKING_OFF and not run.pods
-    could_be_released = record.phase in ENDED_TASKS and job.is_suspended and job.is_suspension_in_force
+        return job.is_disrupted or (job.is_complete and entry.phase is not TaskPhase.SUCCEEDED)
+    has_lost_its_pod = entry.phase is TaskPhase.BACKING_OFF and not run.pods
+    could_be_released = entry.phase in ENDED_TASKS and job.is_suspended and job.is_suspension_in_force
     return not is_latest or has_lost_its_pod or could_be_released
 
 
-def _find_strays(record: TaskStatus, runs: Runs) -> list[ObservedPod]:
+def _list_orphan_pods(entry: TaskStatus, runs: Runs) -> list[ObservedPod]:
     """Find live pods of runs that are over: each slipped through a hold, or its Job was let go by who had suspended it.
 
     One of the latest run that was given up as never started isn't: the run goes on with it (`ledger._reopen`).
     """
-    is_over = record.phase is TaskPhase.BACKING_OFF or is_cut_short_by_suspension(record)
-    over = record.run if is_over else record.run - 1
+    is_over = entry.phase is TaskPhase.BACKING_OFF or is_cut_short_by_suspension(entry)
+    over = entry.run if is_over else entry.run - 1
     return [pod for number, run in runs.items() if number <= over for pod in run.live_pods]
 
 
-def _clear_strays(strays: Iterable[ObservedPod], wanted: Wanted) -> list[Action]:
+def _remove_orphan_pods(orphans: Iterable[ObservedPod], wanted: Wanted) -> list[Action]:
     actions: list[Action] = []
-    for pod in strays:
+    for pod in orphans:
         if pod.is_terminating:
             continue
         if wanted is Wanted.STOP:
@@ -202,9 +202,7 @@ def _clear_strays(strays: Iterable[ObservedPod], wanted: Wanted) -> list[Action]
     return actions
 
 
-def _open_gate(
-    record: TaskStatus, gate: ObservedJob, run: Run, state: TaskPhase, wanted: Wanted, now: datetime
-) -> Step:
+def _open_gate(entry: TaskStatus, gate: ObservedJob, run: Run, state: TaskPhase, wanted: Wanted, now: datetime) -> Step:
     """Delete the Job that somebody else suspended while it ran, once they let it go, or nothing is to start any more.
 
     When it is let go it makes way for the next run: its own `MAGEFLOW_RESUMED` says that nothing was cut short. Its pod
@@ -212,56 +210,58 @@ def _open_gate(
     orphaned: its run goes on (`ledger._reopen`).
     """
     if wanted is Wanted.STOP:
-        return Step(record, state, (DeleteJob(gate),))
+        return Step(entry, state, (DeleteJob(gate),))
     if gate.is_gated:
-        return Step(record, state, (HoldJob(gate),) if wanted is Wanted.HOLD else ())
+        return Step(entry, state, (HoldJob(gate),) if wanted is Wanted.HOLD else ())
     if run.live_pods:
-        return Step(record, state)
+        return Step(entry, state)
     due = None if gate.seen_at is None else gate.seen_at + POD_PATIENCE
     if due is not None and now < due:
-        return Step(record, state, recheck_at=due)
-    return Step(record, state, (HoldJob(gate),))
+        return Step(entry, state, recheck_at=due)
+    return Step(entry, state, (HoldJob(gate),))
 
 
 # ── what is done about it ──
 
 
-def _run(owner: Owner, task: Task, record: TaskStatus, run: Run, state: TaskPhase, now: datetime, leave: Leave) -> Step:
+def _run(
+    owner: Owner, task: Task, entry: TaskStatus, run: Run, state: TaskPhase, now: datetime, permit: StartPermit
+) -> Step:
     match state:
         case TaskPhase.UNSTARTED:
-            return _start(owner, task, record, now, leave) if leave.may_start else Step(record, state)
+            return _start(owner, task, entry, now, permit) if permit.may_start else Step(entry, state)
         case TaskPhase.RECORDED:
-            return _start(owner, task, record, now, leave)
+            return _start(owner, task, entry, now, permit)
         case TaskPhase.BACKING_OFF:
-            due = record.retry_at or now + timedelta(seconds=record.backoff_seconds or 0)
-            record = record.model_copy(update={"retry_at": due, "backoff_seconds": None})
+            due = entry.retry_at or now + timedelta(seconds=entry.backoff_seconds or 0)
+            entry = entry.model_copy(update={"retry_at": due, "backoff_seconds": None})
             if now < due:
-                return Step(record, state, recheck_at=due)
-            return _start(owner, task, record, now, leave) if leave.may_start else Step(record, state)
+                return Step(entry, state, recheck_at=due)
+            return _start(owner, task, entry, now, permit) if permit.may_start else Step(entry, state)
         case TaskPhase.PENDING:
-            return _await_pod(record, run, now)
+            return _await_pod(entry, run, now)
         case TaskPhase.STOPPING:
-            return _finish_stop(record, run)
+            return _finish_stop(entry, run)
         case TaskPhase.RUNNING | TaskPhase.SUCCEEDED | TaskPhase.FAILED:
-            return Step(record, state)
+            return Step(entry, state)
         case _:
             assert_never(state)
 
 
-def _start(owner: Owner, task: Task, record: TaskStatus, now: datetime, leave: Leave) -> Step:
-    refusal, creation = leave.refusal, leave.creation
+def _start(owner: Owner, task: Task, entry: TaskStatus, now: datetime, permit: StartPermit) -> Step:
+    refusal, creation = permit.refusal, permit.creation
     if refusal is not None and refusal.retry_at is None:
-        return _refuse(record, refusal, now, creation)
+        return _refuse(entry, refusal, now, creation)
     if creation is not None and creation.began_at is not None:
-        record = _tell(record, refusal)
-        return Step(record, TaskPhase(record.phase), recheck_at=_later(creation.began_at + CREATION_PATIENCE, now))
+        entry = _tell(entry, refusal)
+        return Step(entry, TaskPhase(entry.phase), recheck_at=_later(creation.began_at + CREATION_PATIENCE, now))
     if refusal is not None and not refusal.is_due(now):
-        record = _tell(record, refusal)
-        return Step(record, TaskPhase(record.phase), recheck_at=refusal.retry_at)
-    if refusal is not None and refusal.is_invalid and not leave.may_start:
-        return Step(_tell(record, refusal), TaskPhase(record.phase))  # it takes no other's place
-    number = record.run if record.phase is TaskPhase.RECORDED else record.run + 1
-    record = record.model_copy(
+        entry = _tell(entry, refusal)
+        return Step(entry, TaskPhase(entry.phase), recheck_at=refusal.retry_at)
+    if refusal is not None and refusal.is_invalid and not permit.may_start:
+        return Step(_tell(entry, refusal), TaskPhase(entry.phase))  # it takes no other's place
+    number = entry.run if entry.phase is TaskPhase.RECORDED else entry.run + 1
+    entry = entry.model_copy(
         update={
             "phase": TaskPhase.RECORDED,
             "run": number,
@@ -276,103 +276,103 @@ def _start(owner: Owner, task: Task, record: TaskStatus, now: datetime, leave: L
             "finished_at": None,
         }
     )
-    manifest = build_job(owner, task, number, was_cut_short=record.was_cut_short, previous=leave.previous)
-    action = CreateJob(task.name, manifest, number, record.template_hash)
-    return Step(_tell(record, refusal), TaskPhase.RECORDED, (action,))
+    manifest = build_job(owner, task, number, was_cut_short=entry.was_cut_short, previous=permit.previous)
+    action = CreateJob(task.name, manifest, number, entry.template_hash)
+    return Step(_tell(entry, refusal), TaskPhase.RECORDED, (action,))
 
 
-def _tell(record: TaskStatus, refusal: Refusal | None) -> TaskStatus:
+def _tell(entry: TaskStatus, refusal: Refusal | None) -> TaskStatus:
     """Say in the ledger why a run can't start, as long as it can't: it is known when another operator takes over."""
     if refusal is None or refusal.is_passing:
-        return record.model_copy(update={"reason": None, "message": None})
+        return entry.model_copy(update={"reason": None, "message": None})
     message = shorten_message(refusal.message, MAX_MESSAGE)
-    return record.model_copy(update={"reason": refusal.reason, "message": message})
+    return entry.model_copy(update={"reason": refusal.reason, "message": message})
 
 
-def _refuse(record: TaskStatus, refusal: Refusal, now: datetime, creation: Creation | None) -> Step:
+def _refuse(entry: TaskStatus, refusal: Refusal, now: datetime, creation: Creation | None) -> Step:
     """Start nothing, as no Job can be made of the task; say why in the ledger."""
-    told = _tell(record, refusal)
-    if record.phase is not TaskPhase.RECORDED:
-        return Step(told, TaskPhase(record.phase))
-    step = _withdraw(record, now, creation)
-    return replace(step, record=_tell(step.record, refusal))
+    told = _tell(entry, refusal)
+    if entry.phase is not TaskPhase.RECORDED:
+        return Step(told, TaskPhase(entry.phase))
+    step = _abandon_run(entry, now, creation)
+    return replace(step, entry=_tell(step.entry, refusal))
 
 
 def _later(due: datetime, now: datetime) -> datetime | None:
     return due if due > now else None
 
 
-def _await_pod(record: TaskStatus, run: Run, now: datetime) -> Step:
+def _await_pod(entry: TaskStatus, run: Run, now: datetime) -> Step:
     job = run.job
     if job is None or run.pods or job.is_suspended or job.seen_at is None:
-        return Step(record, TaskPhase.PENDING)
+        return Step(entry, TaskPhase.PENDING)
     due = job.seen_at + POD_PATIENCE if job.explained_at is None else job.explained_at + EXPLAIN_INTERVAL
     if now < due:
-        return Step(record, TaskPhase.PENDING, recheck_at=due)
-    return Step(record, TaskPhase.PENDING, (ExplainMissingPod(job),))
+        return Step(entry, TaskPhase.PENDING, recheck_at=due)
+    return Step(entry, TaskPhase.PENDING, (ExplainMissingPod(job),))
 
 
-def _hold(record: TaskStatus, run: Run, state: TaskPhase, now: datetime, creation: Creation | None) -> Step:
+def _hold(entry: TaskStatus, run: Run, state: TaskPhase, now: datetime, creation: Creation | None) -> Step:
     match state:
         case TaskPhase.RECORDED:
-            return _withdraw(record, now, creation)
+            return _abandon_run(entry, now, creation)
         case TaskPhase.BACKING_OFF:
-            return _freeze(record, now)
+            return _pause_backoff(entry, now)
         case TaskPhase.PENDING:
-            return _hold_back(record, run, now)
+            return _evict_run(entry, run, now)
         case TaskPhase.STOPPING:
-            return _finish_stop(record, run)
+            return _finish_stop(entry, run)
         case TaskPhase.UNSTARTED | TaskPhase.RUNNING | TaskPhase.SUCCEEDED | TaskPhase.FAILED:
-            return Step(record, state)
+            return Step(entry, state)
         case _:
             assert_never(state)
 
 
-def _hold_back(record: TaskStatus, run: Run, now: datetime) -> Step:
+def _evict_run(entry: TaskStatus, run: Run, now: datetime) -> Step:
     """Evict the pod of a run. A Job that has yet to make its pod is waited for: see docs/adr/0008."""
     due = None if run.job is None or run.job.seen_at is None else run.job.seen_at + POD_PATIENCE
     if not run.live_pods and due is not None and now < due:
-        return Step(record, TaskPhase.PENDING, recheck_at=due)
-    record = record.model_copy(update={"holding": record.run, "phase": TaskPhase.STOPPING})
+        return Step(entry, TaskPhase.PENDING, recheck_at=due)
+    entry = entry.model_copy(update={"holding": entry.run, "phase": TaskPhase.STOPPING})
     actions: list[Action] = [EvictPod(pod) for pod in run.live_pods]
     if not actions and run.job is not None:
         actions.append(HoldJob(run.job))
-    return Step(record, TaskPhase.STOPPING, tuple(actions))
+    return Step(entry, TaskPhase.STOPPING, tuple(actions))
 
 
-def _stop(record: TaskStatus, run: Run, state: TaskPhase, now: datetime, creation: Creation | None) -> Step:
+def _stop(entry: TaskStatus, run: Run, state: TaskPhase, now: datetime, creation: Creation | None) -> Step:
     match state:
         case TaskPhase.RECORDED:
-            return _withdraw(record, now, creation)
+            return _abandon_run(entry, now, creation)
         case TaskPhase.BACKING_OFF:
-            return _freeze(record, now)
+            return _pause_backoff(entry, now)
         case TaskPhase.PENDING | TaskPhase.RUNNING:
-            record = record.model_copy(update={"phase": TaskPhase.STOPPING})
-            return Step(record, TaskPhase.STOPPING, _kill(run))
+            entry = entry.model_copy(update={"phase": TaskPhase.STOPPING})
+            return Step(entry, TaskPhase.STOPPING, _kill(run))
         case TaskPhase.STOPPING:
-            return _finish_stop(record, run)
+            return _finish_stop(entry, run)
         case TaskPhase.UNSTARTED | TaskPhase.SUCCEEDED | TaskPhase.FAILED:
-            return Step(record, state)
+            return Step(entry, state)
         case _:
             assert_never(state)
 
 
-def _finish_stop(record: TaskStatus, run: Run) -> Step:
+def _finish_stop(entry: TaskStatus, run: Run) -> Step:
     """Delete the Job of a run that we stop, once no pod of it can run, or at once if somebody has unsuspended it.
 
     The run ends when the Job is gone: as long as it is there, it makes a pod when somebody unsuspends it, as Kueue
     does. The mark is in the ledger before, so that the end can be told then.
     """
     job = run.job
-    is_over = record.phase in CLOSED_TASKS  # it waits for a pod of an older run
-    if is_over or job is None or job.is_terminating or job.has_ended or not is_stopped(record, job):
-        return Step(record, TaskPhase.STOPPING)
-    if record.holding != record.run:
-        record = record.model_copy(update={"phase": TaskPhase.STOPPING})
+    is_over = entry.phase in CLOSED_TASKS  # it waits for a pod of an older run
+    if is_over or job is None or job.is_terminating or job.has_ended or not is_stopped(entry, job):
+        return Step(entry, TaskPhase.STOPPING)
+    if entry.holding != entry.run:
+        entry = entry.model_copy(update={"phase": TaskPhase.STOPPING})
     if job.is_stop_undone:
-        return Step(record, TaskPhase.STOPPING, (DeleteJob(job, in_foreground=True),))
+        return Step(entry, TaskPhase.STOPPING, (DeleteJob(job, in_foreground=True),))
     is_quiet = job.is_suspension_in_force and not run.live_pods
-    return Step(record, TaskPhase.STOPPING, (DeleteJob(job),) if is_quiet else ())
+    return Step(entry, TaskPhase.STOPPING, (DeleteJob(job),) if is_quiet else ())
 
 
 def _kill(run: Run) -> tuple[Action, ...]:
@@ -399,20 +399,20 @@ def _is_to_be_stopped(run: Run) -> bool:
     return any(not pod.is_terminating for pod in run.live_pods)
 
 
-def _leave_alone(record: TaskStatus, runs: Runs, wanted: Wanted, now: datetime) -> Step:
+def _leave_alone(entry: TaskStatus, runs: Runs, wanted: Wanted, now: datetime) -> Step:
     """Start no run of a task whose phase in the ledger is of a newer version; hold or stop what its Jobs and pods show.
 
     How its run ended is left for a version to record that knows what the phase means.
     """
     state = state_by_cluster(runs)
     if wanted is Wanted.STOP:
-        return Step(record, state, stop_runs(runs))
+        return Step(entry, state, stop_runs(runs))
     unstarted = [number for number, run in runs.items() if run.may_get_a_pod or _has_unstarted_pod(run)]
     if wanted is Wanted.RUN or not unstarted:
-        return Step(record, state)
+        return Step(entry, state)
     number = max(unstarted)
-    step = _hold_back(record.model_copy(update={"run": number}), runs[number], now)
-    return replace(step, record=record.model_copy(update={"holding": step.record.holding}))
+    step = _evict_run(entry.model_copy(update={"run": number}), runs[number], now)
+    return replace(step, entry=entry.model_copy(update={"holding": step.entry.holding}))
 
 
 def _has_unstarted_pod(run: Run) -> bool:
@@ -429,19 +429,19 @@ def state_by_cluster(runs: Runs) -> TaskPhase:
     return TaskPhase.PENDING if pods or any(run.may_get_a_pod for run in runs.values()) else TaskPhase.UNSTARTED
 
 
-def _withdraw(record: TaskStatus, now: datetime, creation: Creation | None) -> Step:
+def _abandon_run(entry: TaskStatus, now: datetime, creation: Creation | None) -> Step:
     """End a run whose Job was never made, once none can come of what was asked for."""
-    record = record.model_copy(update={"reason": None, "message": None})
+    entry = entry.model_copy(update={"reason": None, "message": None})
     if creation is not None and creation.may_come(now):
         due = None if creation.ends_at is None else _later(creation.ends_at, now)
-        return Step(record, TaskPhase.STOPPING, recheck_at=due)
-    record = record.model_copy(update={"phase": TaskPhase.UNSTARTED, "job": None, "job_uid": None, "pod": None})
-    return Step(record, TaskPhase.UNSTARTED)
+        return Step(entry, TaskPhase.STOPPING, recheck_at=due)
+    entry = entry.model_copy(update={"phase": TaskPhase.UNSTARTED, "job": None, "job_uid": None, "pod": None})
+    return Step(entry, TaskPhase.UNSTARTED)
 
 
-def _freeze(record: TaskStatus, now: datetime) -> Step:
+def _pause_backoff(entry: TaskStatus, now: datetime) -> Step:
     """Make a back-off stand still while held: keep what is left of it instead of when it ends."""
-    if record.retry_at is not None:
-        left = max(0, round((record.retry_at - now).total_seconds()))
-        record = record.model_copy(update={"retry_at": None, "backoff_seconds": left})
-    return Step(record, TaskPhase.BACKING_OFF)
+    if entry.retry_at is not None:
+        left = max(0, round((entry.retry_at - now).total_seconds()))
+        entry = entry.model_copy(update={"retry_at": None, "backoff_seconds": left})
+    return Step(entry, TaskPhase.BACKING_OFF)

@@ -7,17 +7,13 @@ the pod condition DisruptionTarget (DESIGN section 3). A retry, or a run after a
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Final
 
 from mageflow.api import (
     API_VERSION,
     CHAIN,
-    DEFAULT_CONTAINER_ANNOTATION,
     LABEL_KIND,
     LABEL_NAME,
     LABEL_RUN,
@@ -26,7 +22,9 @@ from mageflow.api import (
     LEAST_GRACE_SECONDS,
 )
 from mageflow.api.stored import MAX_OBJECT, size_of
-from mageflow.core.output import find_limit
+from mageflow.core.output import output_limit_of
+from mageflow.core.plan import Owner, Task, digest
+from mageflow.core.pods import list_containers
 
 ANNOTATION_STOPPED: Final = "mageflow.io/stopped"
 """On a Job: the interrupt or cancel that suspended it was ours."""
@@ -34,9 +32,6 @@ ANNOTATION_STOPPED: Final = "mageflow.io/stopped"
 STOPPED: Final = "true"
 STOPPED_WHILE_RUNNING: Final = "while-running"
 """Its values."""
-
-GRACE_SECONDS: Final = 30
-"""What a pod is given to end when it doesn't say: the API server's default of terminationGracePeriodSeconds."""
 
 ANNOTATION_NAME: Final = LABEL_NAME
 """Carries the full name where the label has a hashed one."""
@@ -59,50 +54,6 @@ MAX_INPUT: Final = 128 * 1024 - len("MAGEFLOW_INPUT=") - 1
 
 ENVIRONMENT: Final = 16 * 1024
 """Bytes that are reckoned for what a container is given besides the input: most of it, the output before it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """The resource that a Job belongs to."""
-
-    kind: str
-    namespace: str
-    name: str
-    uid: str
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What the spec asks of one task."""
-
-    name: str
-    template: Mapping[str, Any] | None
-    """A PodTemplateSpec, as the user wrote it; None if there is none, which is a problem to report."""
-    input: Any = None
-    retries: int = 0
-    timeout_seconds: int | None = None
-    index: int = 0
-    after: str | None = None
-    """The task whose output it gets, in a Chain."""
-    path: str = "spec"
-    """Where it stands in the resource, for messages."""
-
-    @property
-    def grace_period(self) -> timedelta:
-        """What its pod is given to end when it is stopped."""
-        spec = (self.template or {}).get("spec") or {}
-        return timedelta(seconds=spec.get("terminationGracePeriodSeconds") or GRACE_SECONDS)
-
-    @property
-    def template_hash(self) -> str:
-        """Ten characters that change with anything that a run is made from."""
-        return digest(self.template, self.input, self.timeout_seconds)
-
-
-def digest(*parts: Any) -> str:
-    """Return ten lower-case characters that identify any JSON values."""
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def shorten(name: str, limit: int = MAX_LABEL) -> str:
@@ -148,7 +99,7 @@ def find_problem(task: Task) -> str | None:
 def _find_excess(task: Task) -> str | None:
     """Tell that a task's Job is larger than can be stored, as each of its containers is given the input."""
     spec = (task.template or {}).get("spec") or {}
-    count = len(_containers_of(spec))
+    count = len(list_containers(spec))
     given = count * (size_of(_escape(_as_json(task.input))) + ENVIRONMENT)
     if given <= MAX_OBJECT // 2:
         return None  # the template alone has passed the API server, in a resource
@@ -159,11 +110,6 @@ def _find_excess(task: Task) -> str | None:
         f"{task.path}.input: the Job takes {size:,} bytes, as each of its {count} containers is given the input, and "
         f"at most {MAX_OBJECT:,} can be stored; keep large inputs elsewhere"
     )
-
-
-def _containers_of(spec: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return the containers of a pod, its init containers first."""
-    return (*(spec.get("initContainers") or ()), *(spec.get("containers") or ()))
 
 
 def build_job(owner: Owner, task: Task, run: int, *, was_cut_short: bool, previous: Any = None) -> dict[str, Any]:
@@ -212,17 +158,6 @@ def build_job(owner: Owner, task: Task, run: int, *, was_cut_short: bool, previo
     }
 
 
-def main_container(pod: Mapping[str, Any]) -> str | None:
-    """Return the name of the container whose output counts: the annotated default, else the first (DESIGN 2).
-
-    `pod` is a pod or a template of one.
-    """
-    containers = pod.get("spec", {}).get("containers") or [{}]
-    annotated = (pod.get("metadata", {}).get("annotations") or {}).get(DEFAULT_CONTAINER_ANNOTATION)
-    name: str | None = annotated if annotated is not None else containers[0].get("name")
-    return name
-
-
 def _build_template(
     task: Task,
     labels: Mapping[str, str],
@@ -244,7 +179,7 @@ def _build_template(
     ]
     if deadlines:
         spec["activeDeadlineSeconds"] = min(deadlines)
-    for container in _containers_of(spec):
+    for container in list_containers(spec):
         own = container.get("env") or []
         taken = {variable["name"] for variable in own}
         ours = [{"name": name, "value": _escape(value)} for name, value in environment.items() if name not in taken]
@@ -266,7 +201,7 @@ def _environment(owner: Owner, task: Task, run: int, *, was_cut_short: bool, pre
         "MAGEFLOW_INPUT": _as_json(task.input),
         **chained,
         "MAGEFLOW_RESUMED": "true" if was_cut_short else "false",
-        "MAGEFLOW_OUTPUT_LIMIT": str(find_limit((task.template or {}).get("spec") or {})),
+        "MAGEFLOW_OUTPUT_LIMIT": str(output_limit_of((task.template or {}).get("spec") or {})),
     }
 
 

@@ -31,7 +31,7 @@ def make_room(observed: ObservedResource, steps: Sequence[Step]) -> tuple[tuple[
     refusal = next((step.refusal for step in steps if step.refusal is not None and _is_short(step)), None)
     if refusal is None:
         return tuple(steps), Room()
-    ended = [each for each in _find_ended(observed) if key_of(MakeRoom(each.job)) not in observed.blocked]
+    ended = [each for each in _list_ended(observed) if key_of(MakeRoom(each.job)) not in observed.blocked]
     oldest = min((each for each in ended if each.is_recorded), key=_rank, default=None)
     if observed.is_making_room or (oldest is None and ended):  # what has just ended is recorded first
         return tuple(map(_keep_quiet, steps)), Room()
@@ -59,7 +59,7 @@ def _rank(ended: _Ended) -> tuple[bool, str]:
     return not ended.is_success, "" if created_at is None else created_at.isoformat()
 
 
-def _find_ended(observed: ObservedResource) -> Iterator[_Ended]:
+def _list_ended(observed: ObservedResource) -> Iterator[_Ended]:
     for entry in observed.status.tasks:
         for number, run in observed.runs_of(entry.name).items():
             if run.job is not None and _may_go(run):
@@ -79,12 +79,12 @@ def _is_short(step: Step) -> bool:
 def _keep_quiet(step: Step) -> Step:
     if not _is_short(step):
         return step
-    return replace(step, refusal=None, record=step.record.model_copy(update={"reason": None, "message": None}))
+    return replace(step, refusal=None, entry=step.entry.model_copy(update={"reason": None, "message": None}))
 
 
 def _say_that_none_is_left(step: Step) -> Step:
     if step.refusal is None or not _is_short(step):
         return step
     what = f"{step.refusal.message}; no ended Job of this resource is left to make room"
-    record = step.record.model_copy(update={"message": shorten_message(what, MAX_MESSAGE)})
-    return replace(step, record=record, refusal=replace(step.refusal, message=what))
+    entry = step.entry.model_copy(update={"message": shorten_message(what, MAX_MESSAGE)})
+    return replace(step, entry=entry, refusal=replace(step.refusal, message=what))

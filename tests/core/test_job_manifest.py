@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from mageflow.api.variables import Variable
-from mageflow.core.jobs import Owner, Task, build_job, job_name, labels_of, main_container, shorten
+from mageflow.core.job_manifest import build_job, job_name, labels_of, shorten
+from mageflow.core.plan import Owner, Task
+from mageflow.core.pods import main_container
 
 from .builders import OWNER, TASK
 

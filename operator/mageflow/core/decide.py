@@ -1,6 +1,6 @@
 """Decides on one resource of any kind: settles its ledger, lets each task take a step, and says what came of it.
 
-spec  →  plan (workflow.py, chain.py, swarm.py)                                    which tasks may run
+spec  →  plan (plan.py)                                                            which tasks may run
 ledger + Jobs and pods  →  settled ledger (ledger.py, handover.py)                 what has happened
 lifecycle  →  run, hold or stop (lifecycle.py)                                     whether they may
 each task  →  a step (task.py)                                                     how that is done
@@ -12,29 +12,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, assert_never
+from typing import Final
 
 from mageflow.api import (
     ENDED_PHASES,
     OCCUPIED_TASKS,
     WAITING_TASKS,
-    ChainSpec,
-    SwarmSpec,
     TaskPhase,
     TaskStatus,
-    WorkflowSpec,
     reasons,
 )
 from mageflow.core.blocked import put_off
-from mageflow.core.chain import plan_chain
 from mageflow.core.decision import Action, CreateJob, Decision
-from mageflow.core.ending import Outcome
-from mageflow.core.handover import find_previous, hold_back
-from mageflow.core.jobs import Owner, Task, find_problem, job_name
-from mageflow.core.ledger import is_understood, settle
+from mageflow.core.handover import hold_for_output, previous_output
+from mageflow.core.job_manifest import find_problem, job_name
+from mageflow.core.ledger import settle
 from mageflow.core.lifecycle import FailureHold, Wanted, find_effective, wanted_by
-from mageflow.core.observed import ObservedResource, Refusal, Spec
-from mageflow.core.plan import Ledger, Plan, Window, find_outcome, find_window
+from mageflow.core.observed import ObservedResource, Refusal
+from mageflow.core.plan import Ledger, LedgerMode, Owner, Plan, Task, Window, compute_outcome, compute_window, make_plan
+from mageflow.core.quota import make_room
 from mageflow.core.report import (
     Report,
     acknowledge,
@@ -44,12 +40,10 @@ from mageflow.core.report import (
     name_what_runs,
     node_deadline,
 )
-from mageflow.core.room import make_room
+from mageflow.core.run_result import RunResult
 from mageflow.core.sizes import find_size_problem
 from mageflow.core.stopping import find_obstacle, hold_or_stop, stop_only, unreadable_spec
-from mageflow.core.swarm import plan_swarm
-from mageflow.core.task import CREATION_PATIENCE, Leave, Step, advance, clear_up
-from mageflow.core.workflow import plan_workflow
+from mageflow.core.task import CREATION_PATIENCE, StartPermit, Step, garbage_collect, take_step
 
 ANSWER_PATIENCE: Final = timedelta(seconds=1)
 """How long the first runs may be unrecorded: no status stays empty for long."""
@@ -61,13 +55,13 @@ def decide(observed: ObservedResource, now: datetime) -> Decision:
         return stop_only(observed, now)
     old = observed.status
     if old.phase in ENDED_PHASES:
-        actions, blocked = put_off(_clear_up(observed), observed, now)
+        actions, blocked = put_off(_garbage_collect(observed), observed, now)
         return Decision(status=acknowledge(observed), actions=actions, recheck_at=blocked.recheck_at)
     obstacle = find_obstacle(observed)
     if observed.spec is None or obstacle is not None:
         return hold_or_stop(observed, obstacle or unreadable_spec(observed), now)
     plan = make_plan(observed.spec)
-    removed = _find_removed(observed, plan)
+    removed = _list_removed(observed, plan)
     settled = _settle(observed, plan, (*plan.tasks, *removed), now)
     effective = find_effective(observed.lifecycle, observed.namespace_lifecycle, settled.hold)
     wanted = wanted_by(effective.lifecycle)
@@ -89,24 +83,11 @@ def decide(observed: ObservedResource, now: datetime) -> Decision:
         status=status,
         actions=actions,
         events=(*find_events(report, status), *room.events),
-        endings=tuple(outcome.ending for outcome in settled.ended.values()),
+        endings=tuple(result.ending for result in settled.ended.values()),
         recheck_at=earliest(
             node_deadline(report), blocked.recheck_at, *(step.recheck_at for step in (*steps, *removals))
         ),
     )
-
-
-def make_plan(spec: Spec) -> Plan:
-    """Let the kind make its plan of the spec."""
-    match spec:
-        case WorkflowSpec():
-            return plan_workflow(spec)
-        case ChainSpec():
-            return plan_chain(spec)
-        case SwarmSpec():
-            return plan_swarm(spec)
-        case _:
-            assert_never(spec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +97,11 @@ class _Settled:
     ledger: Ledger
     hold: FailureHold | None
     """Why nothing more may start, if that is so."""
-    ended: Mapping[str, Outcome]
+    ended: Mapping[str, RunResult]
     """The runs that have ended since, by task name."""
 
 
-def _find_removed(observed: ObservedResource, plan: Plan) -> tuple[Task, ...]:
+def _list_removed(observed: ObservedResource, plan: Plan) -> tuple[Task, ...]:
     """Find the tasks that had a run and that the spec has no more: they end, and are not forgotten."""
     planned = {task.name for task in plan.tasks}
     known = dict.fromkeys((*(entry.name for entry in observed.status.tasks if entry.run), *observed.runs))
@@ -130,35 +111,34 @@ def _find_removed(observed: ObservedResource, plan: Plan) -> tuple[Task, ...]:
 def _settle(observed: ObservedResource, plan: Plan, tasks: Iterable[Task], now: datetime) -> _Settled:
     old = {entry.name: entry for entry in observed.status.tasks}
     ledger: dict[str, TaskStatus] = {}
-    ended: dict[str, Outcome] = {}
+    ended: dict[str, RunResult] = {}
     is_edited = observed.status.observed_generation != observed.generation
     for task in tasks:
-        record, runs = old.get(task.name), observed.runs_of(task.name)
-        record = _note_creation(observed, task, record)
-        if record is None and not runs:
+        known, runs = _note_creation(observed, task, old.get(task.name)), observed.runs_of(task.name)
+        if known is None and not runs:
             continue
-        entry, outcome = settle(task, record or TaskStatus(name=task.name), runs, now)
+        entry, result = settle(task, known or TaskStatus(name=task.name), runs, now)
         if is_edited and entry.phase in WAITING_TASKS and entry.reason == reasons.INVALID_TASK:
             entry = entry.model_copy(update={"reason": None, "message": None})  # it is tried again
-        if outcome is not None:
-            ended[task.name] = outcome
-            if plan.keeps_outputs:
-                entry = entry.model_copy(update={"output": outcome.output})
+        if result is not None:
+            ended[task.name] = result
+            if plan.ledger is LedgerMode.WITH_OUTPUTS:
+                entry = entry.model_copy(update={"output": result.output})
         ledger[task.name] = entry
-    return _Settled(*hold_back(plan, ledger), ended)
+    return _Settled(*hold_for_output(plan, ledger), ended)
 
 
-def _note_creation(observed: ObservedResource, task: Task, record: TaskStatus | None) -> TaskStatus | None:
+def _note_creation(observed: ObservedResource, task: Task, entry: TaskStatus | None) -> TaskStatus | None:
     """Have a run in the ledger whose Job was created, or may yet be, before it was recorded."""
     creation = observed.creations.get(task.name)
-    if creation is None or creation.run <= (0 if record is None else record.run):
-        return record
-    record = TaskStatus(name=task.name) if record is None else record
-    return record.model_copy(
+    if creation is None or creation.run <= (0 if entry is None else entry.run):
+        return entry
+    entry = TaskStatus(name=task.name) if entry is None else entry
+    return entry.model_copy(
         update={
             "phase": TaskPhase.RECORDED,
             "run": creation.run,
-            "job": job_name(_owner_of(observed), task.name, creation.run),
+            "job": job_name(Owner.of(observed), task.name, creation.run),
             "template_hash": creation.template_hash,
         }
     )
@@ -167,28 +147,28 @@ def _note_creation(observed: ObservedResource, task: Task, record: TaskStatus | 
 def _take_steps(
     observed: ObservedResource, plan: Plan, ledger: Ledger, wanted: Wanted, now: datetime, *, has_room: bool
 ) -> tuple[Step, ...]:
-    owner = _owner_of(observed)
-    if wanted is Wanted.RUN and find_outcome(plan, ledger) is not None:
+    owner = Owner.of(observed)
+    if wanted is Wanted.RUN and compute_outcome(plan, ledger) is not None:
         wanted = Wanted.HOLD  # a failed task has ended it; an edit may have put it before one that runs
     window: Window = {}
     if has_room:
-        window = find_window(plan, ledger, lambda task, entry: _find_refusal(observed, task, entry, now))
+        window = compute_window(plan, ledger, lambda task, entry: _find_refusal(observed, task, entry, now))
     free = plan.max_at_once - _count_occupied(observed, ledger, window)
     steps = []
     for task in plan.tasks:
         entry, runs = ledger.get(task.name), observed.runs_of(task.name)
         is_its_turn = task.name in window
         if entry is None:
-            if not is_its_turn and not plan.keeps_entries:
+            if not is_its_turn and plan.ledger is LedgerMode.COMPACT:
                 continue
             entry = TaskStatus(name=task.name)
-        leave = Leave(
+        permit = StartPermit(
             is_its_turn and free > 0,
-            find_previous(task, ledger),
+            previous_output(task, ledger),
             window.get(task.name),
             observed.creations.get(task.name),
         )
-        step = advance(owner, task, entry, runs, wanted, now, leave)
+        step = take_step(owner, task, entry, runs, wanted, now, permit)
         free -= _begins(step) and not _is_occupied(observed, entry, window)
         steps.append(step)
     return tuple(steps)
@@ -197,24 +177,20 @@ def _take_steps(
 def _end_removed(
     observed: ObservedResource, removed: Iterable[Task], ledger: Ledger, wanted: Wanted, now: datetime
 ) -> tuple[Step, ...]:
-    owner = _owner_of(observed)
+    owner = Owner.of(observed)
     wanted = Wanted.STOP if wanted is Wanted.RUN else wanted
     return tuple(
-        advance(
+        take_step(
             owner,
             task,
             ledger[task.name],
             observed.runs_of(task.name),
             wanted,
             now,
-            Leave(creation=observed.creations.get(task.name)),
+            StartPermit(creation=observed.creations.get(task.name)),
         )
         for task in removed
     )
-
-
-def _owner_of(observed: ObservedResource) -> Owner:
-    return Owner(observed.kind.name, observed.namespace, observed.name, observed.uid)
 
 
 def _count_occupied(observed: ObservedResource, ledger: Ledger, window: Window) -> int:
@@ -242,7 +218,7 @@ def _begins(step: Step) -> bool:
 
 def _find_refusal(observed: ObservedResource, task: Task, entry: TaskStatus | None, now: datetime) -> Refusal | None:
     """Return why the task's Job can't be created, if the task itself, a refusal seen or the ledger tells."""
-    if entry is not None and not is_understood(entry):
+    if entry is not None and not entry.is_understood:
         what = f"its phase is {entry.phase!r}, a word of a newer version of the operator: it is left alone"
         return Refusal(reasons.UNKNOWN_PHASE, what, is_invalid=True)
     if entry is not None and entry.phase not in WAITING_TASKS:
@@ -280,10 +256,10 @@ def _create_first(observed: ObservedResource, steps: Sequence[Step], now: dateti
     return Decision(recheck_at=due) if begun and now < due else None
 
 
-def _clear_up(observed: ObservedResource) -> tuple[Action, ...]:
+def _garbage_collect(observed: ObservedResource) -> tuple[Action, ...]:
     ledger = {entry.name: entry for entry in observed.status.tasks}
     return tuple(
         action
         for name, runs in observed.runs.items()
-        for action in clear_up(ledger.get(name, TaskStatus(name=name)), runs)
+        for action in garbage_collect(ledger.get(name, TaskStatus(name=name)), runs)
     )

@@ -34,7 +34,7 @@ class Ending(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunResult:
     """How a run ended, with what is to be said about it."""
 
     ending: Ending
@@ -47,20 +47,20 @@ class Outcome:
     """
 
 
-def find_outcome(record: TaskStatus, run: Run) -> Outcome | None:
+def result_of(entry: TaskStatus, run: Run) -> RunResult | None:
     """Tell how the latest run ended; None while it hasn't, or while that can't be told yet.
 
-    `record` is its ledger entry with the marks up to date: `started_at` is set once a container was seen to have
+    `entry` is its ledger entry with the marks up to date: `started_at` is set once a container was seen to have
     started.
     Of a run whose pod is gone it tells what our own marks do; the rest is for evidence.py.
     """
     if run.live_pods:
-        return _outcome_of_replaced(record, run)
+        return _result_of_replaced(entry, run)
     if run.pods:
         # More than one only if someone meddled; the one that ran to its end counts.
         pod = max(run.pods, key=lambda pod: (has_succeeded(pod), pod.has_ended_by_itself, pod.had_failed))
-        return _outcome_by_pod(record, run.job, pod)
-    return _outcome_by_job(record, run.job)
+        return _result_by_pod(entry, run.job, pod)
+    return _result_by_job(entry, run.job)
 
 
 def has_succeeded(pod: ObservedPod) -> bool:
@@ -68,47 +68,47 @@ def has_succeeded(pod: ObservedPod) -> bool:
     return pod.phase == "Succeeded" and pod.has_ended_by_itself
 
 
-def is_stopped(record: TaskStatus, job: ObservedJob) -> bool:
+def is_stopped(entry: TaskStatus, job: ObservedJob) -> bool:
     """We suspended the Job: the ledger says so, or the Job itself, where a leader that was replaced did (ADR 9)."""
-    return job.is_stopped or (job.is_suspended and record.phase is TaskPhase.STOPPING)
+    return job.is_stopped or (job.is_suspended and entry.phase is TaskPhase.STOPPING)
 
 
-def has_lost_its_pod(record: TaskStatus, run: Run) -> bool:
+def has_lost_its_pod(entry: TaskStatus, run: Run) -> bool:
     """The pod that had started is gone, and its Job has made another: somebody suspended the Job, and let go again.
 
     What has started never counts as not started again, so a pod that hasn't is another one.
     """
-    if record.started_at is None or any(pod.has_ended_by_itself for pod in run.pods):
+    if entry.started_at is None or any(pod.has_ended_by_itself for pod in run.pods):
         return False
     return bool(run.live_pods) and not any(pod.has_started for pod in run.live_pods)
 
 
-def _outcome_of_replaced(record: TaskStatus, run: Run) -> Outcome | None:
+def _result_of_replaced(entry: TaskStatus, run: Run) -> RunResult | None:
     """End a run whose Job has made a second pod: a run has one, and the next must know that it was cut short."""
     job = run.job
-    if job is None or record.holding == record.run or is_stopped(record, job) or not has_lost_its_pod(record, run):
+    if job is None or entry.holding == entry.run or is_stopped(entry, job) or not has_lost_its_pod(entry, run):
         return None
-    return _outcome_of_suspension(job)
+    return _result_of_suspension(job)
 
 
-def _outcome_by_pod(record: TaskStatus, job: ObservedJob | None, pod: ObservedPod) -> Outcome | None:
+def _result_by_pod(entry: TaskStatus, job: ObservedJob | None, pod: ObservedPod) -> RunResult | None:
     if has_succeeded(pod):
         return success_of(pod)
     if pod.has_ended_by_itself or pod.had_failed:
         return _failure_of(pod)
     # From here on somebody stopped it, so an exit code counts for nothing.
-    has_run = pod.has_started or record.started_at is not None
-    if record.holding == record.run:
-        return _outcome_of_hold(pod)
-    if _is_interrupting(record, job):
-        return _outcome_of_interrupt(job, has_run)
+    has_run = pod.has_started or entry.started_at is not None
+    if entry.holding == entry.run:
+        return _result_of_hold(pod)
+    if _is_interrupting(entry, job):
+        return _result_of_interrupt(job, has_run)
     if job is not None and job.is_gated:
-        return _outcome_of_suspension(job) if has_run else None
+        return _result_of_suspension(job) if has_run else None
     if not has_run and (job is None or (job.is_terminating and not job.has_ended)):
-        return Outcome(Ending.LOST)
+        return RunResult(Ending.LOST)
     if pod.phase == "Failed" and not pod.is_terminating:
         return _failure_of(pod)
-    return Outcome(Ending.DISRUPTED, reasons.DISRUPTED, pod.message or _describe_disruption(pod), has_run=has_run)
+    return RunResult(Ending.DISRUPTED, reasons.DISRUPTED, pod.message or _describe_disruption(pod), has_run=has_run)
 
 
 def _describe_disruption(pod: ObservedPod) -> str:
@@ -116,23 +116,23 @@ def _describe_disruption(pod: ObservedPod) -> str:
     return f"pod {pod.name} was {what} {'while it ran' if pod.has_started else 'before a container started'}"
 
 
-def _outcome_of_hold(pod: ObservedPod) -> Outcome:
+def _result_of_hold(pod: ObservedPod) -> RunResult:
     """A suspend has evicted it; what the kubelet had not reported by then shows now: the pod had started after all."""
     if not pod.has_started:
-        return Outcome(Ending.HELD)
+        return RunResult(Ending.HELD)
     what = f"pod {pod.name} was evicted by a suspend, and turned out to have started"
-    return Outcome(Ending.HELD, reasons.INTERRUPTED_WHILE_RUNNING, what, has_run=True)
+    return RunResult(Ending.HELD, reasons.INTERRUPTED_WHILE_RUNNING, what, has_run=True)
 
 
-def _outcome_of_interrupt(job: ObservedJob | None, has_run: bool) -> Outcome | None:
+def _result_of_interrupt(job: ObservedJob | None, has_run: bool) -> RunResult | None:
     """End a run that we stop, once its Job is gone: as long as it is there somebody may unsuspend it."""
     if job is None or job.is_terminating or job.has_ended:
-        return Outcome(Ending.INTERRUPTED, has_run=has_run)
+        return RunResult(Ending.INTERRUPTED, has_run=has_run)
     return None
 
 
-def _outcome_of_suspension(job: ObservedJob) -> Outcome:
-    return Outcome(Ending.SUSPENDED, reasons.JOB_SUSPENDED, describe_gate(job, "while it ran"), has_run=True)
+def _result_of_suspension(job: ObservedJob) -> RunResult:
+    return RunResult(Ending.SUSPENDED, reasons.JOB_SUSPENDED, describe_gate(job, "while it ran"), has_run=True)
 
 
 def describe_gate(job: ObservedJob, when: str = "") -> str:
@@ -142,48 +142,48 @@ def describe_gate(job: ObservedJob, when: str = "") -> str:
     return f"{what}: it goes on once spec.suspend of that Job is false"
 
 
-def _outcome_by_job(record: TaskStatus, job: ObservedJob | None) -> Outcome | None:
-    is_held = record.holding == record.run
-    has_run = record.started_at is not None
+def _result_by_job(entry: TaskStatus, job: ObservedJob | None) -> RunResult | None:
+    is_held = entry.holding == entry.run
+    has_run = entry.started_at is not None
     if job is None:
         if is_held:
-            return Outcome(Ending.HELD)
-        if _is_interrupting(record, job):
-            return Outcome(Ending.INTERRUPTED)
+            return RunResult(Ending.HELD)
+        if _is_interrupting(entry, job):
+            return RunResult(Ending.INTERRUPTED)
         return None
     if job.has_ended:
-        return Outcome(Ending.HELD) if is_held else None
+        return RunResult(Ending.HELD) if is_held else None
     if not job.is_suspension_in_force:
         return None
-    if job.is_terminating and is_stopped(record, job):
-        return Outcome(Ending.HELD if is_held else Ending.INTERRUPTED)
-    if job.is_gated and has_run and not is_stopped(record, job):
-        return _outcome_of_suspension(job)
+    if job.is_terminating and is_stopped(entry, job):
+        return RunResult(Ending.HELD if is_held else Ending.INTERRUPTED)
+    if job.is_gated and has_run and not is_stopped(entry, job):
+        return _result_of_suspension(job)
     return None
 
 
-def success_of(pod: ObservedPod) -> Outcome:
-    """Return the outcome of a pod that did well, with what it wrote."""
+def success_of(pod: ObservedPod) -> RunResult:
+    """Return the result of a pod that did well, with what it wrote."""
     output, is_cut = parse_output(pod.output, pod.output_limit)
     if not is_cut:
-        return Outcome(Ending.SUCCEEDED, output=output)
+        return RunResult(Ending.SUCCEEDED, output=output)
     what = f"the output was cut: the kubelet keeps {pod.output_limit:,} bytes of it"
-    return Outcome(Ending.SUCCEEDED, reasons.OUTPUT_TRUNCATED, what, output)
+    return RunResult(Ending.SUCCEEDED, reasons.OUTPUT_TRUNCATED, what, output)
 
 
-def _failure_of(pod: ObservedPod) -> Outcome:
+def _failure_of(pod: ObservedPod) -> RunResult:
     """Tell whose fault it is that a pod failed, and what is known of it: DESIGN section 3, "Not every failure"."""
     if pod.reason == reasons.DEADLINE_EXCEEDED:
-        return Outcome(Ending.FAILED, reasons.DEADLINE_EXCEEDED, pod.message)
+        return RunResult(Ending.FAILED, reasons.DEADLINE_EXCEEDED, pod.message)
     if pod.is_disrupted or not (pod.has_started or _could_not_start(pod)):
         what = pod.message or f"pod {pod.name} ended before a container started"
         reason = None if pod.is_disrupted else pod.reason  # the kubelet evicts for either's sake: one word for each
-        return Outcome(Ending.DISRUPTED, reason or reasons.DISRUPTED, what, has_run=pod.has_started)
+        return RunResult(Ending.DISRUPTED, reason or reasons.DISRUPTED, what, has_run=pod.has_started)
     if pod.reason == reasons.EVICTED:  # for what it took itself: an eviction for the node's sake is a disruption
-        return Outcome(Ending.FAILED, reasons.EVICTED, pod.message)
+        return RunResult(Ending.FAILED, reasons.EVICTED, pod.message)
     if pod.cause is None:
-        return Outcome(Ending.FAILED, pod.reason or reasons.POD_FAILED, pod.message or f"pod {pod.name} failed")
-    return Outcome(Ending.FAILED, pod.cause.reason or reasons.NON_ZERO_EXIT_CODE, _describe(pod.cause))
+        return RunResult(Ending.FAILED, pod.reason or reasons.POD_FAILED, pod.message or f"pod {pod.name} failed")
+    return RunResult(Ending.FAILED, pod.cause.reason or reasons.NON_ZERO_EXIT_CODE, _describe(pod.cause))
 
 
 def _could_not_start(pod: ObservedPod) -> bool:
@@ -196,9 +196,9 @@ def _describe(cause: Cause) -> str:
     return ": ".join(filter(None, parts))
 
 
-def _is_interrupting(record: TaskStatus, job: ObservedJob | None) -> bool:
+def _is_interrupting(entry: TaskStatus, job: ObservedJob | None) -> bool:
     """We are stopping the run, and not by a suspend."""
-    if record.holding == record.run:
+    if entry.holding == entry.run:
         return False
-    is_going = record.phase is TaskPhase.STOPPING and (job is None or job.is_terminating)
-    return is_going or (job is not None and is_stopped(record, job))
+    is_going = entry.phase is TaskPhase.STOPPING and (job is None or job.is_terminating)
+    return is_going or (job is not None and is_stopped(entry, job))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pytest
 
 from mageflow.api import TaskPhase, TaskStatus
-from mageflow.core.ending import Ending, find_outcome
 from mageflow.core.observed import NO_RUN, Cause, ObservedPod, Run
+from mageflow.core.run_result import Ending, result_of
 
 from .builders import (
     complete_job,
@@ -42,7 +42,7 @@ class Case:
     """A run as the cluster has it, and how it ended: None, not yet."""
 
     situation: str
-    record: TaskStatus
+    entry: TaskStatus
     run: Run
     ending: Ending | None
     reason: str | None = None
@@ -249,7 +249,7 @@ GROUPS = {
     [pytest.param(case, id=f"{who}: {case.situation}") for who, cases in GROUPS.items() for case in cases],
 )
 def test_end_of_a_run_is_read_when(case: Case) -> None:
-    outcome = find_outcome(case.record, case.run)
+    outcome = result_of(case.entry, case.run)
 
     assert (None if outcome is None else outcome.ending) is case.ending
     assert (None if outcome is None else outcome.reason) == case.reason
@@ -263,7 +263,7 @@ def test_no_end_is_read_when_a_pod_still_runs() -> None:
     for cases in GROUPS.values():
         for case in cases:
             run = Run(case.run.job, (*case.run.pods, running_pod(uid="another")))
-            assert find_outcome(case.record, run) is None
+            assert result_of(case.entry, run) is None
 
 
 @pytest.mark.parametrize(
@@ -289,12 +289,12 @@ def test_no_end_is_read_when_a_pod_still_runs() -> None:
     ],
 )
 def test_message_says_what_is_known_when_a_run_ended_badly(pod: ObservedPod, message: str) -> None:
-    outcome = find_outcome(RUNNING, Run(job(), (pod,)))
+    outcome = result_of(RUNNING, Run(job(), (pod,)))
     assert outcome is not None
     assert outcome.message == message
 
 
 def test_output_is_kept_when_a_pod_succeeded() -> None:
-    outcome = find_outcome(RUNNING, Run(job(), (succeeded_pod(output='{"rows": 3}'),)))
+    outcome = result_of(RUNNING, Run(job(), (succeeded_pod(output='{"rows": 3}'),)))
     assert outcome is not None
     assert outcome.output == {"rows": 3}
