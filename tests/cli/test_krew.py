@@ -129,10 +129,9 @@ def test_launcher_wants_the_python_that_it_was_built_for(tmp_path: Path, version
     (folder / "kubectl-mageflow").write_bytes((KREW / "kubectl-mageflow").read_bytes())
     link = tmp_path / "kubectl-mageflow"  # as krew installs it
     link.symlink_to(folder / "kubectl-mageflow")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     with (tmp_path / "output").open("wb") as output:
         command = [sys.executable, "-S", str(link), "get"]
-        done = subprocess.run(
-            command, env=dict(os.environ), stdout=output, stderr=output, check=False, timeout=PATIENCE
-        )
+        done = subprocess.run(command, env=environment, stdout=output, stderr=output, check=False, timeout=PATIENCE)
     assert (done.returncode, (tmp_path / "output").read_text()) == (code, told)
     assert os.access(KREW / "kubectl-mageflow", os.X_OK)
