@@ -24,7 +24,7 @@ from mageflow.api import (
 from mageflow.core.decide import decide as decide_resource
 from mageflow.core.decision import Action, CreateJob, Decision, DeleteJob, HoldJob, StopJob
 from mageflow.core.job_manifest import job_name
-from mageflow.core.ledger import settle
+from mageflow.core.ledger import settle as settle_entry
 from mageflow.core.lifecycle import Wanted
 from mageflow.core.observed import (
     Cause,
@@ -38,6 +38,7 @@ from mageflow.core.observed import (
     Runs,
 )
 from mageflow.core.plan import Owner, Task
+from mageflow.core.run_result import RunResult
 from mageflow.core.task import StartPermit, Step
 from mageflow.core.task import take_step as step_of
 
@@ -227,8 +228,14 @@ def take_step(
     refusal: Refusal | None = None,
 ) -> Step:
     """Settle the ledger, and let the task take its step."""
-    old, _ = settle(task, old, runs, now)
-    return step_of(owner, task, old, runs, wanted, now, StartPermit(refusal=refusal))
+    settled = settle_entry(task, old, runs, now)
+    return step_of(owner, task, settled, runs, wanted, now, StartPermit(refusal=refusal))
+
+
+def settle(task: Task, old: TaskStatus, runs: Runs, now: datetime) -> tuple[TaskStatus, RunResult | None]:
+    """Settle the ledger; return the entry, and how its latest run ended if that is news."""
+    settled = settle_entry(task, old, runs, now)
+    return settled.entry, settled.result
 
 
 def decide(observed: ObservedResource, now: datetime = NOON) -> tuple[Decision, Status]:

@@ -14,6 +14,7 @@ from mageflow.core.evidence import EXPIRY, PATIENCE, judge_run
 from mageflow.core.lifecycle import Wanted
 from mageflow.core.observed import NO_RUN, Evidence, ReasonMessage, Run, Runs
 from mageflow.core.run_result import Ending
+from mageflow.core.run_state import RunState
 from mageflow.core.task import Step
 
 from .builders import (
@@ -216,7 +217,7 @@ def test_nothing_is_begun_before_events_are_read_when_a_run_is_gone(run: Run, wa
     """A hold in particular leaves no mark: it would call held what may have succeeded."""
     done = step({1: run} if run != NO_RUN else {}, wanted=wanted)
     assert names_of(done.actions) == ["ReadEvidence"]
-    assert (done.state, done.entry.phase, done.entry.holding) == (TaskPhase.STOPPING, TaskPhase.RUNNING, None)
+    assert (done.state, done.entry.phase, done.entry.holding) == (RunState.STOPPING, TaskPhase.RUNNING, None)
 
 
 @pytest.mark.parametrize("wanted", Wanted)

@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from mageflow.api import OCCUPIED_TASKS, Lifecycle, LifecycleSource, Phase, TaskPhase
+from mageflow.api import Lifecycle, LifecycleSource, Phase
 from mageflow.core.lifecycle import (
     FailureHold,
     Wanted,
@@ -16,6 +16,7 @@ from mageflow.core.lifecycle import (
     strongest,
     wanted_by,
 )
+from mageflow.core.run_state import OCCUPIED, RunState
 
 ACTIVE, SUSPENDED, INTERRUPTED, CANCELED = Lifecycle
 
@@ -120,17 +121,17 @@ def test_outcome_is_the_phase_when_it_is_decided(outcome: Phase, lifecycle: Life
         (CANCELED, Phase.CANCELED, Phase.INTERRUPTING),
     ],
 )
-@pytest.mark.parametrize("state", TaskPhase)
+@pytest.mark.parametrize("state", RunState)
 def test_hold_is_in_force_when_no_pod_of_any_task_can_run(
-    state: TaskPhase, lifecycle: Lifecycle, quiet: Phase, busy: Phase
+    state: RunState, lifecycle: Lifecycle, quiet: Phase, busy: Phase
 ) -> None:
-    for states in (frozenset({state}), frozenset({state, TaskPhase.UNSTARTED})):
+    for states in (frozenset({state}), frozenset({state, RunState.UNSTARTED})):
         phase = derive_phase(lifecycle, None, states, has_ever_started=True, runs_on_when_suspended=False)
-        assert phase is (busy if state in OCCUPIED_TASKS else quiet)
+        assert phase is (busy if state in OCCUPIED else quiet)
 
 
 def test_single_task_runs_on_when_suspended() -> None:
-    running = frozenset({TaskPhase.RUNNING})
+    running = frozenset({RunState.RUNNING})
     assert derive_phase(SUSPENDED, None, running, has_ever_started=True, runs_on_when_suspended=True) is Phase.ACTIVE
     assert (
         derive_phase(SUSPENDED, None, running, has_ever_started=True, runs_on_when_suspended=False) is Phase.SUSPENDING
@@ -138,8 +139,8 @@ def test_single_task_runs_on_when_suspended() -> None:
 
 
 @pytest.mark.parametrize(("has_ever_started", "phase"), [(False, Phase.PENDING), (True, Phase.ACTIVE)])
-@pytest.mark.parametrize("state", TaskPhase)
-def test_phase_is_pending_until_a_container_has_started(state: TaskPhase, has_ever_started: bool, phase: Phase) -> None:
+@pytest.mark.parametrize("state", RunState)
+def test_phase_is_pending_until_a_container_has_started(state: RunState, has_ever_started: bool, phase: Phase) -> None:
     states = frozenset({state})
     found = derive_phase(ACTIVE, None, states, has_ever_started=has_ever_started, runs_on_when_suspended=True)
     assert found is phase

@@ -41,9 +41,9 @@ from mageflow.core.decision import (
     ReadEvidence,
     StopJob,
 )
-from mageflow.core.ledger import is_cut_short_by_suspension
 from mageflow.core.observed import ObservedPod, ObservedResource, Refusal, Run, Runs
 from mageflow.core.plan import Plan, make_plan
+from mageflow.core.run_state import is_cut_short_by_suspension
 
 from .builders import (
     EARLIER,

@@ -34,8 +34,9 @@ from mageflow.core.decision import (
     HoldJob,
     StopJob,
 )
-from mageflow.core.ledger import MAX_DISRUPTIONS, is_cut_short_by_suspension
+from mageflow.core.ledger import MAX_DISRUPTIONS
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, ReasonMessage, Refusal, Run, Runs
+from mageflow.core.run_state import is_cut_short_by_suspension
 
 from .builders import (
     EARLIER,

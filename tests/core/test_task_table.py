@@ -12,9 +12,9 @@ import pytest
 from mageflow.api import TaskPhase, TaskStatus
 from mageflow.core.decision import Action, CreateJob, DeleteJob, HoldJob
 from mageflow.core.job_manifest import job_name
-from mageflow.core.ledger import settle
 from mageflow.core.lifecycle import Wanted
 from mageflow.core.observed import NO_RUNS, ObservedPod, Run, Runs
+from mageflow.core.run_state import RunState
 
 from .builders import (
     EARLIER,
@@ -35,6 +35,7 @@ from .builders import (
     names_of,
     pending_pod,
     running_pod,
+    settle,
     succeeded_pod,
     suspended_job,
     take_step,
@@ -78,14 +79,14 @@ class Cell:
     """One situation in a cell of the table, and what is to be done about it."""
 
     wanted: Wanted
-    state: TaskPhase
+    state: RunState
     situation: str
     entry: TaskStatus
     runs: Runs = field(default_factory=dict)
     actions: tuple[str, ...] = ()
     changes: Mapping[str, Any] = field(default_factory=dict)
     """What the ledger's entry gains by it; everything else of it stays."""
-    new_state: TaskPhase | None = None
+    new_state: RunState | None = None
     """The state that it is in afterwards, if another."""
 
     @property
@@ -94,85 +95,85 @@ class Cell:
 
 
 UNSTARTED_CELLS = [
-    Cell(RUN, TaskPhase.UNSTARTED, "the first run is recorded and its Job created",
-         FRESH, NO_RUNS, ("CreateJob 1",), FRESH_RUN, TaskPhase.RECORDED),
-    Cell(RUN, TaskPhase.UNSTARTED, "a task that was held gets its next run",
-         entry(), NO_RUNS, ("CreateJob 2",), NEXT_RUN, TaskPhase.RECORDED),
-    Cell(HOLD, TaskPhase.UNSTARTED, "nothing is done", FRESH),
-    Cell(STOP, TaskPhase.UNSTARTED, "nothing is done", FRESH),
-    Cell(HOLD, TaskPhase.UNSTARTED, "the Job of the run that was stopped is cleared away",
+    Cell(RUN, RunState.UNSTARTED, "the first run is recorded and its Job created",
+         FRESH, NO_RUNS, ("CreateJob 1",), FRESH_RUN, RunState.RECORDED),
+    Cell(RUN, RunState.UNSTARTED, "a task that was held gets its next run",
+         entry(), NO_RUNS, ("CreateJob 2",), NEXT_RUN, RunState.RECORDED),
+    Cell(HOLD, RunState.UNSTARTED, "nothing is done", FRESH),
+    Cell(STOP, RunState.UNSTARTED, "nothing is done", FRESH),
+    Cell(HOLD, RunState.UNSTARTED, "the Job of the run that was stopped is cleared away",
          entry(), {1: Run(suspended_job())}, ("DeleteJob 1",)),
 ]  # fmt: skip
 
 RECORDED_CELLS = [
-    Cell(RUN, TaskPhase.RECORDED, "the Job of the recorded run is created, no other",
+    Cell(RUN, RunState.RECORDED, "the Job of the recorded run is created, no other",
          RECORDED, NO_RUNS, ("CreateJob 1",)),
-    Cell(HOLD, TaskPhase.RECORDED, "the run is ended: its Job was never made",
-         RECORDED, NO_RUNS, (), {"phase": TaskPhase.UNSTARTED, "job": None}, TaskPhase.UNSTARTED),
-    Cell(STOP, TaskPhase.RECORDED, "the run is ended: its Job was never made",
-         RECORDED, NO_RUNS, (), {"phase": TaskPhase.UNSTARTED, "job": None}, TaskPhase.UNSTARTED),
+    Cell(HOLD, RunState.RECORDED, "the run is ended: its Job was never made",
+         RECORDED, NO_RUNS, (), {"phase": TaskPhase.UNSTARTED, "job": None}, RunState.UNSTARTED),
+    Cell(STOP, RunState.RECORDED, "the run is ended: its Job was never made",
+         RECORDED, NO_RUNS, (), {"phase": TaskPhase.UNSTARTED, "job": None}, RunState.UNSTARTED),
 ]  # fmt: skip
 
 BACKING_OFF_CELLS = [
-    Cell(RUN, TaskPhase.BACKING_OFF, "nothing is done before the back-off ends", BACKING_OFF, FAILED_RUN),
-    Cell(RUN, TaskPhase.BACKING_OFF, "the next run starts once the back-off ends",
-         DUE, FAILED_RUN, ("CreateJob 2",), NEXT_RUN, TaskPhase.RECORDED),
-    Cell(HOLD, TaskPhase.BACKING_OFF, "the back-off stands still",
+    Cell(RUN, RunState.BACKING_OFF, "nothing is done before the back-off ends", BACKING_OFF, FAILED_RUN),
+    Cell(RUN, RunState.BACKING_OFF, "the next run starts once the back-off ends",
+         DUE, FAILED_RUN, ("CreateJob 2",), NEXT_RUN, RunState.RECORDED),
+    Cell(HOLD, RunState.BACKING_OFF, "the back-off stands still",
          BACKING_OFF, FAILED_RUN, (), {"retry_at": None, "backoff_seconds": 10}),
-    Cell(HOLD, TaskPhase.BACKING_OFF, "no retry starts though it is due",
+    Cell(HOLD, RunState.BACKING_OFF, "no retry starts though it is due",
          DUE, FAILED_RUN, (), {"retry_at": None, "backoff_seconds": 0}),
-    Cell(STOP, TaskPhase.BACKING_OFF, "the back-off stands still",
+    Cell(STOP, RunState.BACKING_OFF, "the back-off stands still",
          BACKING_OFF, FAILED_RUN, (), {"retry_at": None, "backoff_seconds": 10}),
 ]  # fmt: skip
 
 PENDING_CELLS = [
-    Cell(RUN, TaskPhase.PENDING, "its pod is awaited", PENDING, ONE_PENDING),
-    Cell(HOLD, TaskPhase.PENDING, "its pod is evicted, and marked as held before",
-         PENDING, ONE_PENDING, ("EvictPod",), {"phase": TaskPhase.STOPPING, "holding": 1}, TaskPhase.STOPPING),
-    Cell(HOLD, TaskPhase.PENDING, "its Job is held if it has no pod yet",
-         PENDING, {1: Run(job())}, ("HoldJob 1",), {"phase": TaskPhase.STOPPING, "holding": 1}, TaskPhase.STOPPING),
-    Cell(HOLD, TaskPhase.PENDING, "its Job, if it is young, is waited for: its pod may be on the way",
+    Cell(RUN, RunState.PENDING, "its pod is awaited", PENDING, ONE_PENDING),
+    Cell(HOLD, RunState.PENDING, "its pod is evicted, and marked as held before",
+         PENDING, ONE_PENDING, ("EvictPod",), {"phase": TaskPhase.STOPPING, "holding": 1}, RunState.STOPPING),
+    Cell(HOLD, RunState.PENDING, "its Job is held if it has no pod yet",
+         PENDING, {1: Run(job())}, ("HoldJob 1",), {"phase": TaskPhase.STOPPING, "holding": 1}, RunState.STOPPING),
+    Cell(HOLD, RunState.PENDING, "its Job, if it is young, is waited for: its pod may be on the way",
          PENDING, {1: Run(job(seen_at=NOON))}),
-    Cell(HOLD, TaskPhase.PENDING, "a pod that has slipped through HoldJob is evicted",
+    Cell(HOLD, RunState.PENDING, "a pod that has slipped through HoldJob is evicted",
          entry(), {1: Run(pods=(pending_pod(),))}, ("EvictPod",),
-         {"phase": TaskPhase.STOPPING, "holding": 1}, TaskPhase.STOPPING),
-    Cell(STOP, TaskPhase.PENDING, "its Job is stopped",
-         PENDING, ONE_PENDING, ("StopJob 1",), {"phase": TaskPhase.STOPPING}, TaskPhase.STOPPING),
-    Cell(STOP, TaskPhase.PENDING, "its Job is stopped before it makes a pod",
-         PENDING, {1: Run(job())}, ("StopJob 1",), {"phase": TaskPhase.STOPPING}, TaskPhase.STOPPING),
-    Cell(STOP, TaskPhase.PENDING, "a pod without a Job is deleted",
-         entry(), {1: Run(pods=(pending_pod(),))}, ("DeletePod",), {"phase": TaskPhase.STOPPING}, TaskPhase.STOPPING),
+         {"phase": TaskPhase.STOPPING, "holding": 1}, RunState.STOPPING),
+    Cell(STOP, RunState.PENDING, "its Job is stopped",
+         PENDING, ONE_PENDING, ("StopJob 1",), {"phase": TaskPhase.STOPPING}, RunState.STOPPING),
+    Cell(STOP, RunState.PENDING, "its Job is stopped before it makes a pod",
+         PENDING, {1: Run(job())}, ("StopJob 1",), {"phase": TaskPhase.STOPPING}, RunState.STOPPING),
+    Cell(STOP, RunState.PENDING, "a pod without a Job is deleted",
+         entry(), {1: Run(pods=(pending_pod(),))}, ("DeletePod",), {"phase": TaskPhase.STOPPING}, RunState.STOPPING),
 ]  # fmt: skip
 
 RUNNING_CELLS = [
-    Cell(RUN, TaskPhase.RUNNING, "it runs on", RUNNING, ONE_RUNNING),
-    Cell(HOLD, TaskPhase.RUNNING, "it runs on", RUNNING, ONE_RUNNING),
-    Cell(STOP, TaskPhase.RUNNING, "its Job is stopped",
-         RUNNING, ONE_RUNNING, ("StopJob 1",), {"phase": TaskPhase.STOPPING}, TaskPhase.STOPPING),
-    Cell(STOP, TaskPhase.RUNNING, "a pod that its Job has done with is deleted",
+    Cell(RUN, RunState.RUNNING, "it runs on", RUNNING, ONE_RUNNING),
+    Cell(HOLD, RunState.RUNNING, "it runs on", RUNNING, ONE_RUNNING),
+    Cell(STOP, RunState.RUNNING, "its Job is stopped",
+         RUNNING, ONE_RUNNING, ("StopJob 1",), {"phase": TaskPhase.STOPPING}, RunState.STOPPING),
+    Cell(STOP, RunState.RUNNING, "a pod that its Job has done with is deleted",
          RUNNING, {1: Run(failed_job(), (running_pod(),))}, ("DeletePod",),
-         {"phase": TaskPhase.STOPPING}, TaskPhase.STOPPING),
-    Cell(STOP, TaskPhase.RUNNING, "a pod whose Job is being deleted is deleted",
+         {"phase": TaskPhase.STOPPING}, RunState.STOPPING),
+    Cell(STOP, RunState.RUNNING, "a pod whose Job is being deleted is deleted",
          RUNNING, {1: Run(job(is_terminating=True), (running_pod(),))}, ("DeletePod",),
-         {"phase": TaskPhase.STOPPING}, TaskPhase.STOPPING),
+         {"phase": TaskPhase.STOPPING}, RunState.STOPPING),
 ]  # fmt: skip
 
 STOPPING_CELLS = [
-    Cell(RUN, TaskPhase.STOPPING, "the end of the stop is awaited before anything starts", STOPPING, STOPPED),
-    Cell(HOLD, TaskPhase.STOPPING, "the end is awaited", HOLDING, {1: Run(job(), (evicted(pending_pod()),))}),
-    Cell(HOLD, TaskPhase.STOPPING, "the end of a Job that is being deleted is awaited",
+    Cell(RUN, RunState.STOPPING, "the end of the stop is awaited before anything starts", STOPPING, STOPPED),
+    Cell(HOLD, RunState.STOPPING, "the end is awaited", HOLDING, {1: Run(job(), (evicted(pending_pod()),))}),
+    Cell(HOLD, RunState.STOPPING, "the end of a Job that is being deleted is awaited",
          HOLDING, {1: Run(job(is_terminating=True))}),
-    Cell(STOP, TaskPhase.STOPPING, "the end is awaited", STOPPING, STOPPED),
+    Cell(STOP, RunState.STOPPING, "the end is awaited", STOPPING, STOPPED),
 ]  # fmt: skip
 
 ENDED_CELLS = [
     Cell(wanted, phase, "nothing is done", old, runs)
     for wanted in Wanted
     for phase, old, runs in (
-        (TaskPhase.SUCCEEDED, SUCCEEDED, {1: Run(complete_job(), (succeeded_pod(),))}),
-        (TaskPhase.SUCCEEDED, SUCCEEDED, NO_RUNS),
-        (TaskPhase.FAILED, FAILED, FAILED_RUN),
-        (TaskPhase.FAILED, FAILED, NO_RUNS),
+        (RunState.SUCCEEDED, SUCCEEDED, {1: Run(complete_job(), (succeeded_pod(),))}),
+        (RunState.SUCCEEDED, SUCCEEDED, NO_RUNS),
+        (RunState.FAILED, FAILED, FAILED_RUN),
+        (RunState.FAILED, FAILED, NO_RUNS),
     )
 ]
 
@@ -197,7 +198,7 @@ def test_task_is_brought_to_what_is_wanted_when_in_a_state(cell: Cell) -> None:
 
 
 def test_table_covers_each_cell() -> None:
-    assert {(cell.wanted, cell.state) for cell in CELLS} == set(product(Wanted, TaskPhase))
+    assert {(cell.wanted, cell.state) for cell in CELLS} == set(product(Wanted, RunState))
 
 
 # ── in every state: once no pod can run, the end is recorded, then the Job goes ──
@@ -214,7 +215,7 @@ def test_held_run_is_recorded_and_its_job_deleted_when_its_pod_is_gone() -> None
 def test_job_that_we_stopped_is_deleted_before_its_run_is_over_as_somebody_could_let_it_go(wanted: Wanted) -> None:
     step = take_step(OWNER, TASK, STOPPING, {1: Run(suspended_job())}, wanted, NOON)
 
-    assert (step.entry, step.state) == (STOPPING, TaskPhase.STOPPING)
+    assert (step.entry, step.state) == (STOPPING, RunState.STOPPING)
     assert step.actions == (DeleteJob(suspended_job()),)
 
 
@@ -227,7 +228,7 @@ def test_job_that_we_stopped_is_deleted_with_its_pods_when_somebody_lets_it_go(
     let_go = job(is_stopped=True)
     step = take_step(OWNER, TASK, STOPPING, {1: Run(let_go, pods)}, wanted, NOON)
 
-    assert (step.entry, step.state) == (STOPPING, TaskPhase.STOPPING)
+    assert (step.entry, step.state) == (STOPPING, RunState.STOPPING)
     assert step.actions == (DeleteJob(let_go, in_foreground=True),)
 
 
@@ -259,14 +260,14 @@ def test_run_is_over_and_its_job_stays_when_somebody_else_suspends_it_while_it_r
     step = take_step(OWNER, TASK, RUNNING, runs, RUN, NOON)
 
     old = step.entry
-    assert (step.state, step.actions) == (TaskPhase.PENDING, ())
+    assert (step.state, step.actions) == (RunState.PENDING, ())
     assert (old.phase, old.reason, old.was_cut_short) == (TaskPhase.UNSTARTED, "JobSuspended", True)
     assert (old.failures, old.interruptions, old.disruptions, old.retry_at) == (0, 0, 1, None)
 
 
 def test_next_run_waits_when_the_job_is_still_suspended() -> None:
     step = take_step(OWNER, TASK, GATED, {1: Run(suspended_job())}, RUN, NOON)
-    assert (step.entry, step.state, step.actions) == (GATED, TaskPhase.PENDING, ())
+    assert (step.entry, step.state, step.actions) == (GATED, RunState.PENDING, ())
 
 
 @pytest.mark.parametrize(
@@ -290,7 +291,7 @@ def test_job_makes_way_when_it_is_let_go(run: Run, actions: list[str]) -> None:
     step = take_step(OWNER, TASK, GATED, {1: run}, RUN, NOON)
 
     assert (step.entry, names_of(step.actions)) == (GATED, actions)
-    assert step.state in (TaskPhase.PENDING, TaskPhase.STOPPING)
+    assert step.state in (RunState.PENDING, RunState.STOPPING)
 
 
 def test_run_goes_on_when_its_job_is_let_go_and_its_new_pod_has_started() -> None:
@@ -334,7 +335,7 @@ def test_suspended_job_goes_when_its_task_is_held_or_stopped(wanted: Wanted, act
     """Nothing may start when somebody lets it go."""
     step = take_step(OWNER, TASK, GATED, {1: Run(suspended_job())}, wanted, NOON)
 
-    assert (step.entry, step.actions, step.state) == (GATED, (action,), TaskPhase.PENDING)
+    assert (step.entry, step.actions, step.state) == (GATED, (action,), RunState.PENDING)
     after_it, _ = settle(TASK, step.entry, NO_RUNS, NOON)
     assert (after_it.phase, after_it.reason, after_it.disruptions) == (TaskPhase.UNSTARTED, None, 1)
 
@@ -343,7 +344,7 @@ def test_suspended_job_goes_when_its_task_is_held_or_stopped(wanted: Wanted, act
 def test_pod_of_a_job_that_is_let_go_while_held_or_stopped_goes_if_it_has_not_started(wanted: Wanted) -> None:
     step = take_step(OWNER, TASK, GATED, {1: Run(job(), (pending_pod(uid="pod-2"),))}, wanted, NOON)
     expected = ["EvictPod"] if wanted is HOLD else ["DeletePod", "DeleteJob 1"]
-    assert (names_of(step.actions), step.state) == (expected, TaskPhase.STOPPING)
+    assert (names_of(step.actions), step.state) == (expected, RunState.STOPPING)
 
 
 @pytest.mark.parametrize("ended", [SUCCEEDED, FAILED], ids=["succeeded", "failed"])
@@ -355,7 +356,7 @@ def test_no_suspended_job_is_left_that_could_be_let_go_when_its_task_has_ended(e
 def test_job_waits_as_it_is_when_somebody_else_suspends_it_before_it_started() -> None:
     """As Kueue does with what it queues: the same Job makes its pod later."""
     step = take_step(OWNER, TASK, PENDING, {1: Run(suspended_job())}, RUN, NOON)
-    assert (step.entry, step.state, step.actions) == (PENDING, TaskPhase.PENDING, ())
+    assert (step.entry, step.state, step.actions) == (PENDING, RunState.PENDING, ())
 
 
 @pytest.mark.parametrize("number", [1, 2])
@@ -403,7 +404,7 @@ def test_nothing_starts_when_a_pod_of_an_older_run_can_still_run(
     step = take_step(OWNER, TASK, SECOND, {1: stray}, wanted, NOON)
 
     assert names_of(step.actions) == actions
-    assert step.state is TaskPhase.STOPPING
+    assert step.state is RunState.STOPPING
 
 
 @pytest.mark.parametrize("stray", [SLIPPED_PENDING, SLIPPED_RUNNING], ids=["pending", "running"])
@@ -461,7 +462,7 @@ def test_started_pod_is_left_alone_when_the_job_of_a_given_up_run_turns_up_while
     step = take_step(OWNER, TASK, given_up, {1: Run(job())}, HOLD, NOON)
 
     assert names_of(step.actions) == ["HoldJob 1"]
-    assert step.state is TaskPhase.STOPPING
+    assert step.state is RunState.STOPPING
 
 
 @pytest.mark.parametrize("ended", [SUCCEEDED, FAILED], ids=["succeeded", "failed"])
@@ -499,7 +500,7 @@ def test_marks_of_older_runs_are_dropped_when_the_ledger_lags_behind() -> None:
 def test_mark_is_cleared_when_the_eviction_did_not_happen() -> None:
     step = take_step(OWNER, TASK, HOLDING, ONE_RUNNING, HOLD, NOON)
 
-    assert step.state is TaskPhase.RUNNING
+    assert step.state is RunState.RUNNING
     assert (step.entry.holding, step.entry.phase) == (None, TaskPhase.RUNNING)
 
 

@@ -26,9 +26,9 @@ from mageflow.core.blocked import put_off
 from mageflow.core.decision import Action, CreateJob, Decision
 from mageflow.core.handover import hold_for_output, previous_output
 from mageflow.core.job_manifest import find_problem, job_name
-from mageflow.core.ledger import settle
+from mageflow.core.ledger import Settled, settle
 from mageflow.core.lifecycle import FailureHold, Wanted, find_effective, wanted_by
-from mageflow.core.observed import ObservedResource, Refusal
+from mageflow.core.observed import NO_RUN, ObservedResource, Refusal
 from mageflow.core.plan import Ledger, LedgerMode, Owner, Plan, Task, Window, compute_outcome, compute_window, make_plan
 from mageflow.core.quota import make_room
 from mageflow.core.report import (
@@ -41,6 +41,7 @@ from mageflow.core.report import (
     node_deadline,
 )
 from mageflow.core.run_result import RunResult
+from mageflow.core.run_state import RunState, derive_state
 from mageflow.core.sizes import find_size_problem
 from mageflow.core.stopping import find_obstacle, hold_or_stop, stop_only, unreadable_spec
 from mageflow.core.task import CREATION_PATIENCE, StartPermit, Step, garbage_collect, take_step
@@ -66,12 +67,12 @@ def decide(observed: ObservedResource, now: datetime) -> Decision:
     effective = find_effective(observed.lifecycle, observed.namespace_lifecycle, settled.hold)
     wanted = wanted_by(effective.lifecycle)
     size_problem = find_size_problem(observed, plan, removed)
-    steps = _take_steps(observed, plan, settled.ledger, wanted, now, has_room=size_problem is None)
+    steps = _take_steps(observed, plan, settled, wanted, now, has_room=size_problem is None)
     if old.phase is None and wanted is Wanted.RUN:
         first = _create_first(observed, steps, now)
         if first is not None:
             return first
-    removals = _end_removed(observed, removed, settled.ledger, wanted, now)
+    removals = _end_removed(observed, removed, settled, wanted, now)
     steps, room = make_room(observed, steps)
     wanted_actions = tuple(action for step in (*steps, *removals) for action in step.actions)
     actions, blocked = put_off((*wanted_actions, *room.actions), observed, now)
@@ -91,14 +92,17 @@ def decide(observed: ObservedResource, now: datetime) -> Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class _Settled:
+class _SettledLedger:
     """A ledger that is up to date."""
 
+    tasks: Mapping[str, Settled]
+    """By task name, as the two that follow."""
     ledger: Ledger
+    """Their entries."""
+    ended: Mapping[str, RunResult]
+    """How the runs ended that have ended since the last status."""
     hold: FailureHold | None
     """Why nothing more may start, if that is so."""
-    ended: Mapping[str, RunResult]
-    """The runs that have ended since, by task name."""
 
 
 def _list_removed(observed: ObservedResource, plan: Plan) -> tuple[Task, ...]:
@@ -108,24 +112,28 @@ def _list_removed(observed: ObservedResource, plan: Plan) -> tuple[Task, ...]:
     return tuple(Task(name, {}) for name in known if name not in planned)
 
 
-def _settle(observed: ObservedResource, plan: Plan, tasks: Iterable[Task], now: datetime) -> _Settled:
+def _settle(observed: ObservedResource, plan: Plan, tasks: Iterable[Task], now: datetime) -> _SettledLedger:
+    """Bring the ledger up to date: what has happened to each task, and what the next one of a Chain can't be given."""
     old = {entry.name: entry for entry in observed.status.tasks}
-    ledger: dict[str, TaskStatus] = {}
-    ended: dict[str, RunResult] = {}
+    settled: dict[str, Settled] = {}
     is_edited = observed.status.observed_generation != observed.generation
     for task in tasks:
         known, runs = _note_creation(observed, task, old.get(task.name)), observed.runs_of(task.name)
         if known is None and not runs:
             continue
-        entry, result = settle(task, known or TaskStatus(name=task.name), runs, now)
-        if is_edited and entry.phase in WAITING_TASKS and entry.reason == reasons.INVALID_TASK:
-            entry = entry.model_copy(update={"reason": None, "message": None})  # it is tried again
-        if result is not None:
-            ended[task.name] = result
-            if plan.ledger is LedgerMode.WITH_OUTPUTS:
-                entry = entry.model_copy(update={"output": result.output})
-        ledger[task.name] = entry
-    return _Settled(*hold_for_output(plan, ledger), ended)
+        each = settle(task, known or TaskStatus(name=task.name), runs, now)
+        if is_edited and each.entry.phase in WAITING_TASKS and each.entry.reason == reasons.INVALID_TASK:
+            each = each.with_changes(reason=None, message=None)  # it is tried again
+        if each.result is not None and plan.ledger is LedgerMode.WITH_OUTPUTS:
+            each = each.with_changes(output=each.result.output)
+        settled[task.name] = each
+    ended = {name: each.result for name, each in settled.items() if each.result is not None}
+    ledger, hold = hold_for_output(plan, {name: each.entry for name, each in settled.items()})
+    for name, entry in ledger.items():
+        if name not in settled or settled[name].entry is not entry:
+            run = observed.runs_of(name).get(entry.run, NO_RUN)
+            settled[name] = Settled(entry, derive_state(entry, run))
+    return _SettledLedger(settled, ledger, ended, hold)
 
 
 def _note_creation(observed: ObservedResource, task: Task, entry: TaskStatus | None) -> TaskStatus | None:
@@ -145,9 +153,9 @@ def _note_creation(observed: ObservedResource, task: Task, entry: TaskStatus | N
 
 
 def _take_steps(
-    observed: ObservedResource, plan: Plan, ledger: Ledger, wanted: Wanted, now: datetime, *, has_room: bool
+    observed: ObservedResource, plan: Plan, settled: _SettledLedger, wanted: Wanted, now: datetime, *, has_room: bool
 ) -> tuple[Step, ...]:
-    owner = Owner.of(observed)
+    owner, ledger = Owner.of(observed), settled.ledger
     if wanted is Wanted.RUN and compute_outcome(plan, ledger) is not None:
         wanted = Wanted.HOLD  # a failed task has ended it; an edit may have put it before one that runs
     window: Window = {}
@@ -156,26 +164,26 @@ def _take_steps(
     free = plan.max_at_once - _count_occupied(observed, ledger, window)
     steps = []
     for task in plan.tasks:
-        entry, runs = ledger.get(task.name), observed.runs_of(task.name)
+        each, runs = settled.tasks.get(task.name), observed.runs_of(task.name)
         is_its_turn = task.name in window
-        if entry is None:
+        if each is None:
             if not is_its_turn and plan.ledger is LedgerMode.COMPACT:
                 continue
-            entry = TaskStatus(name=task.name)
+            each = Settled(TaskStatus(name=task.name), RunState.UNSTARTED)
         permit = StartPermit(
             is_its_turn and free > 0,
             previous_output(task, ledger),
             window.get(task.name),
             observed.creations.get(task.name),
         )
-        step = take_step(owner, task, entry, runs, wanted, now, permit)
-        free -= _begins(step) and not _is_occupied(observed, entry, window)
+        step = take_step(owner, task, each, runs, wanted, now, permit)
+        free -= _begins(step) and not _is_occupied(observed, each.entry, window)
         steps.append(step)
     return tuple(steps)
 
 
 def _end_removed(
-    observed: ObservedResource, removed: Iterable[Task], ledger: Ledger, wanted: Wanted, now: datetime
+    observed: ObservedResource, removed: Iterable[Task], settled: _SettledLedger, wanted: Wanted, now: datetime
 ) -> tuple[Step, ...]:
     owner = Owner.of(observed)
     wanted = Wanted.STOP if wanted is Wanted.RUN else wanted
@@ -183,7 +191,7 @@ def _end_removed(
         take_step(
             owner,
             task,
-            ledger[task.name],
+            settled.tasks[task.name],
             observed.runs_of(task.name),
             wanted,
             now,

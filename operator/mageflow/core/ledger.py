@@ -1,20 +1,40 @@
 """The ledger of one task, its entry in `status.tasks`: brought up to date with what the cluster has.
 
+              CreateJob                Job seen               start seen
+  Unstarted ────────────→ Recorded ────────────→ Pending ────────────→ Running
+   ↑ ↑  ↑                  │    ↑                   │  hold or stop       │ stop
+   │ │  └── given up ──────┘    │                   └──────────┬──────────┘
+   │ │                          │ CreateJob                    ↓
+   │ │                          │ when due                  Stopping
+   │ └─ held, interrupted, ─────┼──────────────────────────────┤
+   │    lost                    │                              │  the end of a run: from each of Pending,
+   │                            │   failed with retries left,  │  Running and Stopping, and from Recorded
+   │                        BackingOff ← disrupted ────────────┤  where its Job is gone
+   │                                                           │
+   └─ its Job suspended by others ─────────────────────────────┤
+                                       Succeeded, Failed ←─────┘  final
+
+`task.py` writes what is asked for, ahead of the request: Recorded, Stopping, given up. All else is written here, after
+it was seen: how far an open run has got, its end, and the way back to Pending of a run that was taken to be over and of
+which a Job or pod shows up after all. A Stopping that somebody undoes goes back to what is seen.
+
 Its phase Stopping is written ahead of a stop, `holding` ahead of an eviction: without a mark, a run whose Job or pod is
 gone when we look was lost by someone else's hand (docs/adr/0001-marks-in-the-ledger.md).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, assert_never
 
 from mageflow.api import CLOSED_TASKS, ENDED_TASKS, WAITING_TASKS, TaskPhase, TaskStatus, reasons
 from mageflow.api.stored import shorten
-from mageflow.core.evidence import awaits_evidence, judge_run
-from mageflow.core.observed import NO_RUN, ObservedJob, ObservedPod, Run, Runs
+from mageflow.core.evidence import judge_run
+from mageflow.core.observed import NO_RUN, ObservedPod, Run, Runs
 from mageflow.core.plan import Task
-from mageflow.core.run_result import Ending, RunResult, has_succeeded, is_stopped, success_of
+from mageflow.core.run_result import Ending, RunResult, has_succeeded, success_of
+from mageflow.core.run_state import RunState, derive_state, derive_state_by_cluster, is_cut_short_by_suspension
 
 FIRST_BACKOFF: Final = timedelta(seconds=10)
 """As the Job controller's own; it doubles with each failure."""
@@ -31,22 +51,47 @@ PROGRESS: Final = timedelta(minutes=10)
 """A run that was disrupted after so long got somewhere: it begins a new row."""
 
 
-def settle(task: Task, entry: TaskStatus, runs: Runs, now: datetime) -> tuple[TaskStatus, RunResult | None]:
-    """Bring a ledger entry up to date with what the cluster has: its phase, its marks, the end of its run."""
-    if entry.phase in ENDED_TASKS or not entry.is_understood:
-        return entry, None
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A ledger entry that is up to date."""
+
+    entry: TaskStatus
+    state: RunState
+    """The state that its task is in."""
+    result: RunResult | None = None
+    """How its latest run ended, if the entry says so from now on."""
+
+    def with_changes(self, **changes: Any) -> Settled:
+        """Return the same with other values in some fields of the entry that don't change its state."""
+        return replace(self, entry=self.entry.model_copy(update=changes))
+
+
+def settle(task: Task, entry: TaskStatus, runs: Runs, now: datetime) -> Settled:
+    """Bring a ledger entry up to date with what the cluster has: its phase, its marks, the end of its run.
+
+    `runs` are all runs of the task that the cluster still has. Nothing is asked of the lifecycle: what has happened is
+    recorded in any. An entry that has ended, or that this version doesn't understand, stays as it is. The rules are
+    those of DESIGN section 3.
+    """
+    if not entry.is_understood:
+        return Settled(entry, derive_state_by_cluster(runs))
+    if entry.phase in ENDED_TASKS:
+        return Settled(entry, RunState(entry.phase))
     entry = _reopen(entry, runs)
     entry = _forget_gate(entry, runs.get(entry.run, NO_RUN))
-    result: RunResult | None = None
+    run, result = runs.get(entry.run, NO_RUN), None
     if entry.phase not in CLOSED_TASKS:
-        run = runs.get(entry.run, NO_RUN)
         entry = _note_another_pod(_bring_marks_up_to_date(entry, run, now), run)
         result = judge_run(task, entry, run)
-        if result is None:
-            entry = _follow(entry, run)
+    state = derive_state(entry, run)
+    if result is None and entry.phase not in CLOSED_TASKS:
+        entry = _follow(entry, state)
     if result is not None or entry.phase in WAITING_TASKS:
         result = _find_late_success(entry, runs) or result
-    return (entry, None) if result is None else (end_run(task, entry, result, now), result)
+    if result is None:
+        return Settled(entry, state)
+    entry = end_run(task, entry, result, now)
+    return Settled(entry, derive_state(entry, run), result)
 
 
 def _find_late_success(entry: TaskStatus, runs: Runs) -> RunResult | None:
@@ -182,32 +227,14 @@ def _may_be_going(pod: ObservedPod) -> bool:
     return pod.is_terminating or (pod.is_disrupted and not pod.has_started)
 
 
-def _follow(entry: TaskStatus, run: Run) -> TaskStatus:
+def _follow(entry: TaskStatus, state: RunState) -> TaskStatus:
     """Bring the phase of an open run up to date."""
-    state = derive_state(entry, run)
-    if state is TaskPhase.STOPPING and entry.phase is not TaskPhase.STOPPING:
+    if state is RunState.STOPPING and entry.phase is not TaskPhase.STOPPING:
         return entry  # somebody else stops it; Stopping in the ledger is a mark of ours
-    if state is entry.phase:
+    if entry.phase == state:
         return entry
     told = {"reason": None, "message": None} if entry.phase is TaskPhase.RECORDED else {}  # it was refused before
-    return entry.model_copy(update={"phase": state, **told})
-
-
-def is_cut_short_by_suspension(entry: TaskStatus) -> bool:
-    """Tell whether the latest run is over as somebody else suspended its Job, and no other has begun."""
-    return entry.phase is TaskPhase.UNSTARTED and entry.reason == reasons.JOB_SUSPENDED
-
-
-def find_gate(entry: TaskStatus, run: Run) -> ObservedJob | None:
-    """Return the Job of the latest run, if that is over and the Job keeps the next one from starting.
-
-    Somebody else suspended it while it ran, and has to let go: by unsuspending it, or deleting it. No other run starts
-    before it is gone, as it makes a pod when it is let go.
-    """
-    job = run.job
-    if job is None or job.has_ended or job.is_terminating or job.is_stopped:
-        return None
-    return job if is_cut_short_by_suspension(entry) else None
+    return entry.model_copy(update={"phase": TaskPhase(state), **told})
 
 
 def _forget_gate(entry: TaskStatus, run: Run) -> TaskStatus:
@@ -217,25 +244,3 @@ def _forget_gate(entry: TaskStatus, run: Run) -> TaskStatus:
     if is_there or run.live_pods or not is_cut_short_by_suspension(entry):
         return entry
     return entry.model_copy(update={"reason": None, "message": None})
-
-
-def derive_state(entry: TaskStatus, run: Run) -> TaskPhase:
-    """Tell the state of a task whose ledger entry is up to date."""
-    if entry.phase in CLOSED_TASKS:
-        return TaskPhase(entry.phase) if find_gate(entry, run) is None else TaskPhase.PENDING
-    pods, job = run.live_pods, run.job
-    is_stopped_by_us = job is not None and is_stopped(entry, job)
-    if is_stopped_by_us or any(pod.is_terminating for pod in pods):
-        return TaskPhase.STOPPING
-    if any(pod.has_started for pod in pods):
-        return TaskPhase.RUNNING
-    if pods:
-        return TaskPhase.PENDING
-    if awaits_evidence(entry, run):
-        return TaskPhase.STOPPING  # until it is known how it ended
-    if job is None:
-        return TaskPhase.RECORDED
-    if job.is_terminating:
-        return TaskPhase.STOPPING
-    # Its pod is gone, and the Job controller has yet to say so; or it has yet to be made.
-    return TaskPhase.RUNNING if entry.phase is TaskPhase.RUNNING and not job.is_suspended else TaskPhase.PENDING

@@ -16,13 +16,12 @@ from typing import assert_never
 from mageflow.api import (
     LABEL_LIFECYCLE,
     NAMESPACE_LIFECYCLES,
-    OCCUPIED_TASKS,
     Lifecycle,
     LifecycleSource,
     Phase,
-    TaskPhase,
     read_namespace_label,
 )
+from mageflow.core.run_state import OCCUPIED, RunState
 
 STRENGTH = (Lifecycle.ACTIVE, Lifecycle.SUSPENDED, Lifecycle.INTERRUPTED, Lifecycle.CANCELED)
 """The weakest first."""
@@ -113,7 +112,7 @@ def wanted_by(lifecycle: Lifecycle) -> Wanted:
 def derive_phase(
     lifecycle: Lifecycle,
     outcome: Phase | None,
-    tasks: frozenset[TaskPhase],
+    tasks: frozenset[RunState],
     *,
     has_ever_started: bool,
     runs_on_when_suspended: bool,
@@ -125,14 +124,14 @@ def derive_phase(
     """
     if outcome is not None:
         return outcome
-    is_occupied = not OCCUPIED_TASKS.isdisjoint(tasks)
+    is_occupied = not OCCUPIED.isdisjoint(tasks)
     match lifecycle:
         case Lifecycle.CANCELED:
             return Phase.INTERRUPTING if is_occupied else Phase.CANCELED
         case Lifecycle.INTERRUPTED:
             return Phase.INTERRUPTING if is_occupied else Phase.INTERRUPTED
         case Lifecycle.SUSPENDED:
-            if TaskPhase.RUNNING in tasks and runs_on_when_suspended:
+            if RunState.RUNNING in tasks and runs_on_when_suspended:
                 return Phase.ACTIVE
             return Phase.SUSPENDING if is_occupied else Phase.SUSPENDED
         case Lifecycle.ACTIVE:

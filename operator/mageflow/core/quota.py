@@ -12,6 +12,7 @@ from mageflow.api import CLOSED_TASKS, TaskPhase, reasons
 from mageflow.core.decision import Event, MakeRoom, key_of
 from mageflow.core.ledger import MAX_MESSAGE, shorten_message
 from mageflow.core.observed import ObservedJob, ObservedResource, Run
+from mageflow.core.run_state import RunState
 from mageflow.core.task import Step
 
 
@@ -73,7 +74,7 @@ def _may_go(run: Run) -> bool:
 
 
 def _is_short(step: Step) -> bool:
-    return step.state is TaskPhase.RECORDED and step.refusal is not None and step.refusal.is_of_quota
+    return step.state is RunState.RECORDED and step.refusal is not None and step.refusal.is_of_quota
 
 
 def _keep_quiet(step: Step) -> Step:

@@ -13,6 +13,7 @@ from mageflow.core.evidence import awaits_evidence
 from mageflow.core.lifecycle import EffectiveLifecycle
 from mageflow.core.observed import ObservedPod, ReasonMessage, Refusal, Run
 from mageflow.core.run_result import describe_gate
+from mageflow.core.run_state import RunState
 from mageflow.core.sentences import list_names
 
 NODE_PATIENCE: Final = timedelta(seconds=60)
@@ -24,7 +25,7 @@ class Progress:
     """How far one task has got."""
 
     entry: TaskStatus
-    state: TaskPhase
+    state: RunState
     run: Run
     """Its latest run."""
     refusal: Refusal | None
@@ -76,7 +77,7 @@ def _find_progress(is_single: bool, tasks: Sequence[Progress]) -> Readiness:
     stalled = next((readiness for readiness in told if readiness.is_stalled), None)
     if stalled is not None:
         return stalled
-    running = [task for task in tasks if task.state is TaskPhase.RUNNING]
+    running = [task for task in tasks if task.state is RunState.RUNNING]
     if running:
         return Readiness(True, reasons.RUNNING, _describe_running(is_single, running, told))
     return min(told, key=_urgency, default=Readiness(False, reasons.PENDING, "waiting for its tasks"))
@@ -94,35 +95,35 @@ def _find_one(task: Progress, label: str) -> Readiness | None:
     if refusal is not None and refusal.reason == reasons.UNKNOWN_PHASE:
         return Readiness(False, refusal.reason, f"{label}{refusal.message}", is_stalled=True)
     match state:
-        case TaskPhase.SUCCEEDED | TaskPhase.FAILED | TaskPhase.RUNNING:
+        case RunState.SUCCEEDED | RunState.FAILED | RunState.RUNNING:
             return None
-        case TaskPhase.STOPPING:
+        case RunState.STOPPING:
             what = _describe_looking(task) if awaits_evidence(entry, task.run) else "an earlier run is still stopping"
             return Readiness(False, reasons.PENDING, f"{label}{what}")
-        case TaskPhase.PENDING:
+        case RunState.PENDING:
             trouble = find_trouble(state, task.run)
             if trouble is not None:
                 return Readiness(False, trouble.reason, f"{label}{trouble.message}")
-        case TaskPhase.BACKING_OFF if refusal is None or not refusal.is_invalid:
+        case RunState.BACKING_OFF if refusal is None or not refusal.is_invalid:
             when = f" at {entry.retry_at:%H:%M:%S} UTC" if entry.retry_at is not None else ""
             why = "" if entry.reason is None else f" ({_why(entry)})"
             what = f"{label}run {entry.run} ended{why}; the next starts{when}"
             return Readiness(False, reasons.BACKING_OFF, what)
-        case TaskPhase.UNSTARTED | TaskPhase.RECORDED | TaskPhase.BACKING_OFF:
+        case RunState.UNSTARTED | RunState.RECORDED | RunState.BACKING_OFF:
             if refusal is not None and not refusal.is_passing:
                 return Readiness(False, refusal.reason, f"{label}{refusal.message}", is_stalled=refusal.is_invalid)
-            if state is TaskPhase.UNSTARTED:
+            if state is RunState.UNSTARTED:
                 return None
         case _:
             assert_never(state)
     return Readiness(False, reasons.PENDING, f"{label}waiting for the pod of run {entry.run} to start")
 
 
-def find_trouble(state: TaskPhase, run: Run) -> ReasonMessage | None:
+def find_trouble(state: RunState, run: Run) -> ReasonMessage | None:
     """Tell why the run of a task in this state doesn't start, or doesn't end; None if nothing is unusual."""
-    if state is TaskPhase.PENDING:
+    if state is RunState.PENDING:
         return _find_waiting(run)
-    if state is not TaskPhase.RUNNING:
+    if state is not RunState.RUNNING:
         return None
     names = sorted({name for pod in run.live_pods for name in pod.lingering})
     what = f"the main container has ended, still running: {list_names(names)}; only a native sidecar is stopped then"
@@ -181,7 +182,7 @@ def _describe_stopping(tasks: Sequence[Progress]) -> str:
     names = sorted(pod.name for task in tasks for pod in task.run.live_pods)
     if names:
         return f"waiting for pods to end: {list_names(names)}"
-    over = [task for task in tasks if task.state is TaskPhase.STOPPING and awaits_evidence(task.entry, task.run)]
+    over = [task for task in tasks if task.state is RunState.STOPPING and awaits_evidence(task.entry, task.run)]
     if over:
         return _describe_looking(over[0])
     recorded = (task.entry for task in tasks if task.entry.phase is TaskPhase.RECORDED)
@@ -192,7 +193,7 @@ def _describe_stopping(tasks: Sequence[Progress]) -> str:
 
 
 def _describe_failure(is_single: bool, tasks: Iterable[Progress]) -> str:
-    failed = [task.entry for task in tasks if task.state is TaskPhase.FAILED]
+    failed = [task.entry for task in tasks if task.state is RunState.FAILED]
     first = failed[0]
     label = "" if is_single else f"task {first.name}: "
     others = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""

@@ -10,7 +10,6 @@ from typing import Any, Final
 from mageflow.api import (
     CLOSED_TASKS,
     ENDED_PHASES,
-    ENDED_TASKS,
     HELD_PHASES,
     OCCUPIED_TASKS,
     WAITING_TASKS,
@@ -29,12 +28,13 @@ from mageflow.api.base import StatusModel
 from mageflow.core.blocked import NOTHING_BLOCKED, Blocked
 from mageflow.core.conditions import Consistency, Readiness, build_conditions, was_disrupted
 from mageflow.core.decision import Event
-from mageflow.core.ledger import MAX_MESSAGE, is_cut_short_by_suspension, shorten_message
+from mageflow.core.ledger import MAX_MESSAGE, shorten_message
 from mageflow.core.lifecycle import EffectiveLifecycle, derive_phase, find_label_problem
 from mageflow.core.observed import NO_RUN, ObservedResource, Run, Runs
 from mageflow.core.plan import FailureMode, LedgerMode, Plan, SuspendMode, compute_outcome
 from mageflow.core.readiness import NODE_PATIENCE, Progress, find_readiness, find_trouble, unreachable
 from mageflow.core.run_result import RunResult
+from mageflow.core.run_state import ENDED, OCCUPIED, RunState, is_cut_short_by_suspension
 from mageflow.core.sizes import FAILED_MESSAGE, SWARM_MESSAGE, cut_outputs, outputs_limit
 from mageflow.core.task import Step
 
@@ -129,25 +129,25 @@ def _name_what_runs(entry: TaskStatus, runs: Runs) -> TaskStatus:
 
 def _find_outcome(report: Report) -> Phase | None:
     """Tell how it has ended: not while a task that is no part of the end, such as a removed one, has a pod."""
-    if any(step.state in OCCUPIED_TASKS for step in (*report.steps, *report.removals)):
+    if any(step.state in OCCUPIED for step in (*report.steps, *report.removals)):
         return None
     return compute_outcome(report.plan, {step.entry.name: step.entry for step in report.steps})
 
 
-def _states(report: Report) -> Iterator[TaskPhase]:
+def _states(report: Report) -> Iterator[RunState]:
     """Yield the states that its tasks are in; Stopping for a pod of one that has ended, which is being cleared away."""
     for step in (*report.steps, *report.removals):
         yield step.state
-        if report.lifecycle is not Lifecycle.ACTIVE and step.state in ENDED_TASKS:  # only who holds waits for it
+        if report.lifecycle is not Lifecycle.ACTIVE and step.state in ENDED:  # only who holds waits for it
             runs = report.observed.runs_of(step.entry.name).values()
             if any(run.live_pods or run.may_get_a_pod for run in runs):
-                yield TaskPhase.STOPPING
+                yield RunState.STOPPING
 
 
-_COUNTED: Final = (TaskPhase.SUCCEEDED, TaskPhase.FAILED, TaskPhase.RUNNING)
+_COUNTED: Final = (RunState.SUCCEEDED, RunState.FAILED, RunState.RUNNING)
 
 
-def _count(report: Report, state: TaskPhase) -> int:
+def _count(report: Report, state: RunState) -> int:
     return sum(step.state is state for step in report.steps)
 
 
@@ -244,7 +244,7 @@ def _find_own_readiness(report: Report, phase: Phase) -> Readiness:
             return Readiness(False, reasons.INVALID_TASK, report.size_problem, is_stalled=True)
     progress = [
         Progress(step.entry, step.state, run_of(report.observed, step), step.refusal)
-        for step in (*report.steps, *(step for step in report.removals if step.state in OCCUPIED_TASKS))
+        for step in (*report.steps, *(step for step in report.removals if step.state in OCCUPIED))
     ]
     readiness = find_readiness(phase, report.effective, report.plan.is_single, progress, report.now)
     if phase is Phase.SUCCEEDED and report.plan.has_output and report.steps[-1].entry.message:
@@ -287,17 +287,17 @@ def _find_changed(report: Report) -> Readiness | None:
     is_compact = report.plan.ledger is LedgerMode.COMPACT
     for step in report.steps:
         entry, hash_ = step.entry, step.entry.template_hash
-        if step.state not in _FIXED or hash_ is None or (step.state in ENDED_TASKS and is_compact):
+        if step.state not in _FIXED or hash_ is None or (step.state in ENDED and is_compact):
             continue
         if hash_ == tasks[entry.name].template_hash:
             continue
         task = "the task" if report.plan.is_single else f"task {entry.name}"
-        what = "has succeeded" if step.state is TaskPhase.SUCCEEDED else f"is in run {entry.run}"
+        what = "has succeeded" if step.state is RunState.SUCCEEDED else f"is in run {entry.run}"
         return Readiness(False, reasons.TASK_CHANGED, f"{task} {what}: editing it has no effect on that; take it back")
     return None
 
 
-_FIXED: Final = frozenset({TaskPhase.PENDING, TaskPhase.RUNNING, TaskPhase.SUCCEEDED})
+_FIXED: Final = frozenset({RunState.PENDING, RunState.RUNNING, RunState.SUCCEEDED})
 """States of a task in which an edit comes too late."""
 
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from mageflow.api import ENDED_PHASES, WORKFLOW, Lifecycle, Phase, Status, TaskPhase, TaskStatus, reasons
+from mageflow.api import ENDED_PHASES, WORKFLOW, Lifecycle, Phase, Status, TaskStatus, reasons
 from mageflow.core.blocked import Blocked, put_off
 from mageflow.core.conditions import Consistency, Readiness, build_conditions, was_disrupted
 from mageflow.core.decision import Action, Decision
@@ -26,7 +26,8 @@ from mageflow.core.plan import Owner, Task
 from mageflow.core.readiness import Progress, find_readiness
 from mageflow.core.report import earliest, events_of_transitions, run_of, tell_of_blocked
 from mageflow.core.run_result import Ending
-from mageflow.core.task import StartPermit, Step, state_by_cluster, stop_runs, take_step
+from mageflow.core.run_state import RunState, derive_state_by_cluster
+from mageflow.core.task import StartPermit, Step, stop_runs, take_step
 
 OURS: Final = frozenset({Ending.HELD, Ending.INTERRUPTED})
 """Endings that are recorded though the spec can't be read. What becomes of others depends on it, such as on the retries
@@ -87,12 +88,12 @@ def _take_steps(observed: ObservedResource, wanted: Wanted, now: datetime) -> It
     ledger = {entry.name: entry for entry in observed.status.tasks}
     for name in dict.fromkeys((*ledger, *observed.runs)):
         entry, runs, task = ledger.get(name, TaskStatus(name=name)), observed.runs_of(name), Task(name, {})
-        settled, result = settle(task, entry, runs, now)
-        if result is None or result.ending in OURS:
+        settled = settle(task, entry, runs, now)
+        if settled.result is None or settled.result.ending in OURS:
             permit = StartPermit(creation=observed.creations.get(name))
             yield take_step(owner, task, settled, runs, wanted, now, permit)
         else:
-            yield Step(entry, state_by_cluster(runs), stop_runs(runs) if wanted is Wanted.STOP else ())
+            yield Step(entry, derive_state_by_cluster(runs), stop_runs(runs) if wanted is Wanted.STOP else ())
 
 
 def _stop_all(observed: ObservedResource) -> tuple[Action, ...]:
@@ -125,7 +126,7 @@ def _tell(
     consistency = Consistency(
         old.interruptions + new, was_disrupted(old) or any(step.entry.cut_short for step in steps)
     )
-    running = sum(step.state is TaskPhase.RUNNING for step in steps) if steps else old.running
+    running = sum(step.state is RunState.RUNNING for step in steps) if steps else old.running
     changes: dict[str, Any] = {
         "lifecycle": effective.lifecycle,
         "lifecycle_source": effective.source,
@@ -152,7 +153,7 @@ def _is_phase_ours(status: Status) -> bool:
 def _derive_phase(
     observed: ObservedResource, effective: EffectiveLifecycle, steps: Iterable[Step], *, has_ever_started: bool
 ) -> Phase:
-    states = {*(step.state for step in steps), *map(state_by_cluster, observed.runs.values())}
+    states = {*(step.state for step in steps), *map(derive_state_by_cluster, observed.runs.values())}
     return derive_phase(
         effective.lifecycle,
         None,

@@ -32,17 +32,12 @@ from mageflow.core.decision import (
 )
 from mageflow.core.evidence import awaits_evidence, plan_reading
 from mageflow.core.job_manifest import build_job, job_name
-from mageflow.core.ledger import (
-    MAX_MESSAGE,
-    derive_state,
-    find_gate,
-    is_cut_short_by_suspension,
-    shorten_message,
-)
+from mageflow.core.ledger import MAX_MESSAGE, Settled, shorten_message
 from mageflow.core.lifecycle import Wanted
 from mageflow.core.observed import NO_RUN, Creation, ObservedJob, ObservedPod, Refusal, Run, Runs
 from mageflow.core.plan import Owner, Task
 from mageflow.core.run_result import is_stopped
+from mageflow.core.run_state import RunState, find_gate, is_cut_short_by_suspension
 
 POD_PATIENCE: Final = timedelta(seconds=5)
 """How long a Job may be without a pod: before that its pod is taken to be on the way; then we ask why."""
@@ -60,8 +55,8 @@ class Step:
 
     entry: TaskStatus
     """Its new ledger entry."""
-    state: TaskPhase
-    """The state that it is in, as the cluster has it."""
+    state: RunState
+    """The state that it is in then."""
     actions: tuple[Action, ...] = ()
     recheck_at: datetime | None = None
     refusal: Refusal | None = None
@@ -85,17 +80,22 @@ class StartPermit:
 def take_step(
     owner: Owner,
     task: Task,
-    entry: TaskStatus,
+    settled: Settled,
     runs: Runs,
     wanted: Wanted,
     now: datetime,
     permit: StartPermit = StartPermit(),
 ) -> Step:
-    """Do what is wanted of a task whose ledger entry is up to date."""
+    """Do what is wanted of a task: the table above, of DESIGN section 4.
+
+    `settled` is its ledger entry, up to date with `runs`, which are all its runs that the cluster has. Returns the
+    entry as it is to be from now on, with the actions: that entry is written *before* they are carried out, as it has
+    the marks without which nobody could tell later who ended a run.
+    """
+    entry, state = settled.entry, settled.state
     if not entry.is_understood:
-        return replace(_leave_alone(entry, runs, wanted, now), refusal=permit.refusal)
+        return replace(_leave_alone(settled, runs, wanted, now), refusal=permit.refusal)
     run = runs.get(entry.run, NO_RUN)
-    state = derive_state(entry, run)
     if entry.phase in ENDED_TASKS:
         return Step(entry, state, garbage_collect(entry, runs))
     if entry.phase not in CLOSED_TASKS and awaits_evidence(entry, run):
@@ -104,13 +104,13 @@ def take_step(
     gate = find_gate(entry, run)
     discards = tuple(DeleteJob(job) for job in list_obsolete_jobs(entry, runs) if job is not gate)
     orphans = _list_orphan_pods(entry, runs)
-    if orphans and wanted is Wanted.RUN and state is not TaskPhase.RUNNING:
-        state = TaskPhase.STOPPING  # what would start waits for them; a hold or a stop doesn't
+    if orphans and wanted is Wanted.RUN and state is not RunState.RUNNING:
+        state = RunState.STOPPING  # what would start waits for them; a hold or a stop doesn't
     if gate is not None:
         step = _open_gate(entry, gate, run, state, wanted, now)
     else:
         step = _dispatch(owner, task, entry, run, state, wanted, now, permit)
-    state = TaskPhase.STOPPING if orphans and step.state is not TaskPhase.RUNNING else step.state
+    state = RunState.STOPPING if orphans and step.state is not RunState.RUNNING else step.state
     actions = (*discards, *_remove_orphan_pods(orphans, wanted), *step.actions)
     return replace(step, state=state, actions=actions, refusal=permit.refusal)
 
@@ -120,7 +120,7 @@ def _dispatch(
     task: Task,
     entry: TaskStatus,
     run: Run,
-    state: TaskPhase,
+    state: RunState,
     wanted: Wanted,
     now: datetime,
     permit: StartPermit,
@@ -202,7 +202,7 @@ def _remove_orphan_pods(orphans: Iterable[ObservedPod], wanted: Wanted) -> list[
     return actions
 
 
-def _open_gate(entry: TaskStatus, gate: ObservedJob, run: Run, state: TaskPhase, wanted: Wanted, now: datetime) -> Step:
+def _open_gate(entry: TaskStatus, gate: ObservedJob, run: Run, state: RunState, wanted: Wanted, now: datetime) -> Step:
     """Delete the Job that somebody else suspended while it ran, once they let it go, or nothing is to start any more.
 
     When it is let go it makes way for the next run: its own `MAGEFLOW_RESUMED` says that nothing was cut short. Its pod
@@ -225,24 +225,24 @@ def _open_gate(entry: TaskStatus, gate: ObservedJob, run: Run, state: TaskPhase,
 
 
 def _run(
-    owner: Owner, task: Task, entry: TaskStatus, run: Run, state: TaskPhase, now: datetime, permit: StartPermit
+    owner: Owner, task: Task, entry: TaskStatus, run: Run, state: RunState, now: datetime, permit: StartPermit
 ) -> Step:
     match state:
-        case TaskPhase.UNSTARTED:
+        case RunState.UNSTARTED:
             return _start(owner, task, entry, now, permit) if permit.may_start else Step(entry, state)
-        case TaskPhase.RECORDED:
+        case RunState.RECORDED:
             return _start(owner, task, entry, now, permit)
-        case TaskPhase.BACKING_OFF:
+        case RunState.BACKING_OFF:
             due = entry.retry_at or now + timedelta(seconds=entry.backoff_seconds or 0)
             entry = entry.model_copy(update={"retry_at": due, "backoff_seconds": None})
             if now < due:
                 return Step(entry, state, recheck_at=due)
             return _start(owner, task, entry, now, permit) if permit.may_start else Step(entry, state)
-        case TaskPhase.PENDING:
+        case RunState.PENDING:
             return _await_pod(entry, run, now)
-        case TaskPhase.STOPPING:
+        case RunState.STOPPING:
             return _finish_stop(entry, run)
-        case TaskPhase.RUNNING | TaskPhase.SUCCEEDED | TaskPhase.FAILED:
+        case RunState.RUNNING | RunState.SUCCEEDED | RunState.FAILED:
             return Step(entry, state)
         case _:
             assert_never(state)
@@ -254,12 +254,12 @@ def _start(owner: Owner, task: Task, entry: TaskStatus, now: datetime, permit: S
         return _refuse(entry, refusal, now, creation)
     if creation is not None and creation.began_at is not None:
         entry = _tell(entry, refusal)
-        return Step(entry, TaskPhase(entry.phase), recheck_at=_later(creation.began_at + CREATION_PATIENCE, now))
+        return Step(entry, RunState(entry.phase), recheck_at=_later(creation.began_at + CREATION_PATIENCE, now))
     if refusal is not None and not refusal.is_due(now):
         entry = _tell(entry, refusal)
-        return Step(entry, TaskPhase(entry.phase), recheck_at=refusal.retry_at)
+        return Step(entry, RunState(entry.phase), recheck_at=refusal.retry_at)
     if refusal is not None and refusal.is_invalid and not permit.may_start:
-        return Step(_tell(entry, refusal), TaskPhase(entry.phase))  # it takes no other's place
+        return Step(_tell(entry, refusal), RunState(entry.phase))  # it takes no other's place
     number = entry.run if entry.phase is TaskPhase.RECORDED else entry.run + 1
     entry = entry.model_copy(
         update={
@@ -278,7 +278,7 @@ def _start(owner: Owner, task: Task, entry: TaskStatus, now: datetime, permit: S
     )
     manifest = build_job(owner, task, number, was_cut_short=entry.was_cut_short, previous=permit.previous)
     action = CreateJob(task.name, manifest, number, entry.template_hash)
-    return Step(_tell(entry, refusal), TaskPhase.RECORDED, (action,))
+    return Step(_tell(entry, refusal), RunState.RECORDED, (action,))
 
 
 def _tell(entry: TaskStatus, refusal: Refusal | None) -> TaskStatus:
@@ -293,7 +293,7 @@ def _refuse(entry: TaskStatus, refusal: Refusal, now: datetime, creation: Creati
     """Start nothing, as no Job can be made of the task; say why in the ledger."""
     told = _tell(entry, refusal)
     if entry.phase is not TaskPhase.RECORDED:
-        return Step(told, TaskPhase(entry.phase))
+        return Step(told, RunState(entry.phase))
     step = _abandon_run(entry, now, creation)
     return replace(step, entry=_tell(step.entry, refusal))
 
@@ -305,24 +305,24 @@ def _later(due: datetime, now: datetime) -> datetime | None:
 def _await_pod(entry: TaskStatus, run: Run, now: datetime) -> Step:
     job = run.job
     if job is None or run.pods or job.is_suspended or job.seen_at is None:
-        return Step(entry, TaskPhase.PENDING)
+        return Step(entry, RunState.PENDING)
     due = job.seen_at + POD_PATIENCE if job.explained_at is None else job.explained_at + EXPLAIN_INTERVAL
     if now < due:
-        return Step(entry, TaskPhase.PENDING, recheck_at=due)
-    return Step(entry, TaskPhase.PENDING, (ExplainMissingPod(job),))
+        return Step(entry, RunState.PENDING, recheck_at=due)
+    return Step(entry, RunState.PENDING, (ExplainMissingPod(job),))
 
 
-def _hold(entry: TaskStatus, run: Run, state: TaskPhase, now: datetime, creation: Creation | None) -> Step:
+def _hold(entry: TaskStatus, run: Run, state: RunState, now: datetime, creation: Creation | None) -> Step:
     match state:
-        case TaskPhase.RECORDED:
+        case RunState.RECORDED:
             return _abandon_run(entry, now, creation)
-        case TaskPhase.BACKING_OFF:
+        case RunState.BACKING_OFF:
             return _pause_backoff(entry, now)
-        case TaskPhase.PENDING:
+        case RunState.PENDING:
             return _evict_run(entry, run, now)
-        case TaskPhase.STOPPING:
+        case RunState.STOPPING:
             return _finish_stop(entry, run)
-        case TaskPhase.UNSTARTED | TaskPhase.RUNNING | TaskPhase.SUCCEEDED | TaskPhase.FAILED:
+        case RunState.UNSTARTED | RunState.RUNNING | RunState.SUCCEEDED | RunState.FAILED:
             return Step(entry, state)
         case _:
             assert_never(state)
@@ -332,26 +332,26 @@ def _evict_run(entry: TaskStatus, run: Run, now: datetime) -> Step:
     """Evict the pod of a run. A Job that has yet to make its pod is waited for: see docs/adr/0008."""
     due = None if run.job is None or run.job.seen_at is None else run.job.seen_at + POD_PATIENCE
     if not run.live_pods and due is not None and now < due:
-        return Step(entry, TaskPhase.PENDING, recheck_at=due)
+        return Step(entry, RunState.PENDING, recheck_at=due)
     entry = entry.model_copy(update={"holding": entry.run, "phase": TaskPhase.STOPPING})
     actions: list[Action] = [EvictPod(pod) for pod in run.live_pods]
     if not actions and run.job is not None:
         actions.append(HoldJob(run.job))
-    return Step(entry, TaskPhase.STOPPING, tuple(actions))
+    return Step(entry, RunState.STOPPING, tuple(actions))
 
 
-def _stop(entry: TaskStatus, run: Run, state: TaskPhase, now: datetime, creation: Creation | None) -> Step:
+def _stop(entry: TaskStatus, run: Run, state: RunState, now: datetime, creation: Creation | None) -> Step:
     match state:
-        case TaskPhase.RECORDED:
+        case RunState.RECORDED:
             return _abandon_run(entry, now, creation)
-        case TaskPhase.BACKING_OFF:
+        case RunState.BACKING_OFF:
             return _pause_backoff(entry, now)
-        case TaskPhase.PENDING | TaskPhase.RUNNING:
+        case RunState.PENDING | RunState.RUNNING:
             entry = entry.model_copy(update={"phase": TaskPhase.STOPPING})
-            return Step(entry, TaskPhase.STOPPING, _kill(run))
-        case TaskPhase.STOPPING:
+            return Step(entry, RunState.STOPPING, _kill(run))
+        case RunState.STOPPING:
             return _finish_stop(entry, run)
-        case TaskPhase.UNSTARTED | TaskPhase.SUCCEEDED | TaskPhase.FAILED:
+        case RunState.UNSTARTED | RunState.SUCCEEDED | RunState.FAILED:
             return Step(entry, state)
         case _:
             assert_never(state)
@@ -366,13 +366,13 @@ def _finish_stop(entry: TaskStatus, run: Run) -> Step:
     job = run.job
     is_over = entry.phase in CLOSED_TASKS  # it waits for a pod of an older run
     if is_over or job is None or job.is_terminating or job.has_ended or not is_stopped(entry, job):
-        return Step(entry, TaskPhase.STOPPING)
+        return Step(entry, RunState.STOPPING)
     if entry.holding != entry.run:
         entry = entry.model_copy(update={"phase": TaskPhase.STOPPING})
     if job.is_stop_undone:
-        return Step(entry, TaskPhase.STOPPING, (DeleteJob(job, in_foreground=True),))
+        return Step(entry, RunState.STOPPING, (DeleteJob(job, in_foreground=True),))
     is_quiet = job.is_suspension_in_force and not run.live_pods
-    return Step(entry, TaskPhase.STOPPING, (DeleteJob(job),) if is_quiet else ())
+    return Step(entry, RunState.STOPPING, (DeleteJob(job),) if is_quiet else ())
 
 
 def _kill(run: Run) -> tuple[Action, ...]:
@@ -399,12 +399,12 @@ def _is_to_be_stopped(run: Run) -> bool:
     return any(not pod.is_terminating for pod in run.live_pods)
 
 
-def _leave_alone(entry: TaskStatus, runs: Runs, wanted: Wanted, now: datetime) -> Step:
+def _leave_alone(settled: Settled, runs: Runs, wanted: Wanted, now: datetime) -> Step:
     """Start no run of a task whose phase in the ledger is of a newer version; hold or stop what its Jobs and pods show.
 
     How its run ended is left for a version to record that knows what the phase means.
     """
-    state = state_by_cluster(runs)
+    entry, state = settled.entry, settled.state
     if wanted is Wanted.STOP:
         return Step(entry, state, stop_runs(runs))
     unstarted = [number for number, run in runs.items() if run.may_get_a_pod or _has_unstarted_pod(run)]
@@ -419,24 +419,14 @@ def _has_unstarted_pod(run: Run) -> bool:
     return not run.has_started and any(not pod.is_terminating for pod in run.live_pods)
 
 
-def state_by_cluster(runs: Runs) -> TaskPhase:
-    """Tell the state of a task by its Jobs and pods alone; Unstarted if no pod of it can run."""
-    pods = [pod for run in runs.values() for pod in run.live_pods]
-    if any(pod.has_started and not pod.is_terminating for pod in pods):
-        return TaskPhase.RUNNING
-    if any(pod.is_terminating for pod in pods):
-        return TaskPhase.STOPPING
-    return TaskPhase.PENDING if pods or any(run.may_get_a_pod for run in runs.values()) else TaskPhase.UNSTARTED
-
-
 def _abandon_run(entry: TaskStatus, now: datetime, creation: Creation | None) -> Step:
     """End a run whose Job was never made, once none can come of what was asked for."""
     entry = entry.model_copy(update={"reason": None, "message": None})
     if creation is not None and creation.may_come(now):
         due = None if creation.ends_at is None else _later(creation.ends_at, now)
-        return Step(entry, TaskPhase.STOPPING, recheck_at=due)
+        return Step(entry, RunState.STOPPING, recheck_at=due)
     entry = entry.model_copy(update={"phase": TaskPhase.UNSTARTED, "job": None, "job_uid": None, "pod": None})
-    return Step(entry, TaskPhase.UNSTARTED)
+    return Step(entry, RunState.UNSTARTED)
 
 
 def _pause_backoff(entry: TaskStatus, now: datetime) -> Step:
@@ -444,4 +434,4 @@ def _pause_backoff(entry: TaskStatus, now: datetime) -> Step:
     if entry.retry_at is not None:
         left = max(0, round((entry.retry_at - now).total_seconds()))
         entry = entry.model_copy(update={"retry_at": None, "backoff_seconds": left})
-    return Step(entry, TaskPhase.BACKING_OFF)
+    return Step(entry, RunState.BACKING_OFF)
