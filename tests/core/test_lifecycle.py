@@ -2,45 +2,55 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
 
 from mageflow.api import Lifecycle, LifecycleSource, Phase
 from mageflow.core.lifecycle import (
-    FailureHold,
+    Effective,
+    Holder,
     Wanted,
     derive_phase,
-    find_effective,
+    describe_release,
     find_label_problem,
+    holders_of,
     strongest,
+    strongest_lifecycle,
     wanted_by,
 )
 from mageflow.core.run_state import OCCUPIED, RunState
+
+from .builders import NOON, after, workflow
 
 ACTIVE, SUSPENDED, INTERRUPTED, CANCELED = Lifecycle
 
 
 @pytest.mark.parametrize("order", list(permutations(Lifecycle)))
 def test_canceled_wins_when_all_apply(order: tuple[Lifecycle, ...]) -> None:
-    assert strongest(*order) is CANCELED
+    assert strongest_lifecycle(*order) is CANCELED
 
 
 @pytest.mark.parametrize(
     ("weaker", "stronger"), [(ACTIVE, SUSPENDED), (SUSPENDED, INTERRUPTED), (INTERRUPTED, CANCELED)]
 )
 def test_stronger_wins_when_two_apply(weaker: Lifecycle, stronger: Lifecycle) -> None:
-    assert strongest(weaker, stronger) is strongest(stronger, weaker) is stronger
+    assert strongest_lifecycle(weaker, stronger) is strongest_lifecycle(stronger, weaker) is stronger
 
 
 BY_SPEC, BY_NAMESPACE, BY_FAILURE = LifecycleSource
-FAILURE = FailureHold("OutputLost", "edit task b", "task b is edited")
+FAILURE = Holder(BY_FAILURE, SUSPENDED, reason="OutputLost", message="edit task b", release="task b is edited")
 NO_HOLDS = (None, "", "active")
 TYPOS = ("suspend", "Suspended", "paused", "canceled")
 
 
+def held(own: Lifecycle, label: str | None, failure: Holder | None = None) -> Effective:
+    return strongest(holders_of(replace(workflow(own), namespace_lifecycle=label), failure, NOON))
+
+
 def in_force(own: Lifecycle, label: str | None) -> tuple[Lifecycle, LifecycleSource]:
-    effective = find_effective(own, label)
+    effective = held(own, label)
     return effective.lifecycle, effective.source
 
 
@@ -85,8 +95,30 @@ def test_the_stronger_is_in_force_when_the_namespace_holds(
 def test_a_failure_holds_as_suspended_does_when_nothing_stronger_holds(
     own: Lifecycle, label: str | None, lifecycle: Lifecycle, source: LifecycleSource
 ) -> None:
-    effective = find_effective(own, label, FAILURE)
+    effective = held(own, label, FAILURE)
     assert (effective.lifecycle, effective.source) == (lifecycle, source)
+
+
+def test_all_that_hold_are_told_the_strongest_first() -> None:
+    holders = held(SUSPENDED, "interrupted", FAILURE).holders
+    assert [(holder.source, holder.lifecycle) for holder in holders] == [
+        (BY_NAMESPACE, INTERRUPTED),
+        (BY_SPEC, SUSPENDED),
+        (BY_FAILURE, SUSPENDED),
+    ]
+    assert describe_release(holders) == (
+        "resumed and the namespace's label mageflow.io/lifecycle is taken off and task b is edited"
+    )
+
+
+def test_nothing_holds_when_all_ask_for_active() -> None:
+    assert held(ACTIVE, None) == Effective(ACTIVE, BY_SPEC, (), None)
+
+
+@pytest.mark.parametrize(("seconds", "lifecycle"), [(1, SUSPENDED), (0, ACTIVE)])
+def test_a_holder_lets_go_by_itself_when_its_time_is_over(seconds: int, lifecycle: Lifecycle) -> None:
+    effective = held(ACTIVE, None, replace(FAILURE, until=after(seconds)))
+    assert (effective.lifecycle, effective.recheck_at) == (lifecycle, after(1) if seconds else None)
 
 
 @pytest.mark.parametrize("label", TYPOS)

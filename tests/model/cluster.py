@@ -18,10 +18,11 @@ from mageflow.api import (
     Kind,
     Lifecycle,
     Phase,
+    read_namespace_label,
 )
 from mageflow.api.rules import MANY, SINGLE
 from mageflow.core.job_manifest import ANNOTATION_STOPPED
-from mageflow.core.lifecycle import find_effective, strongest
+from mageflow.core.lifecycle import strongest_lifecycle
 from mageflow.kube.errors import ApiError
 from mageflow.kube.transport import Raw
 
@@ -146,7 +147,7 @@ class Cluster:
     def effective_lifecycle(self) -> Lifecycle:
         """What is asked of the resource, by its own spec and its namespace's label."""
         own = ACTIVE if self.resource is None else Lifecycle(self.resource["spec"].get("lifecycle", ACTIVE))
-        return find_effective(own, label_of_namespace(self.server)).lifecycle
+        return strongest_lifecycle(own, read_namespace_label(label_of_namespace(self.server)))
 
     def edit_task(self, number: int, lifecycle: Lifecycle | None = None) -> None:
         """Edit a task, in the write that sets the lifecycle or while held, if the rules of the CRD let one."""
@@ -414,7 +415,7 @@ class Cluster:
             return
         lifecycle, phase = self.effective_lifecycle, phase_of(resource)
         if is_held_by_failure(resource):
-            lifecycle = strongest(lifecycle, SUSPENDED)
+            lifecycle = strongest_lifecycle(lifecycle, SUSPENDED)
         assert phase in REST[lifecycle], f"promise 5: {phase} isn't where {lifecycle} comes to rest"
         if phase not in ENDED_PHASES:
             assert resource["status"].get("observedNamespaceLifecycle") == label_of_namespace(self.server)

@@ -20,10 +20,11 @@ from mageflow.api import (
     LifecycleSource,
     Phase,
     TaskPhase,
+    read_namespace_label,
 )
 from mageflow.api.reasons import OUTPUT_LOST, TOO_MANY_DISRUPTIONS
 from mageflow.core.job_manifest import ANNOTATION_STOPPED
-from mageflow.core.lifecycle import find_effective, strongest
+from mageflow.core.lifecycle import strongest_lifecycle
 from mageflow.kube.transport import Raw
 
 from .controllers import COLLECTOR, JOB_CONTROLLER
@@ -385,8 +386,8 @@ class Promises:
         """Return what was asked of a resource, as its status knows it."""
         status = resource["status"]
         own = self._specs[uid_of(resource), status["observedGeneration"]]["spec"].get("lifecycle", ACTIVE)
-        asked = find_effective(Lifecycle(own), status.get("observedNamespaceLifecycle")).lifecycle
-        return strongest(asked, SUSPENDED) if is_held_by_failure(resource) else asked
+        asked = strongest_lifecycle(Lifecycle(own), read_namespace_label(status.get("observedNamespaceLifecycle")))
+        return strongest_lifecycle(asked, SUSPENDED) if is_held_by_failure(resource) else asked
 
     def _may_stop(self, task: Task) -> bool:
         """The status, written ahead, says why a task that runs is stopped."""
@@ -404,7 +405,8 @@ class Promises:
         asked = [raw for (of, generation), raw in self._specs.items() if of == uid and generation >= observed]
         labels = self._labels[self._labels_told.get(uid, 0) :]
         return any(
-            find_effective(Lifecycle(raw["spec"].get("lifecycle", ACTIVE)), label).lifecycle in (INTERRUPTED, CANCELED)
+            strongest_lifecycle(Lifecycle(raw["spec"].get("lifecycle", ACTIVE)), read_namespace_label(label))
+            in (INTERRUPTED, CANCELED)
             or name not in tasks_of(raw)
             for raw in asked
             for label in labels

@@ -11,6 +11,7 @@ from typing import Final
 
 from mageflow.api import SWARM
 from mageflow.controller.clock import Clock
+from mageflow.core.asked import Asked
 from mageflow.core.observed import ObservedResource
 
 PACED_KINDS: Final = frozenset({SWARM.name})
@@ -28,10 +29,7 @@ class Pace:
 
     def seconds_to_wait(self, observed: ObservedResource) -> float:
         """Return for how long a resource is to be left alone; 0 if it may be decided upon now."""
-        status = observed.status
-        if status.observed_generation != observed.generation:
-            return 0.0
-        if status.observed_namespace_lifecycle != observed.namespace_lifecycle:
+        if Asked.of(observed) != Asked.answered_by(observed.status):
             return 0.0
         return max(0.0, self._next.get(observed.uid, 0.0) - self._clock.monotonic())
 

@@ -8,19 +8,13 @@ from contextlib import contextmanager
 from mageflow.api import ENDED_PHASES, ConditionType, Lifecycle, Status, find_condition
 from mageflow.controller.clock import Clock
 from mageflow.controller.metrics import TRANSITION_SECONDS
+from mageflow.core.asked import Asked
 from mageflow.core.observed import ObservedResource
 
-_Asked = tuple[int | None, str | None]
-"""A generation of the spec, and the label of its namespace."""
 
-
-def _answered_by(status: Status) -> _Asked:
-    return status.observed_generation, status.observed_namespace_lifecycle
-
-
-def _in_force(status: Status) -> _Asked | None:
+def _in_force(status: Status) -> Asked | None:
     ready = find_condition(status.conditions, ConditionType.READY)
-    return _answered_by(status) if ready is not None and ready.status == "True" else None
+    return Asked.answered_by(status) if ready is not None and ready.status == "True" else None
 
 
 class Transitions:
@@ -28,15 +22,15 @@ class Transitions:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._seen: dict[str, tuple[_Asked, float]] = {}
+        self._seen: dict[str, tuple[Asked, float]] = {}
 
     def note_spec(self, resource: ObservedResource) -> None:
         """Note that a resource was seen. If what it asks is in force, another operator has seen to it."""
         known, _ = self._seen.get(resource.uid, (None, 0.0))
-        asked = (resource.generation, resource.namespace_lifecycle)
+        asked = Asked.of(resource)
         if asked == _in_force(resource.status) or resource.status.phase in ENDED_PHASES:
             self.forget(resource.uid)
-        elif asked != known and asked != _answered_by(resource.status):
+        elif asked != known and asked != Asked.answered_by(resource.status):
             self._seen[resource.uid] = (asked, self._clock.monotonic())
 
     @contextmanager

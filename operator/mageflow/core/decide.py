@@ -27,7 +27,7 @@ from mageflow.core.decision import Action, CreateJob, Decision
 from mageflow.core.handover import hold_for_output, previous_output
 from mageflow.core.job_manifest import find_problem, job_name
 from mageflow.core.ledger import Settled, settle
-from mageflow.core.lifecycle import FailureHold, Wanted, find_effective, wanted_by
+from mageflow.core.lifecycle import Holder, Wanted, holders_of, strongest, wanted_by
 from mageflow.core.observed import NO_RUN, ObservedResource, Refusal
 from mageflow.core.plan import Ledger, LedgerMode, Owner, Plan, Task, Window, compute_outcome, compute_window, make_plan
 from mageflow.core.quota import make_room
@@ -64,7 +64,7 @@ def decide(observed: ObservedResource, now: datetime) -> Decision:
     plan = make_plan(observed.spec)
     removed = _list_removed(observed, plan)
     settled = _settle(observed, plan, (*plan.tasks, *removed), now)
-    effective = find_effective(observed.lifecycle, observed.namespace_lifecycle, settled.hold)
+    effective = strongest(holders_of(observed, settled.hold, now))
     wanted = wanted_by(effective.lifecycle)
     size_problem = find_size_problem(observed, plan, removed)
     steps = _take_steps(observed, plan, settled, wanted, now, has_room=size_problem is None)
@@ -86,7 +86,10 @@ def decide(observed: ObservedResource, now: datetime) -> Decision:
         events=(*find_events(report, status), *room.events),
         endings=tuple(result.ending for result in settled.ended.values()),
         recheck_at=earliest(
-            node_deadline(report), blocked.recheck_at, *(step.recheck_at for step in (*steps, *removals))
+            node_deadline(report),
+            blocked.recheck_at,
+            effective.recheck_at,
+            *(step.recheck_at for step in (*steps, *removals)),
         ),
     )
 
@@ -101,8 +104,8 @@ class _SettledLedger:
     """Their entries."""
     ended: Mapping[str, RunResult]
     """How the runs ended that have ended since the last status."""
-    hold: FailureHold | None
-    """Why nothing more may start, if that is so."""
+    hold: Holder | None
+    """What failed so that nothing more may start, if something did."""
 
 
 def _list_removed(observed: ObservedResource, plan: Plan) -> tuple[Task, ...]:

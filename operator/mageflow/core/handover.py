@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from mageflow.api import ENDED_TASKS, WAITING_TASKS, TaskPhase, TaskStatus, reasons
-from mageflow.core.lifecycle import FailureHold
+from mageflow.api import ENDED_TASKS, WAITING_TASKS, Lifecycle, LifecycleSource, TaskPhase, TaskStatus, reasons
+from mageflow.core.lifecycle import Holder
 from mageflow.core.plan import Ledger, LedgerMode, Plan, Task, compute_outcome
 
 UNUSABLE: Final = {reasons.OUTPUT_TRUNCATED: "cut", reasons.OUTPUT_LOST: "lost"}
@@ -23,7 +23,7 @@ def previous_output(task: Task, ledger: Ledger) -> Any:
     return None if before is None or _is_unusable(before) else before.output
 
 
-def hold_for_output(plan: Plan, ledger: Ledger) -> tuple[Ledger, FailureHold | None]:
+def hold_for_output(plan: Plan, ledger: Ledger) -> tuple[Ledger, Holder | None]:
     """Find whether the next task would get an output that was cut or lost, and note in its entry that it was refused.
 
     A task that has a pod is left alone; so is one that was edited since, until it is as it was again.
@@ -42,10 +42,12 @@ def hold_for_output(plan: Plan, ledger: Ledger) -> tuple[Ledger, FailureHold | N
     update = {"refused_hash": task.template_hash}
     if entry.phase is TaskPhase.UNSTARTED:
         update |= {"reason": before.reason or "", "message": what}
-    hold = FailureHold(
-        before.reason or "",
-        f"{what}: edit the template or the input of {task.name}, and it starts with null in its place",
-        f"task {task.name} is edited: {what}",
+    hold = Holder(
+        LifecycleSource.FAILURE,
+        Lifecycle.SUSPENDED,
+        reason=before.reason or "",
+        message=f"{what}: edit the template or the input of {task.name}, and it starts with null in its place",
+        release=f"task {task.name} is edited: {what}",
     )
     return {**ledger, task.name: entry.model_copy(update=update)}, hold
 

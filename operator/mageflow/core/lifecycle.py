@@ -9,7 +9,9 @@ once none can      (Succeeded, Failed)             Suspended                    
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from typing import assert_never
 
@@ -21,6 +23,7 @@ from mageflow.api import (
     Phase,
     read_namespace_label,
 )
+from mageflow.core.observed import ObservedResource
 from mageflow.core.run_state import OCCUPIED, RunState
 
 STRENGTH = (Lifecycle.ACTIVE, Lifecycle.SUSPENDED, Lifecycle.INTERRUPTED, Lifecycle.CANCELED)
@@ -28,39 +31,42 @@ STRENGTH = (Lifecycle.ACTIVE, Lifecycle.SUSPENDED, Lifecycle.INTERRUPTED, Lifecy
 
 
 @dataclass(frozen=True, slots=True)
-class FailureHold:
-    """Why a resource can't go on without help: it holds as `suspended` does, whatever is asked for."""
+class Holder:
+    """Who, or what, keeps a resource from being active."""
 
-    reason: str
-    message: str
-    """What is wrong, and how to mend it."""
-    release: str
-    """What must happen before it goes on, to follow "until"."""
+    source: LifecycleSource
+    lifecycle: Lifecycle
+    """What it asks; not `active`."""
+    since: datetime | None = None
+    """Since when, if that is known."""
+    until: datetime | None = None
+    """When it lets go by itself; None: not by itself."""
+    reason: str | None = None
+    """Why it holds: the PascalCase reason of a failure."""
+    message: str | None = None
+    """What is wrong, and how to mend it, where a failure holds."""
+    release: str = ""
+    """What must happen before it lets go, to follow "until"."""
 
 
 @dataclass(frozen=True, slots=True)
-class EffectiveLifecycle:
-    """The lifecycle in force, and those that it is made from."""
+class Effective:
+    """The lifecycle in force."""
 
-    own: Lifecycle
-    """The resource's `spec.lifecycle`."""
-    of_namespace: Lifecycle
-    """What its namespace's label asks."""
-    failure: FailureHold | None = None
-    """What holds it besides, if something does."""
-
-    @property
-    def lifecycle(self) -> Lifecycle:
-        """The strongest of them."""
-        of_failure = Lifecycle.ACTIVE if self.failure is None else Lifecycle.SUSPENDED
-        return strongest(self.own, self.of_namespace, of_failure)
+    lifecycle: Lifecycle
+    source: LifecycleSource
+    """Where it comes from; the spec, if nothing holds."""
+    holders: tuple[Holder, ...] = ()
+    """All that hold, the strongest first."""
+    recheck_at: datetime | None = None
+    """When the first of them lets go by itself."""
 
     @property
-    def source(self) -> LifecycleSource:
-        """Where that comes from: the spec, if it asks the same as another; a failure only if nothing else does."""
-        if self.lifecycle is self.own:
-            return LifecycleSource.SPEC
-        return LifecycleSource.NAMESPACE if self.lifecycle is self.of_namespace else LifecycleSource.FAILURE
+    def failure(self) -> Holder | None:
+        """The failure that holds it, if nothing else holds as much: no lifecycle that is asked for releases it."""
+        if self.source is not LifecycleSource.FAILURE:
+            return None
+        return self.holders[0]
 
 
 class Wanted(Enum):
@@ -74,16 +80,48 @@ class Wanted(Enum):
     """None runs."""
 
 
-def strongest(*lifecycles: Lifecycle) -> Lifecycle:
+def strongest_lifecycle(*lifecycles: Lifecycle) -> Lifecycle:
     """Return the lifecycle that holds where several apply (DESIGN promise 7)."""
     return max(lifecycles, key=STRENGTH.index)
 
 
-def find_effective(
-    own: Lifecycle, namespace_label: str | None, failure: FailureHold | None = None
-) -> EffectiveLifecycle:
-    """Find what is in force, by a resource's own lifecycle, its namespace's label, and what failed in it."""
-    return EffectiveLifecycle(own, read_namespace_label(namespace_label), failure)
+def holders_of(observed: ObservedResource, failure: Holder | None, now: datetime) -> tuple[Holder, ...]:
+    """Return all that hold a resource now, the strongest first; of equals the spec, then its namespace, then a failure.
+
+    `failure` is what the settled ledger says: see handover.py.
+    """
+    known = (_holder_of_spec(observed), _holder_of_namespace(observed), failure)
+    holders = [holder for holder in known if holder is not None and (holder.until is None or now < holder.until)]
+    return tuple(sorted(holders, key=lambda holder: STRENGTH.index(holder.lifecycle), reverse=True))
+
+
+def strongest(holders: Sequence[Holder]) -> Effective:
+    """Return what is in force by all that hold, the strongest of which comes first (DESIGN promise 7)."""
+    if not holders:
+        return Effective(Lifecycle.ACTIVE, LifecycleSource.SPEC)
+    first = holders[0]
+    recheck_at = min((holder.until for holder in holders if holder.until is not None), default=None)
+    return Effective(first.lifecycle, first.source, tuple(holders), recheck_at)
+
+
+def describe_release(holders: Iterable[Holder]) -> str:
+    """Say what must happen before anything starts, to follow "until": all that hold must let go."""
+    by_source = sorted(holders, key=lambda holder: list(LifecycleSource).index(holder.source))
+    return " and ".join(holder.release for holder in by_source)
+
+
+def _holder_of_spec(observed: ObservedResource) -> Holder | None:
+    if observed.lifecycle is Lifecycle.ACTIVE:
+        return None
+    return Holder(LifecycleSource.SPEC, observed.lifecycle, release="resumed")
+
+
+def _holder_of_namespace(observed: ObservedResource) -> Holder | None:
+    lifecycle = read_namespace_label(observed.namespace_lifecycle)
+    if lifecycle is Lifecycle.ACTIVE:
+        return None
+    release = f"the namespace's label {LABEL_LIFECYCLE} is taken off"
+    return Holder(LifecycleSource.NAMESPACE, lifecycle, release=release)
 
 
 def find_label_problem(namespace_label: str | None) -> str | None:

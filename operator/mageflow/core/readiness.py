@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
-from mageflow.api import LABEL_LIFECYCLE, Lifecycle, LifecycleSource, Phase, TaskPhase, TaskStatus, reasons
+from mageflow.api import Lifecycle, Phase, TaskPhase, TaskStatus, reasons
 from mageflow.core.conditions import Readiness
 from mageflow.core.evidence import awaits_evidence
-from mageflow.core.lifecycle import EffectiveLifecycle
+from mageflow.core.lifecycle import Effective, describe_release
 from mageflow.core.observed import ObservedPod, ReasonMessage, Refusal, Run
 from mageflow.core.run_result import describe_gate
 from mageflow.core.run_state import RunState
@@ -33,7 +33,7 @@ class Progress:
 
 
 def find_readiness(
-    phase: Phase, effective: EffectiveLifecycle, is_single: bool, tasks: Sequence[Progress], now: datetime
+    phase: Phase, effective: Effective, is_single: bool, tasks: Sequence[Progress], now: datetime
 ) -> Readiness:
     """Tell whether what the spec asks is in force. `is_single`: there is one task, which goes without a name."""
     match phase:
@@ -43,11 +43,12 @@ def find_readiness(
             return Readiness(True, reasons.FAILED, _describe_failure(is_single, tasks), is_stalled=True)
         case Phase.CANCELED:
             return Readiness(True, reasons.CANCELED, "canceled; nothing runs")
-        case Phase.SUSPENDED if effective.failure is not None and effective.source is LifecycleSource.FAILURE:
-            return Readiness(False, effective.failure.reason, effective.failure.message, is_stalled=True)
+        case Phase.SUSPENDED if effective.failure is not None:
+            failure = effective.failure
+            return Readiness(False, failure.reason or "", failure.message or "", is_stalled=True)
         case Phase.SUSPENDED | Phase.INTERRUPTED:
             return Readiness(
-                True, phase.value, f"nothing runs, and nothing starts until {_find_end_of_hold(effective)}"
+                True, phase.value, f"nothing runs, and nothing starts until {describe_release(effective.holders)}"
             )
         case Phase.SUSPENDING | Phase.INTERRUPTING:
             return _find_stuck(tasks, now) or Readiness(False, phase.value, _describe_stopping(tasks))
@@ -58,16 +59,6 @@ def find_readiness(
             return _find_progress(is_single, tasks)
         case _:
             assert_never(phase)
-
-
-def _find_end_of_hold(effective: EffectiveLifecycle) -> str:
-    """Tell what must happen before anything starts: all who hold it must let go."""
-    holders = {
-        "resumed": effective.own,
-        f"the namespace's label {LABEL_LIFECYCLE} is taken off": effective.of_namespace,
-    }
-    ends = [end for end, lifecycle in holders.items() if lifecycle is not Lifecycle.ACTIVE]
-    return " and ".join(ends if effective.failure is None else (*ends, effective.failure.release))
 
 
 def _find_progress(is_single: bool, tasks: Sequence[Progress]) -> Readiness:

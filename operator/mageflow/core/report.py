@@ -25,11 +25,12 @@ from mageflow.api import (
     reasons,
 )
 from mageflow.api.base import StatusModel
+from mageflow.core.asked import Asked
 from mageflow.core.blocked import NOTHING_BLOCKED, Blocked
 from mageflow.core.conditions import Consistency, Readiness, build_conditions, was_disrupted
 from mageflow.core.decision import Event
 from mageflow.core.ledger import MAX_MESSAGE, shorten_message
-from mageflow.core.lifecycle import EffectiveLifecycle, derive_phase, find_label_problem
+from mageflow.core.lifecycle import Effective, derive_phase, find_label_problem
 from mageflow.core.observed import NO_RUN, ObservedResource, Run, Runs
 from mageflow.core.plan import FailureMode, LedgerMode, Plan, SuspendMode, compute_outcome
 from mageflow.core.readiness import NODE_PATIENCE, Progress, find_readiness, find_trouble, unreachable
@@ -45,7 +46,7 @@ class Report:
 
     observed: ObservedResource
     plan: Plan
-    effective: EffectiveLifecycle
+    effective: Effective
     steps: tuple[Step, ...]
     """Of the tasks in the spec, in their order; a Swarm's that have no run and no turn are left out."""
     removals: tuple[Step, ...]
@@ -93,8 +94,7 @@ def build_status(report: Report) -> Status:
         phase=phase,
         lifecycle=report.lifecycle,
         lifecycle_source=report.effective.source,
-        observed_namespace_lifecycle=observed.namespace_lifecycle,
-        observed_generation=observed.generation,
+        **Asked.of(observed).as_status(),
         started_at=started_at,
         finished_at=now if phase in ENDED_PHASES else None,
         suspended_at=None if report.lifecycle is Lifecycle.ACTIVE else old.suspended_at or now,

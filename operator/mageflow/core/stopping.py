@@ -16,11 +16,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from mageflow.api import ENDED_PHASES, WORKFLOW, Lifecycle, Phase, Status, TaskStatus, reasons
+from mageflow.core.asked import Asked
 from mageflow.core.blocked import Blocked, put_off
 from mageflow.core.conditions import Consistency, Readiness, build_conditions, was_disrupted
 from mageflow.core.decision import Action, Decision
 from mageflow.core.ledger import settle
-from mageflow.core.lifecycle import EffectiveLifecycle, Wanted, derive_phase, find_effective, wanted_by
+from mageflow.core.lifecycle import Effective, Wanted, derive_phase, holders_of, strongest, wanted_by
 from mageflow.core.observed import ObservedResource
 from mageflow.core.plan import Owner, Task
 from mageflow.core.readiness import Progress, find_readiness
@@ -36,9 +37,10 @@ that are left; their Jobs and pods keep them until then."""
 
 def stop_only(observed: ObservedResource, now: datetime) -> Decision:
     """Decide on a resource that is being deleted, which somebody's finalizer may keep for long."""
-    wanted = wanted_by(_effective_of(observed).lifecycle)
-    actions, blocked = put_off(_stop_all(observed) if wanted is Wanted.STOP else (), observed, now)
-    return Decision(actions=actions, recheck_at=blocked.recheck_at)
+    effective = strongest(holders_of(observed, None, now))
+    is_stopped = wanted_by(effective.lifecycle) is Wanted.STOP
+    actions, blocked = put_off(_stop_all(observed) if is_stopped else (), observed, now)
+    return Decision(actions=actions, recheck_at=earliest(effective.recheck_at, blocked.recheck_at))
 
 
 def find_obstacle(observed: ObservedResource) -> Readiness | None:
@@ -63,7 +65,7 @@ def unreadable_spec(observed: ObservedResource) -> Readiness:
 
 def hold_or_stop(observed: ObservedResource, obstacle: Readiness, now: datetime) -> Decision:
     """Decide on a resource of which nothing may start: hold or stop it if that is asked for, and tell the obstacle."""
-    effective = _effective_of(observed)
+    effective = strongest(holders_of(observed, None, now))
     wanted = wanted_by(effective.lifecycle)
     can_read = observed.status.can_read("tasks")
     steps: tuple[Step, ...]
@@ -78,7 +80,7 @@ def hold_or_stop(observed: ObservedResource, obstacle: Readiness, now: datetime)
         status=status,
         actions=actions,
         events=tuple(events_of_transitions(observed.status, status)) if can_read else (),
-        recheck_at=earliest(blocked.recheck_at, *(step.recheck_at for step in steps)),
+        recheck_at=earliest(effective.recheck_at, blocked.recheck_at, *(step.recheck_at for step in steps)),
     )
 
 
@@ -100,17 +102,13 @@ def _stop_all(observed: ObservedResource) -> tuple[Action, ...]:
     return tuple(action for _, runs in sorted(observed.runs.items()) for action in stop_runs(runs))
 
 
-def _effective_of(observed: ObservedResource) -> EffectiveLifecycle:
-    return find_effective(observed.lifecycle, observed.namespace_lifecycle)
-
-
 # ── what is told ──
 
 
 def _tell(
     observed: ObservedResource,
     obstacle: Readiness,
-    effective: EffectiveLifecycle,
+    effective: Effective,
     steps: Sequence[Step],
     now: datetime,
     blocked: Blocked,
@@ -130,8 +128,7 @@ def _tell(
     changes: dict[str, Any] = {
         "lifecycle": effective.lifecycle,
         "lifecycle_source": effective.source,
-        "observed_generation": generation,
-        "observed_namespace_lifecycle": observed.namespace_lifecycle,
+        **Asked.of(observed).as_status(),
         "started_at": started_at,
         "suspended_at": None if effective.lifecycle is Lifecycle.ACTIVE else old.suspended_at or now,
         "running": running,
@@ -151,7 +148,7 @@ def _is_phase_ours(status: Status) -> bool:
 
 
 def _derive_phase(
-    observed: ObservedResource, effective: EffectiveLifecycle, steps: Iterable[Step], *, has_ever_started: bool
+    observed: ObservedResource, effective: Effective, steps: Iterable[Step], *, has_ever_started: bool
 ) -> Phase:
     states = {*(step.state for step in steps), *map(derive_state_by_cluster, observed.runs.values())}
     return derive_phase(
@@ -167,7 +164,7 @@ def _find_readiness(
     observed: ObservedResource,
     obstacle: Readiness,
     phase: Phase,
-    effective: EffectiveLifecycle,
+    effective: Effective,
     steps: Iterable[Step],
     now: datetime,
 ) -> Readiness:
