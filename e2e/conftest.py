@@ -17,7 +17,7 @@ from devkit.helm import Helm, find_helm
 from devkit.kubectl import Kubectl
 from devkit.operator import OperatorProcess
 from localcluster.components import HELM
-from localcluster.errors import ClusterError
+from localcluster.tools import ClusterError
 
 from .rights import Account, find_refusals, make_account, remove_account
 from .sidebyside import AT_ONCE, Plays, Story

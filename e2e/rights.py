@@ -13,7 +13,7 @@ from devkit.audit import Request
 from devkit.cluster import Cluster
 from devkit.helm import CHART, Helm
 from devkit.kubectl import Kubectl, Raw
-from localcluster.files import write_whole
+from localcluster.tools import write_whole
 
 OTHER_REFUSALS = ("exceeded quota", "because it is being terminated")
 """What a message says of a 403 that is not for want of rights."""

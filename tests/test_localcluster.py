@@ -17,14 +17,20 @@ import pytest
 
 from localcluster import binaries, images, network, packages
 from localcluster.certificates import KeyPair
-from localcluster.components import COMPONENTS, ETCD, KUBERNETES, Component, Module
-from localcluster.errors import ClusterError
-from localcluster.gomod import render_go_mod, render_tools_go, staging_modules
+from localcluster.components import (
+    COMPONENTS,
+    ETCD,
+    KUBERNETES,
+    Component,
+    Module,
+    render_go_mod,
+    render_tools_go,
+    staging_modules,
+)
+from localcluster.kernel import Mount, parse_mounts
 from localcluster.kubelet import kubelet_config
 from localcluster.layout import Layout
 from localcluster.leftovers import find_left
-from localcluster.machine import Facts, parse_os_release
-from localcluster.mounts import Mount, parse_mounts
 from localcluster.processes import (
     ProcessIdentity,
     ProcessState,
@@ -34,8 +40,9 @@ from localcluster.processes import (
     parse_record,
     parse_stat,
 )
-from localcluster.provider import Provider, check_local, choose_provider
+from localcluster.provider import Facts, Provider, check_local, choose_provider, find_distribution
 from localcluster.runtime import RuntimeSettings, has_capability, render_config
+from localcluster.tools import ClusterError
 
 GO_MOD = """\
 module k8s.io/kubernetes
@@ -188,7 +195,8 @@ def test_local_cluster_names_everything_that_is_missing_at_once() -> None:
 
 
 def test_distribution_includes_what_it_is_like() -> None:
-    assert parse_os_release('NAME="Ubuntu"\nID=ubuntu\nID_LIKE="debian"\n') == {"ubuntu", "debian"}
+    assert find_distribution({"NAME": "Ubuntu", "ID": "ubuntu", "ID_LIKE": "debian"}) == {"ubuntu", "debian"}
+    assert find_distribution({}) == frozenset()
 
 
 def test_a_package_is_missing_when_one_of_its_programs_is() -> None:

@@ -10,7 +10,7 @@ from demo.stage import Stage
 from devkit.cluster import ROOT, Cluster, running_cluster
 from devkit.kubectl import Kubectl, KubectlError, Unmet
 from devkit.operator import OperatorError, OperatorProcess
-from localcluster.errors import ClusterError
+from localcluster.tools import ClusterError
 
 NAMESPACE = "mageflow-demo"
 

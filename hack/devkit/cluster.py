@@ -10,9 +10,9 @@ from pathlib import Path
 
 from localcluster import commands
 from localcluster.binaries import ensure
-from localcluster.errors import ClusterError
 from localcluster.layout import of_this_clone
 from localcluster.provider import Provider
+from localcluster.tools import ClusterError
 
 ROOT = Path(__file__).resolve().parents[2]
 """The root of the repository."""

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from localcluster.binaries import cache_folder
+from localcluster.binaries import path_of
 from localcluster.components import Component
 
 CHART = Path(__file__).parents[2] / "helm" / "mageflow"
@@ -33,7 +33,7 @@ class Helm:
 
 def find_helm(component: Component) -> Path | None:
     """Return a helm of this major version: the one in the cache, else the one on the PATH; None if there is neither."""
-    built = cache_folder(component.modules) / component.name
+    built = path_of(component)
     if built.exists():
         return built
     found = shutil.which("helm")

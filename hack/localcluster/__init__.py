@@ -1,6 +1,6 @@
 """A real Kubernetes cluster where there may be neither Docker nor kind: for the tests, the demo and e2e.
 
-On the command line (`python -m localcluster COMMAND`): `build`, `up`, `down`, `status`.
+On the command line (`python -m localcluster COMMAND`): `build`, `up`, `down`, `image`.
 
 In tests, a control plane without a node. It needs no root, starts in about 4 s, dies with the test process::
 
@@ -37,14 +37,15 @@ The cluster that the demo and e2e use, whichever it is (see `provider`)::
     commands.up()                                # Path of a kubeconfig; mends a local cluster that is there
     commands.down(check=True)                    # ClusterError if anything of a local cluster is left
 
-Everything that goes wrong as foreseen is a `localcluster.errors.ClusterError`, which says what to do about it.
+Everything that goes wrong as foreseen is a `localcluster.tools.ClusterError`, which says what to do about it.
 
 The map, from the bottom up:
 
-- `components`, `gomod`, `binaries`: what is built, from what, and how
-- `files`, `processes`, `shell`, `progress`, `layout`, `errors`: tools, and the names of things
-- `certificates`, `kubeconfig`, `controlplane`: a control plane, which needs no root
-- `network`, `runtime`, `images`, `kubelet`, with `packages`, `cgroups`, `mounts`, `sysctls`, `shims`: a node
-- `local`, `teardown`, `leftovers`: both together, from nothing to ready and back to nothing
-- `machine`, `provider`, `current`, `kind`, `commands`: which cluster it is to be, and the commands
+- `tools`, `progress`, `processes`, `layout`: tools, and the names of things
+- `components`, `binaries`: what is built, from what, and how
+- `certificates`, `controlplane`: a control plane, which needs no root
+- `kernel`, `network`, `packages`, `images`, `runtime`, `kubelet`: a node
+- `local`, `leftovers`: both together, from nothing to ready and back to nothing
+- `operatorimage`: the operator's image, for it
+- `provider`, `commands`: which cluster it is to be, and the commands
 """

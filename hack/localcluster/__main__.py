@@ -11,9 +11,9 @@ import typer
 from localcluster import commands
 from localcluster.binaries import cache_folder, ensure
 from localcluster.components import CHART_TOOLS, COMPONENTS
-from localcluster.errors import ClusterError
 from localcluster.layout import of_this_clone
 from localcluster.operatorimage import load_operator_image
+from localcluster.tools import ClusterError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A real Kubernetes cluster, for development.")
 
@@ -52,20 +52,8 @@ def down(
     commands.down(check=check)
 
 
-@app.command()
-def status() -> None:
-    """Tell what runs."""
-    print("\n".join(commands.status()))
-
-
-def main() -> None:
-    """Run a command; what goes wrong as foreseen is told without a traceback."""
+if __name__ == "__main__":
     try:
         app()
     except ClusterError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()
+        sys.exit(f"error: {error}")

@@ -1,26 +1,26 @@
-"""The cluster's certificate authority and the certificates that it signs."""
+"""The cluster's certificate authority, the certificates that it signs, and kubeconfigs with one of them inside."""
 
 from __future__ import annotations
 
+import base64
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
+import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from localcluster.files import write_whole
-
-_VALIDITY = datetime.timedelta(days=3650)
+from localcluster.tools import write_whole
 
 
 @dataclass(frozen=True)
 class KeyPair:
-    """Two PEM files: a certificate (for a bare key: the public key) and its private key."""
+    """Two PEM files: a certificate and its private key."""
 
     certificate: Path
     key: Path
@@ -33,46 +33,72 @@ class Authority:
         self._folder = folder
         self.pair = self._pair("ca")
         if not self.pair.certificate.exists():
-            key = ec.generate_private_key(ec.SECP256R1())
-            builder = _builder(_name("mageflow-local"), _name("mageflow-local"), key.public_key())
-            builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            _write(self.pair, key, builder.sign(key, hashes.SHA256()))
+            self._issue(self.pair, _name("mageflow-local"), [x509.BasicConstraints(ca=True, path_length=None)])
 
     def client(self, user: str, groups: Sequence[str], file_name: str) -> KeyPair:
         """Sign a certificate by which the API server knows a user and its groups."""
-        return self._sign(file_name, _name(user, groups), ExtendedKeyUsageOID.CLIENT_AUTH, ())
+        usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+        return self._issue(self._pair(file_name), _name(user, groups), [usage])
 
     def server(self, user: str, hosts: Sequence[str], file_name: str) -> KeyPair:
         """Sign a certificate for a server that is reached under these host names and addresses."""
-        return self._sign(file_name, _name(user), ExtendedKeyUsageOID.SERVER_AUTH, hosts)
+        usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+        names = x509.SubjectAlternativeName([_host(host) for host in hosts])
+        return self._issue(self._pair(file_name), _name(user), [usage, names])
 
     def service_account_keys(self) -> KeyPair:
-        """Make the key pair by which service accounts' tokens are signed."""
+        """Return the pair by which service accounts' tokens are signed and checked; kept, as are the tokens."""
         pair = self._pair("service-accounts")
-        if not pair.certificate.exists():
-            key = ec.generate_private_key(ec.SECP256R1())
-            _write_private(pair.key, key)
-            public = key.public_key().public_bytes(
-                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-            )
-            write_whole(pair.certificate, public.decode())
-        return pair
+        return pair if pair.certificate.exists() else self.client("service-accounts", (), "service-accounts")
+
+    def kubeconfig(self, path: Path, server: str, user: str, pair: KeyPair) -> Path:
+        """Write a kubeconfig that needs no other file; `server` is a URL. Returns the path."""
+        name = "mageflow-local"
+        cluster = {"server": server, "certificate-authority-data": _encoded(self.pair.certificate)}
+        credentials = {"client-certificate-data": _encoded(pair.certificate), "client-key-data": _encoded(pair.key)}
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": name, "cluster": cluster}],
+            "users": [{"name": user, "user": credentials}],
+            "contexts": [{"name": name, "context": {"cluster": name, "user": user}}],
+            "current-context": name,
+        }
+        write_whole(path, yaml.safe_dump(config, sort_keys=False))
+        return path
 
     def _pair(self, file_name: str) -> KeyPair:
         return KeyPair(self._folder / f"{file_name}.crt", self._folder / f"{file_name}.key")
 
-    def _sign(self, file_name: str, subject: x509.Name, usage: x509.ObjectIdentifier, hosts: Sequence[str]) -> KeyPair:
-        pair = self._pair(file_name)
-        authority = x509.load_pem_x509_certificate(self.pair.certificate.read_bytes())
-        signer = serialization.load_pem_private_key(self.pair.key.read_bytes(), password=None)
-        assert isinstance(signer, ec.EllipticCurvePrivateKey)
-        key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(subject, authority.subject, key.public_key())
-        builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-        if hosts:
-            names = x509.SubjectAlternativeName([_host(host) for host in hosts])
-            builder = builder.add_extension(names, critical=False)
-        _write(pair, key, builder.sign(signer, hashes.SHA256()))
+    def _issue(self, pair: KeyPair, subject: x509.Name, extensions: Iterable[x509.ExtensionType]) -> KeyPair:
+        """Make a key and a certificate, signed by the authority; its own, which is the first, by itself."""
+        key = signer = ec.generate_private_key(ec.SECP256R1())
+        issuer = subject
+        if pair != self.pair:
+            issuer = x509.load_pem_x509_certificate(self.pair.certificate.read_bytes()).subject
+            loaded = serialization.load_pem_private_key(self.pair.key.read_bytes(), password=None)
+            assert isinstance(loaded, ec.EllipticCurvePrivateKey)
+            signer = loaded
+        # An hour back: the clock of a virtual machine that was suspended may jump.
+        start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(start)
+            .not_valid_after(start + datetime.timedelta(days=3650))
+        )
+        for extension in extensions:
+            builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
+        private = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+        )
+        # The key first: a pair whose certificate is there is whole.
+        write_whole(pair.key, private.decode())
+        certificate = builder.sign(signer, hashes.SHA256())
+        write_whole(pair.certificate, certificate.public_bytes(serialization.Encoding.PEM).decode())
         return pair
 
 
@@ -88,28 +114,5 @@ def _host(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-    # An hour back, because clocks of a virtual machine may jump after it was suspended.
-    start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(public_key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(start)
-        .not_valid_after(start + _VALIDITY)
-    )
-
-
-def _write(pair: KeyPair, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
-    """Write the key before the certificate: a pair whose certificate is there is whole."""
-    _write_private(pair.key, key)
-    write_whole(pair.certificate, certificate.public_bytes(serialization.Encoding.PEM).decode())
-
-
-def _write_private(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-    )
-    write_whole(path, pem.decode())
+def _encoded(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode()

@@ -6,15 +6,18 @@ import os
 import shutil
 from pathlib import Path
 
-from localcluster import current, kind, leftovers, local
-from localcluster.errors import ClusterError
+from kubernetes import client, config
+from kubernetes.config.config_exception import ConfigException
+from urllib3.exceptions import HTTPError
+
+from localcluster import leftovers, local
 from localcluster.layout import Layout, of_this_clone
-from localcluster.machine import observe_facts
 from localcluster.operatorimage import prepare_base
-from localcluster.processes import Supervisor
-from localcluster.provider import Provider, check_local, choose_provider
-from localcluster.shell import extend_path
-from localcluster.teardown import has_company, has_traces, tear_down
+from localcluster.progress import Steps
+from localcluster.provider import Provider, check_local, choose_provider, observe_facts
+from localcluster.tools import ClusterError, extend_path, run
+
+KIND_NAME = "mageflow"
 
 
 def up() -> Path:
@@ -25,14 +28,30 @@ def up() -> Path:
     print(f"Using the {choice.provider} cluster: {choice.why}.", flush=True)
     match choice.provider:
         case Provider.CURRENT:
-            print(f"It answers, with Kubernetes {current.check()}.")
-            return current.kubeconfig()
+            return _check_current()
         case Provider.KIND:
-            kind.up(layout)
+            _up_kind(layout)
         case Provider.LOCAL:
             check_local(facts)
             local.up(layout)
     return layout.kubeconfig
+
+
+def down(*, check: bool) -> None:
+    """End this clone's cluster; with `check`, raise ClusterError if anything of a local one is left."""
+    layout = of_this_clone()
+    if os.environ.get("CLUSTER") == Provider.CURRENT:
+        print("The current cluster is yours: nothing to do.")
+        return
+    match recorded_provider(layout):
+        case None:
+            print("No cluster of this clone.")
+        case Provider.KIND:
+            run(["kind", "delete", "cluster", "--name", KIND_NAME, "--kubeconfig", layout.kubeconfig])
+            print("The kind cluster is gone.")
+        case _:
+            _down_local(layout, check=check)
+    shutil.rmtree(layout.state, ignore_errors=True)
 
 
 def prepare_image() -> None:
@@ -45,43 +64,44 @@ def prepare_image() -> None:
     prepare_base(of_this_clone())
 
 
-def down(*, check: bool) -> None:
-    """End this clone's cluster; with `check`, raise ClusterError if anything of a local one is left."""
-    layout = of_this_clone()
-    if os.environ.get("CLUSTER") == Provider.CURRENT:
-        print("The current cluster is yours: nothing to do.")
-        return
-    match recorded_provider(layout):
-        case None:
-            shutil.rmtree(layout.state, ignore_errors=True)
-            print("No cluster of this clone.")
-        case Provider.KIND:
-            kind.down(layout)
-            shutil.rmtree(layout.state)
-            print("The kind cluster is gone.")
-        case _:
-            _down_local(layout, check=check)
-
-
-def status() -> list[str]:
-    """Describe in lines what runs."""
-    layout = of_this_clone()
-    match recorded_provider(layout):
-        case None:
-            return ["No cluster of this clone; `make cluster-up` starts one."]
-        case Provider.KIND:
-            return [f"provider: kind, cluster {kind.NAME}", f"KUBECONFIG={layout.kubeconfig}"]
-        case _:
-            processes = Supervisor(layout.records, layout.logs, bound_to_parent=False)
-            states = [f"  {name}: {_describe(processes.pid(name))}" for name in processes.names()]
-            return ["provider: local", *states, f"KUBECONFIG={layout.kubeconfig}", f"logs: {layout.logs}"]
-
-
 def recorded_provider(layout: Layout) -> Provider | None:
     """Tell which provider made the cluster that this clone has, if it has one."""
-    if has_traces(layout):
+    if local.has_traces(layout):
         return Provider.LOCAL
-    return Provider.KIND if kind.is_recorded(layout) else None
+    return Provider.KIND if layout.kind_record.exists() else None
+
+
+def _check_current() -> Path:
+    """Return the user's kubeconfig, the first if there are several; raise ClusterError if its cluster is silent."""
+    first = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
+    path = Path(first) if first else Path.home() / ".kube" / "config"
+    try:
+        config.load_kube_config()
+        configuration = client.Configuration.get_default_copy()
+        configuration.retries = False
+        with client.ApiClient(configuration) as api:
+            version = client.VersionApi(api).get_code(_request_timeout=10).git_version
+    except (ConfigException, client.ApiException, HTTPError, OSError) as error:
+        raise ClusterError(
+            f"The cluster of {path} does not answer: {error}",
+            "Try `kubectl version` with the same KUBECONFIG, or leave CLUSTER unset to have a cluster made.",
+        ) from error
+    print(f"It answers, with Kubernetes {version}.")
+    return path
+
+
+def _up_kind(layout: Layout) -> None:
+    """Create the cluster unless it is there, and write its kubeconfig."""
+    layout.state.mkdir(exist_ok=True)
+    layout.kind_record.touch()
+    target = ("--name", KIND_NAME, "--kubeconfig", layout.kubeconfig)
+    steps = Steps(total=1)
+    if KIND_NAME in run(["kind", "get", "clusters"]).split():
+        with steps.step("find the kind cluster"):
+            run(["kind", "export", "kubeconfig", *target])
+    else:
+        with steps.step("create a kind cluster", "a minute, more if its image is not there yet"):
+            run(["kind", "create", "cluster", *target, "--wait", "2m"])
 
 
 def _down_local(layout: Layout, *, check: bool) -> None:
@@ -89,15 +109,10 @@ def _down_local(layout: Layout, *, check: bool) -> None:
         raise ClusterError("Ending the local cluster needs root.", "Run the command with sudo -E.")
     extend_path()
     before = leftovers.recall(layout) if check else None
-    tear_down(layout)
+    local.tear_down(layout)
     print("The local cluster is gone.")
-    if check and before is not None:
-        after = leftovers.observe_traces(layout)
-        left = leftovers.find_left(layout, before, after, has_company=has_company())
+    if before is not None:
+        left = leftovers.find_left(layout, before, leftovers.observe(layout), has_company=local.has_company())
         if left:
             raise ClusterError("It left, or someone else made meanwhile:\n  " + "\n  ".join(left))
         print("Nothing of it is left: " + ", ".join(before) + " are as they were.")
-
-
-def _describe(pid: int | None) -> str:
-    return "not running" if pid is None else f"running, process {pid}"

@@ -1,11 +1,13 @@
-"""Which programs the local cluster is made of, and which test the chart; the Go modules they are built from.
+"""Which programs the local cluster is made of, and which test the chart; the Go files that they are built from. Pure.
 
-To add one, add a line to `COMPONENTS`, or to `CHART_TOOLS` what only the tests of the chart need: only what is missing
-in the cache is built.
+A new program is a line in `COMPONENTS`, or in `CHART_TOOLS` if only the tests of the chart need it: what is missing in
+the cache is built.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -58,3 +60,35 @@ HELM = (
 PROMTOOL = Component("promtool", "github.com/prometheus/prometheus/cmd/promtool", (PROMETHEUS,))
 
 CHART_TOOLS = (*HELM, PROMTOOL)
+
+
+def staging_modules(go_mod: str) -> tuple[str, ...]:
+    """Name the modules that k8s.io/kubernetes requires as v0.0.0: in its own repository they are folders."""
+    return tuple(sorted(set(re.findall(r"^\s*(?:require\s+)?(k8s\.io/\S+)\s+v0\.0\.0\s*(?://.*)?$", go_mod, re.M))))
+
+
+def render_go_mod(modules: Sequence[Module], go_mods: Sequence[str]) -> str:
+    """Write a go.mod that requires the modules; `go_mods` are their own go.mod texts, in the same order.
+
+    The staging modules are published as v0.34.4 for Kubernetes v1.34.4.
+    """
+    versions = re.findall(r"^go\s+(\d[\d.]*)", "\n".join(go_mods), re.M)
+    replacements = [
+        f"\t{name} => {name} {module.version.replace('v1.', 'v0.', 1)}"
+        for module, text in zip(modules, go_mods, strict=True)
+        for name in staging_modules(text)
+    ]
+    requirements = [f"\t{module.path} {module.version}" for module in modules]
+    lines = ["module localcluster", "", f"go {max(versions, key=parse_version)}", ""]
+    return "\n".join([*lines, "require (", *requirements, ")", "", "replace (", *replacements, ")", ""])
+
+
+def render_tools_go(components: Iterable[Component]) -> str:
+    """Write a Go file that imports the main packages, so that `go mod tidy` resolves what they need."""
+    imports = "\n".join(f'\t_ "{component.package}"' for component in components)
+    return f"package tools\n\nimport (\n{imports}\n)\n"
+
+
+def parse_version(text: str) -> tuple[int, ...]:
+    """Turn "1.24.0" into (1, 24, 0)."""
+    return tuple(int(part) for part in text.split("."))

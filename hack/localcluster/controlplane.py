@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import re
 import signal
-import socket
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 from localcluster.binaries import ensure
 from localcluster.certificates import Authority
-from localcluster.errors import ClusterError
-from localcluster.files import write_whole
-from localcluster.kubeconfig import write_kubeconfig
-from localcluster.processes import Supervisor, wait_until
+from localcluster.processes import Supervisor
+from localcluster.tools import ClusterError, free_ports, is_free, wait_until, write_whole
 
 SERVICE_SUBNET = "10.96.0.0/16"
 SERVICE_IP = "10.96.0.1"
@@ -29,10 +27,12 @@ NAMES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
 _AUDIT_POLICY = Path(__file__).with_name("audit_policy.yaml")
 
+_CLIENT = ("--leader-elect=false", "--secure-port=0", "--kube-api-qps=200", "--kube-api-burst=400")
+"""For those that only ask the API server: alone, without a port of their own, as fast as tests are."""
 
-@dataclass(frozen=True)
-class Ports:
-    """Free ports, chosen once for a directory and kept, so that a restarted process is found where it was."""
+
+class Ports(NamedTuple):
+    """Ports, chosen once for a directory and kept, so that a restarted process is found where it was."""
 
     etcd: int
     etcd_peer: int
@@ -67,17 +67,12 @@ class ControlPlane:
         self.kubectl = self.binaries["kubectl"]
         self.authority = Authority(self.directory / "pki")
         self.processes = Supervisor(records or self.directory / "processes", self.logs, bound_to_parent=bound_to_parent)
-        self._ports = self._keep_ports()
+        self.ports = self._keep_ports()
 
     @property
     def server(self) -> str:
         """The API server's URL."""
-        return f"https://{self.address}:{self.port}"
-
-    @property
-    def port(self) -> int:
-        """The API server's port."""
-        return self._ports.api
+        return f"https://{self.address}:{self.ports.api}"
 
     def __enter__(self) -> ControlPlane:
         self.start()
@@ -90,10 +85,9 @@ class ControlPlane:
 
     def start(self) -> None:
         """Start what does not run; return once the API server and the default service account are there."""
-        if not all(self.processes.is_running(name) for name in ("etcd", "kube-apiserver")):
-            self._ports = self._keep_ports()
+        self.ports = self._keep_ports()
         self._admin = self.authority.client("admin", ("system:masters",), "admin")
-        write_kubeconfig(self.kubeconfig, self.server, self.authority.pair.certificate, "admin", self._admin)
+        self.authority.kubeconfig(self.kubeconfig, self.server, "admin", self._admin)
         for name in NAMES:
             self._start(name)
         self._wait_for("/api/v1/namespaces/default/serviceaccounts/default", "the default service account")
@@ -124,12 +118,7 @@ class ControlPlane:
         """Write a kubeconfig with a certificate of its own, by which the audit log tells this user apart."""
         file_name = re.sub(r"[^A-Za-z0-9.-]", "-", user)
         pair = self.authority.client(user, groups, f"client-{file_name}")
-        path = self.directory / "kubeconfigs" / file_name
-        return write_kubeconfig(path, self.server, self.authority.pair.certificate, user, pair)
-
-    def wait_until_ready(self, timeout_s: float = 300) -> None:
-        """Wait until the API server answers /readyz with 200."""
-        self._wait_for("/readyz", "the API server", timeout_s)
+        return self.authority.kubeconfig(self.directory / "kubeconfigs" / file_name, self.server, user, pair)
 
     def _known(self, name: str) -> str:
         if name not in NAMES:
@@ -141,7 +130,7 @@ class ControlPlane:
             return
         self.processes.start(name, [self.binaries[name], *self._arguments(name)])
         if name == "kube-apiserver":
-            self.wait_until_ready()
+            self._wait_for("/readyz", "the API server")
 
     def _arguments(self, name: str) -> list[str]:
         match name:
@@ -152,15 +141,10 @@ class ControlPlane:
             case "kube-controller-manager":
                 return self._controller_arguments()
             case _:
-                return [
-                    f"--kubeconfig={self._component_kubeconfig(name)}",
-                    "--leader-elect=false",
-                    "--secure-port=0",
-                    *_CLIENT_SPEED,
-                ]
+                return [f"--kubeconfig={self._component_kubeconfig(name)}", *_CLIENT]
 
     def _etcd_arguments(self) -> list[str]:
-        client, peer = (f"http://127.0.0.1:{port}" for port in (self._ports.etcd, self._ports.etcd_peer))
+        client, peer = (f"http://127.0.0.1:{port}" for port in (self.ports.etcd, self.ports.etcd_peer))
         return [
             f"--data-dir={self.directory / 'etcd'}",
             f"--listen-client-urls={client}",
@@ -177,10 +161,10 @@ class ControlPlane:
         kubelet = self.authority.client("kube-apiserver", ("system:masters",), "apiserver-kubelet")
         tokens = self.authority.service_account_keys()
         return [
-            f"--etcd-servers=http://127.0.0.1:{self._ports.etcd}",
+            f"--etcd-servers=http://127.0.0.1:{self.ports.etcd}",
             f"--bind-address={self.address}",
             f"--advertise-address={self.address}",
-            f"--secure-port={self._ports.api}",
+            f"--secure-port={self.ports.api}",
             # An endpoint on the loopback interface is refused, and without nodes nobody needs one.
             f"--endpoint-reconciler-type={'lease' if self._has_nodes else 'none'}",
             f"--service-cluster-ip-range={SERVICE_SUBNET}",
@@ -206,15 +190,13 @@ class ControlPlane:
     def _controller_arguments(self) -> list[str]:
         return [
             f"--kubeconfig={self._component_kubeconfig('kube-controller-manager')}",
-            "--leader-elect=false",
-            "--secure-port=0",
+            *_CLIENT,
             "--use-service-account-credentials",
             f"--root-ca-file={self.authority.pair.certificate}",
             f"--service-account-private-key-file={self.authority.service_account_keys().key}",
             f"--cluster-signing-cert-file={self.authority.pair.certificate}",
             f"--cluster-signing-key-file={self.authority.pair.key}",
             "--concurrent-job-syncs=20",
-            *_CLIENT_SPEED,
             *([] if self._has_nodes else ["--controllers=*,-node-lifecycle-controller,-taint-eviction-controller"]),
         ]
 
@@ -222,73 +204,40 @@ class ControlPlane:
         """Write the kubeconfig of a component; its user is one that RBAC knows by default."""
         pair = self.authority.client(f"system:{name}", (), name)
         path = self.directory / "kubeconfigs" / f"system-{name}"
-        return write_kubeconfig(path, self.server, self.authority.pair.certificate, f"system:{name}", pair)
+        return self.authority.kubeconfig(path, self.server, f"system:{name}", pair)
 
     def _keep_ports(self) -> Ports:
         """Read the directory's ports, or choose free ones; anew if others took them since."""
         path = self.directory / "ports.json"
-        busy = any(self.processes.is_running(name) for name in ("etcd", "kube-apiserver"))
+        addresses = ("127.0.0.1", "127.0.0.1", self.address)
         if path.exists():
             ports = Ports(**json.loads(path.read_text()))
-            if busy or all(_is_free(address, port) for address, port in self._listeners(ports)):
+            are_ours = any(self.processes.is_running(name) for name in ("etcd", "kube-apiserver"))
+            if are_ours or all(is_free(address, port) for address, port in zip(addresses, ports, strict=True)):
                 return ports
-        ports = Ports(*_free_ports(("127.0.0.1", "127.0.0.1", self.address)))
-        write_whole(path, json.dumps(vars(ports)))
+        ports = Ports(*free_ports(*addresses))
+        write_whole(path, json.dumps(ports._asdict()))
         return ports
 
-    def _listeners(self, ports: Ports) -> list[tuple[str, int]]:
-        return [("127.0.0.1", ports.etcd), ("127.0.0.1", ports.etcd_peer), (self.address, ports.api)]
-
-    def _wait_for(self, path: str, what: str, timeout_s: float = 300) -> None:
+    def _wait_for(self, path: str, what: str) -> None:
         """Wait until the API server answers a GET with 200; tell at once if it has died."""
         tls = ssl.create_default_context(cafile=str(self.authority.pair.certificate))
         tls.load_cert_chain(self._admin.certificate, self._admin.key)
 
         def is_there() -> bool:
             self._fail_if_dead()
-            return _get_status(self.address, self._ports.api, path, tls) == http.client.OK
+            connection = http.client.HTTPSConnection(self.address, self.ports.api, timeout=5, context=tls)
+            with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
+                connection.request("GET", path)
+                return connection.getresponse().status == http.client.OK
+            return False
 
-        wait_until(is_there, timeout_s, f"{what} (logs are in {self.logs})", interval_s=0.05)
+        wait_until(is_there, 300, f"{what} (logs are in {self.logs})", interval_s=0.05)
 
     def _fail_if_dead(self) -> None:
         for name in ("etcd", "kube-apiserver"):
             if not self.processes.is_running(name):
-                raise ClusterError(
-                    f"{name} ended while starting; the end of its log:\n{_tail(self.processes.log(name))}",
-                    f"The whole log is {self.processes.log(name)}.",
-                )
-
-
-_CLIENT_SPEED = ("--kube-api-qps=200", "--kube-api-burst=400")
-
-
-def _get_status(host: str, port: int, path: str, tls: ssl.SSLContext) -> int | None:
-    connection = http.client.HTTPSConnection(host, port, timeout=5, context=tls)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
-
-
-def _free_ports(addresses: Sequence[str]) -> list[int]:
-    """Let the kernel choose; all are held until the last is chosen, so that they differ."""
-    sockets = [socket.create_server((address, 0)) for address in addresses]
-    ports = [int(listener.getsockname()[1]) for listener in sockets]
-    for listener in sockets:
-        listener.close()
-    return ports
-
-
-def _is_free(address: str, port: int) -> bool:
-    try:
-        socket.create_server((address, port)).close()
-    except OSError:
-        return False
-    return True
-
-
-def _tail(path: Path, lines: int = 15) -> str:
-    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+                log = self.processes.log(name)
+                end = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+                problem = f"{name} ended while starting; the end of its log:\n{end}"
+                raise ClusterError(problem, f"The whole log is {log}.")

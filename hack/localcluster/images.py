@@ -19,7 +19,7 @@ from pathlib import Path
 from localcluster.binaries import cache_folder
 from localcluster.layout import Layout
 from localcluster.packages import static_busybox
-from localcluster.shell import run
+from localcluster.tools import run
 
 
 @dataclass(frozen=True)

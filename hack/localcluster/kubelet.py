@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import datetime
 import json
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from localcluster import cgroups
+from localcluster import kernel
 from localcluster.certificates import KeyPair
 from localcluster.controlplane import ControlPlane
-from localcluster.kubeconfig import write_kubeconfig
 from localcluster.layout import NODE_NAME, Layout
-from localcluster.processes import wait_until
-from localcluster.shell import run
+from localcluster.tools import free_ports, run, wait_until
 
 
 def kubelet_config(layout: Layout, address: str, port: int, authority: Path, serving: KeyPair) -> Mapping[str, Any]:
@@ -63,7 +60,7 @@ def start(layout: Layout, control_plane: ControlPlane) -> None:
     processes = control_plane.processes
     was_running = processes.is_running("kubelet")
     if not was_running:
-        cgroups.create(layout.network)
+        kernel.create_cgroup(layout.network)
         processes.start("kubelet", [control_plane.binaries["kubelet"], *_arguments(layout, control_plane)])
     wait_until(
         lambda: _is_ready(control_plane, None if was_running else started),
@@ -76,14 +73,12 @@ def _arguments(layout: Layout, control_plane: ControlPlane) -> list[str]:
     authority = control_plane.authority
     user = f"system:node:{NODE_NAME}"
     client = authority.client(user, ("system:nodes",), "kubelet")
-    kubeconfig = layout.state / "kubeconfigs" / "kubelet"
-    write_kubeconfig(kubeconfig, control_plane.server, authority.pair.certificate, user, client)
+    kubeconfig = authority.kubeconfig(layout.state / "kubeconfigs" / "kubelet", control_plane.server, user, client)
     serving = authority.server(NODE_NAME, (control_plane.address, NODE_NAME), "kubelet-serving")
     config = layout.run / "kubelet.yaml"
-    port = _free_port(control_plane.address)
-    config.write_text(
-        yaml.safe_dump(kubelet_config(layout, control_plane.address, port, authority.pair.certificate, serving))
-    )
+    [port] = free_ports(control_plane.address)
+    settings = kubelet_config(layout, control_plane.address, port, authority.pair.certificate, serving)
+    config.write_text(yaml.safe_dump(settings))
     return [
         f"--config={config}",
         f"--kubeconfig={kubeconfig}",
@@ -95,22 +90,10 @@ def _arguments(layout: Layout, control_plane: ControlPlane) -> list[str]:
 
 def _is_ready(control_plane: ControlPlane, since: datetime.datetime | None) -> bool:
     """Tell whether the node says that it is ready, and said so since a kubelet was started."""
-    command: list[str | Path] = [
-        control_plane.kubectl,
-        "--kubeconfig",
-        control_plane.kubeconfig,
-        "get",
-        "node",
-        "--output=json",
-    ]
-    for node in json.loads(run(command))["items"]:
+    kubeconfig = f"--kubeconfig={control_plane.kubeconfig}"
+    for node in json.loads(run([control_plane.kubectl, kubeconfig, "get", "node", "--output=json"]))["items"]:
         for condition in node["status"].get("conditions", []):
             if condition["type"] == "Ready" and condition["status"] == "True":
                 heartbeat = datetime.datetime.fromisoformat(condition["lastHeartbeatTime"])
                 return since is None or heartbeat >= since
     return False
-
-
-def _free_port(address: str) -> int:
-    with socket.create_server((address, 0)) as listener:
-        return int(listener.getsockname()[1])

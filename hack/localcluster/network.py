@@ -13,10 +13,8 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from localcluster.controlplane import SERVICE_IP
-from localcluster.errors import ClusterError
-from localcluster.files import write_whole
 from localcluster.layout import Layout
-from localcluster.shell import run, succeeds
+from localcluster.tools import ClusterError, run, succeeds, write_whole
 
 _FIRST = int(IPv4Address("10.128.0.0"))
 _COUNT = 2**14
@@ -96,7 +94,7 @@ table ip {layout.nft_table} {{
 
 def apply_rules(layout: Layout, subnet: IPv4Network, api_port: int) -> None:
     """Put the packet rules in force."""
-    run(["nft", "-f", "-"], stdin=render_rules(layout, subnet, api_port))
+    run(["nft", "-f", "-"], input=render_rules(layout, subnet, api_port))
 
 
 def cni_config(layout: Layout, subnet: IPv4Network) -> Mapping[str, Any]:

@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from localcluster.errors import ClusterError
-from localcluster.shell import run
+from localcluster.tools import ClusterError, run
 
 CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 
@@ -53,8 +52,9 @@ def cni_folder() -> Path:
 
 def install(names: Sequence[str], log: Path) -> None:
     """Install packages, removing none; raise ClusterError with the end of apt's output if that fails."""
-    _apt(["update"], log)
-    _apt(["install", "--yes", "--no-install-recommends", "--no-remove", *names], log)
+    if names:
+        _apt(log, "update")
+        _apt(log, "install", "--yes", "--no-install-recommends", "--no-remove", *names)
 
 
 def static_busybox(cache: Path, log: Path) -> Path:
@@ -64,27 +64,22 @@ def static_busybox(cache: Path, log: Path) -> Path:
     """
     busybox = cache / "busybox"
     if not busybox.exists():
-        _apt(["update"], log)
+        _apt(log, "update")
         with tempfile.TemporaryDirectory(dir=cache, prefix="build-") as scratch:
-            _apt(["download", "--option", "APT::Sandbox::User=root", "busybox-static"], log, Path(scratch))
+            _apt(log, "download", "--option", "APT::Sandbox::User=root", "busybox-static", cwd=Path(scratch))
             run(["dpkg-deb", "--extract", *Path(scratch).glob("*.deb"), scratch])
             (Path(scratch) / "bin" / "busybox").rename(busybox)
     return busybox
 
 
-def _apt(arguments: Sequence[str], log: Path, folder: Path | None = None) -> None:
-    log.parent.mkdir(parents=True, exist_ok=True)
+def _apt(log: Path, *arguments: str, cwd: Path | None = None) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as output:
-        done = subprocess.run(
-            ["apt-get", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env=environment,
-            cwd=folder,
-            check=False,
+        command = ["apt-get", *arguments]
+        code = subprocess.call(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, cwd=cwd
         )
-    if done.returncode != 0:
+    if code != 0:
         end = "\n".join(log.read_text().splitlines()[-10:])
-        raise ClusterError(f"`apt-get {' '.join(arguments)}` failed:\n{end}", f"All it printed is in {log}.")
+        raise ClusterError(f"`{' '.join(command)}` failed:\n{end}", f"All it printed is in {log}.")

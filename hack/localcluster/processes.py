@@ -7,20 +7,18 @@ Each has a record file, written by the process itself before it becomes its prog
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from localcluster.errors import ClusterError
+from localcluster.tools import wait_until
 
 _RECORD_THEN_BECOME = 'cat /proc/$$/stat /proc/sys/kernel/random/boot_id > "$0" && exec "$@"'
-_LEAVE_TO_INIT = '"$@" &'
-_PR_SET_PDEATHSIG = 1
+_LEAVE_TO_INIT = ("/bin/sh", "-c", '"$@" &', "sh")
+_DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL", "--")
 
 
 @dataclass(frozen=True)
@@ -111,16 +109,10 @@ class Supervisor:
         self._records.mkdir(parents=True, exist_ok=True)
         self._logs.mkdir(parents=True, exist_ok=True)
         self._reap(name)
-        program = ["/bin/sh", "-c", _RECORD_THEN_BECOME, self._record(name), *command]
+        bond = _DIE_WITH_PARENT if self._bound_to_parent else _LEAVE_TO_INIT
+        program = [*bond, "/bin/sh", "-c", _RECORD_THEN_BECOME, self._record(name), *command]
         with self.log(name).open("ab") as log:
-            child = subprocess.Popen(
-                program if self._bound_to_parent else ["/bin/sh", "-c", _LEAVE_TO_INIT, "sh", *program],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=_die_with_parent() if self._bound_to_parent else None,
-            )
+            child = subprocess.Popen(program, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         if self._bound_to_parent:
             self._children[name] = child
         else:
@@ -170,17 +162,3 @@ class Supervisor:
         if child is not None:
             child.wait()
         self._record(name).unlink(missing_ok=True)
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float, what: str, *, interval_s: float = 0.1) -> None:
-    """Wait for a condition; raise ClusterError, naming what was waited for, when the time is up."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise ClusterError(f"Waited {timeout_s:.0f} s in vain for {what}.")
-        time.sleep(interval_s)
-
-
-def _die_with_parent() -> Callable[[], None]:
-    libc = ctypes.CDLL(None, use_errno=True)
-    return lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -4,39 +4,39 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 
-LOG_INTERVAL_S = 30.0
-"""How often a step that is still running gets a line where there is no terminal."""
+TERMINAL_INTERVAL_S, LOG_INTERVAL_S = 0.5, 30.0
+"""How often it is told of a step that it still runs."""
 
 
 class Step:
-    """A step that is under way; `detail` is shown beside it and may be set at any time."""
+    """A step that is under way; `detail` is shown beside its title and may be set at any time."""
 
     def __init__(self, title: str, expect: str) -> None:
-        self.title = title
-        self.expect = expect
         self.detail = ""
-        self.started = time.monotonic()
+        self._title = title
+        self._expect = f", usually {expect}" if expect else ""
+        self._started = time.monotonic()
 
-    def describe(self) -> str:
-        """Say in one line what is going on and for how long."""
-        seconds = time.monotonic() - self.started
-        expectation = f", usually {self.expect}" if self.expect else ""
+    def describe(self, *, ended: bool = False) -> str:
+        """Say in one line what goes on, or has ended, and how long that takes."""
+        seconds = time.monotonic() - self._started
         detail = f" ({self.detail})" if self.detail else ""
-        return f"{self.title}{detail} … {seconds:.0f} s so far{expectation}"
+        duration = f"{seconds:.1f} s" if ended else f"{seconds:.0f} s so far{self._expect}"
+        return f"{self._title}{detail} … {duration}"
 
 
 class Steps:
-    """Counts the steps of a command and shows which one runs, for how long, and how long it usually takes."""
+    """The steps of a command, counted; which one runs is shown, for how long, and how long it usually takes."""
 
-    def __init__(self, total: int, console: Console | None = None) -> None:
+    def __init__(self, total: int) -> None:
         self._total = total
         self._done = 0
-        self._console = console or Console(highlight=False, soft_wrap=True)
+        self._console = Console(highlight=False, soft_wrap=True)
 
     def say(self, text: str) -> None:
         """Print a line as it is."""
@@ -46,41 +46,21 @@ class Steps:
     def step(self, title: str, expect: str = "") -> Iterator[Step]:
         """Run a block as the next step; `expect` is a duration in words, as in "5 minutes"."""
         self._done += 1
-        label = f"step {self._done} of {self._total}: "
-        step = Step(title, expect)
-        with self._ticking(label, step):
-            yield step
-        detail = f" ({step.detail})" if step.detail else ""
-        self.say(f"{label}{title}{detail} … {time.monotonic() - step.started:.1f} s")
+        step = Step(f"step {self._done} of {self._total}: {title}", expect)
+        ended = threading.Event()
+        with self._console.status(step.describe()) as status:  # shows nothing where there is no terminal
 
-    @contextmanager
-    def _ticking(self, label: str, step: Step) -> Iterator[None]:
-        """Keep the step's line up to date from a thread of its own."""
-        if self._console.is_terminal:
-            with (
-                self._console.status(label + step.describe()) as status,
-                _every(0.5, lambda: status.update(label + step.describe())),
-            ):
-                yield
-        else:
-            if step.expect:
-                self.say(f"{label}{step.title}, usually {step.expect}")
-            with _every(LOG_INTERVAL_S, lambda: self.say(label + step.describe())):
-                yield
+            def tell() -> None:
+                while not ended.wait(TERMINAL_INTERVAL_S if self._console.is_terminal else LOG_INTERVAL_S):
+                    (status.update if self._console.is_terminal else self.say)(step.describe())
 
-
-@contextmanager
-def _every(seconds: float, call: Callable[[], None]) -> Iterator[None]:
-    ended = threading.Event()
-
-    def loop() -> None:
-        while not ended.wait(seconds):
-            call()
-
-    thread = threading.Thread(target=loop, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+            if expect and not self._console.is_terminal:
+                self.say(step.describe())
+            thread = threading.Thread(target=tell, daemon=True)
+            thread.start()
+            try:
+                yield step
+            finally:
+                ended.set()
+                thread.join()
+        self.say(step.describe(ended=True))

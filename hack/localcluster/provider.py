@@ -1,13 +1,17 @@
-"""Which cluster `up` uses, and what keeps it from having one. Pure."""
+"""Which cluster `up` uses, by what the machine offers, and what keeps it from having one."""
 
 from __future__ import annotations
 
+import os
+import platform
+import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from localcluster.binaries import check_go
-from localcluster.errors import ClusterError
-from localcluster.machine import Facts
+from localcluster.binaries import cache_folder, check_go, go_version, missing
+from localcluster.components import COMPONENTS
+from localcluster.tools import ClusterError, succeeds
 
 
 class Provider(StrEnum):
@@ -22,6 +26,49 @@ class Provider(StrEnum):
 
 
 @dataclass(frozen=True)
+class Facts:
+    """What a provider is chosen by."""
+
+    cluster_variable: str
+    """The environment's CLUSTER, or empty."""
+    docker_answers: bool
+    has_kind: bool
+    is_root: bool
+    distribution: frozenset[str]
+    """As in {"ubuntu", "debian"}."""
+    has_binaries: bool
+    """All of the cluster's programs are in the cache."""
+    go_version: str | None
+    """What `go version` prints."""
+
+
+def observe_facts() -> Facts:
+    """Look at the machine and the environment."""
+    return Facts(
+        cluster_variable=os.environ.get("CLUSTER", ""),
+        docker_answers=succeeds(["docker", "info"], timeout=10),
+        has_kind=shutil.which("kind") is not None,
+        is_root=os.geteuid() == 0,
+        distribution=find_distribution(read_os_release()),
+        has_binaries=not missing(COMPONENTS, cache_folder()),
+        go_version=go_version(),
+    )
+
+
+def read_os_release() -> Mapping[str, str]:
+    """Return what /etc/os-release says; nothing where there is none."""
+    try:
+        return platform.freedesktop_os_release()
+    except OSError:
+        return {}
+
+
+def find_distribution(os_release: Mapping[str, str]) -> frozenset[str]:
+    """Name the distribution, and those that it is like."""
+    return frozenset(f"{os_release.get('ID', '')} {os_release.get('ID_LIKE', '')}".split())
+
+
+@dataclass(frozen=True)
 class Choice:
     """A provider, and why it was chosen, as the end of a sentence."""
 
@@ -31,8 +78,11 @@ class Choice:
 
 def choose_provider(facts: Facts, recorded: Provider | None) -> Choice:
     """Choose a provider; `recorded` is that of the cluster that this clone has already."""
-    if facts.cluster_variable:
-        return _parse_variable(facts.cluster_variable)
+    value = facts.cluster_variable
+    if value and value not in list(Provider):
+        raise ClusterError(f"CLUSTER is {value!r}; it may be {', '.join(Provider)}, or unset.")
+    if value:
+        return Choice(Provider(value), f"CLUSTER={value} is set")
     if recorded is not None:
         return Choice(recorded, "this clone has one already")
     if facts.docker_answers and facts.has_kind:
@@ -59,11 +109,3 @@ def check_local(facts: Facts) -> None:
             "A local cluster with real pods cannot be started here.\n- " + "\n- ".join(problems),
             "Or use a cluster you have: CLUSTER=current (your kubeconfig), or Docker with kind.",
         )
-
-
-def _parse_variable(value: str) -> Choice:
-    try:
-        return Choice(Provider(value), f"CLUSTER={value} is set")
-    except ValueError:
-        names = ", ".join(Provider)
-        raise ClusterError(f"CLUSTER is {value!r}; it may be {names}, or unset.") from None

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from localcluster import network, shims
+from localcluster import network
 from localcluster.images import PAUSE
 from localcluster.layout import Layout
 from localcluster.packages import cni_folder
-from localcluster.processes import Supervisor, wait_until
-from localcluster.shell import run, succeeds
+from localcluster.processes import Supervisor, observe_commands
+from localcluster.tools import run, succeeds, wait_until
+
+SHIM_SOCKETS = Path("/run/containerd/s")
+"""Where shims, a process per pod, listen, whatever containerd's configuration says."""
 
 _CAP_SYS_RESOURCE = 24
 
@@ -83,7 +86,7 @@ def start(layout: Layout, processes: Supervisor, subnet: IPv4Network) -> None:
     config = layout.run / "containerd.toml"
     if not processes.is_running("containerd"):
         layout.data.mkdir(parents=True, exist_ok=True)
-        shims.remove_dead_sockets(layout)
+        remove_dead_sockets(layout)
         config.write_text(render_config(layout, observe_settings(layout)))
     cni = layout.run / "cni" / "mageflow.conflist"
     cni.parent.mkdir(exist_ok=True)
@@ -94,6 +97,25 @@ def start(layout: Layout, processes: Supervisor, subnet: IPv4Network) -> None:
         30,
         f"containerd (its log is {processes.log('containerd')})",
     )
+
+
+def observe_shims(layout: Layout) -> set[int]:
+    """Find the processes that containerd left: shims that serve our socket, and runc at work on our state."""
+    marks = {str(layout.runtime_socket), str(layout.run / "runc" / "k8s.io")}
+    return {
+        pid
+        for pid, arguments in observe_commands()
+        if Path(arguments[0]).name in ("containerd-shim-runc-v2", "runc") and marks.intersection(arguments)
+    }
+
+
+def remove_dead_sockets(layout: Layout) -> None:
+    """Remove the sockets of shims that are gone without having done so; after a crash containerd would not."""
+    listening = Path("/proc/net/unix").read_text()
+    for address in (layout.run / "containerd" / "io.containerd.runtime.v2.task" / "k8s.io").glob("*/address"):
+        socket = address.read_text().strip().removeprefix("unix://")
+        if socket not in listening:
+            Path(socket).unlink(missing_ok=True)
 
 
 def _can_overlay(folder: Path) -> bool:

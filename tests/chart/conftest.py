@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from devkit.helm import CHART, Helm, find_helm
-from localcluster.binaries import cache_folder
+from localcluster.binaries import path_of
 from localcluster.components import HELM, PROMTOOL, Component
 
 RELEASE = "mageflow"
@@ -97,7 +97,7 @@ def _open(component: Component) -> Renderer:
 @pytest.fixture(scope="session")
 def promtool() -> Path:
     """Prometheus's own test of rules: the one in the cache, else the one on the PATH."""
-    built = cache_folder(PROMTOOL.modules) / PROMTOOL.name
+    built = path_of(PROMTOOL)
     found = built if built.exists() else shutil.which(PROMTOOL.name)
     if found is None:
         pytest.skip("promtool isn't there; `make test` builds it")

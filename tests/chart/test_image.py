@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from localcluster.baseimage import base_name
-from localcluster.machine import parse_codename
+from localcluster.operatorimage import base_name
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -62,8 +61,3 @@ def test_the_local_base_is_made_anew_when_what_it_is_made_of_changes() -> None:
         ("bookworm", "x86_64", b""),
     ]
     assert len({name, *(base_name(*other) for other in others)}) == 4
-
-
-def test_codename_is_read_from_os_release() -> None:
-    assert parse_codename('ID=debian\nVERSION_CODENAME="bookworm"\n') == "bookworm"
-    assert parse_codename("ID=arch\n") == ""
