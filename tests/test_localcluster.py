@@ -14,9 +14,11 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.x509.verification import PolicyBuilder, Store
 
 from localcluster import binaries, images, network, packages
-from localcluster.certificates import KeyPair
+from localcluster.certificates import Authority, KeyPair
 from localcluster.components import (
     COMPONENTS,
     ETCD,
@@ -269,6 +271,14 @@ def test_a_process_that_reuses_a_recorded_id_is_never_ended(supervisor: Supervis
 
 
 # The node
+
+
+def test_certificates_pass_the_strict_check_that_python_makes_from_3_13_on(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.server("kube-apiserver", ("127.0.0.1", "localhost"), "apiserver")
+    root, leaf = (x509.load_pem_x509_certificate(path.certificate.read_bytes()) for path in (authority.pair, pair))
+    verifier = PolicyBuilder().store(Store([root])).build_server_verifier(x509.DNSName("localhost"))
+    assert verifier.verify(leaf, []) == [leaf, root]
 
 
 @pytest.mark.parametrize("root", ["/a", "/home/someone/" + "deep/" * 60])

@@ -17,6 +17,19 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from localcluster.tools import write_whole
 
+_IS_AUTHORITY = x509.BasicConstraints(ca=True, path_length=None)
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    key_cert_sign=True,
+    crl_sign=False,
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 @dataclass(frozen=True)
 class KeyPair:
@@ -33,7 +46,7 @@ class Authority:
         self._folder = folder
         self.pair = self._pair("ca")
         if not self.pair.certificate.exists():
-            self._issue(self.pair, _name("mageflow-local"), [x509.BasicConstraints(ca=True, path_length=None)])
+            self._issue(self.pair, _name("mageflow-local"), [_IS_AUTHORITY, _SIGNS_CERTIFICATES])
 
     def client(self, user: str, groups: Sequence[str], file_name: str) -> KeyPair:
         """Sign a certificate by which the API server knows a user and its groups."""
@@ -89,6 +102,9 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(start)
             .not_valid_after(start + datetime.timedelta(days=3650))
+            # Both keys are named: Python from 3.13 on refuses a certificate that doesn't.
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
         )
         for extension in extensions:
             builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
