@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+import time
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -178,6 +180,29 @@ def test_suspend_says_what_still_finishes_and_waits_for_it(cluster: FakeCluster)
     assert run("suspend", "nightly", "--wait").stdout == "chain.mageflow.io/nightly is suspended already\n"
     resumed = run("resume", "chain/nightly", "-o", "name")
     assert (resumed.stdout, resumed.stderr) == ("chain.mageflow.io/nightly\n", "")
+
+
+@pytest.mark.usefixtures("cluster")
+def test_it_is_told_that_somebody_else_resumed_what_is_waited_for() -> None:
+    """It said "suspended", with exit code 0, of what ran on, if the operator had answered them by then."""
+
+    def resume() -> None:
+        while lifecycle_of("chain", "nightly") != "suspended":
+            time.sleep(0.01)
+        asyncio.run(resume_chain("nightly"))
+
+    somebody = threading.Thread(target=resume)
+    somebody.start()
+    result = run("suspend", "nightly", "--wait", code=4)
+    somebody.join()
+    assert result.stdout == ""
+    assert result.stderr.splitlines()[-1] == (
+        "error: chain.mageflow.io/nightly in namespace default: somebody else has set its lifecycle to active since"
+    )
+
+
+async def resume_chain(name: str) -> None:
+    await (await mageflow.get("chain", name)).resume()
 
 
 @pytest.mark.usefixtures("cluster")

@@ -1,4 +1,4 @@
-"""Whether there is anything to do, what came of it, what would be lost, and when a wait is over."""
+"""Whether there is anything to do, what came of it, and what would be lost."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from mageflow.cli.exits import Exit, exit_for
 from mageflow.cli.losses import describe_losses, find_losses
 from mageflow.cli.mermaid import draw_mermaid
 from mageflow.cli.operations import (
@@ -23,9 +22,6 @@ from mageflow.cli.operations import (
 from mageflow.cli.reasons import explain_state
 from mageflow.cli.svg import draw_svg
 from mageflow.cli.view import View, read_view
-from mageflow.cli.waiting import find_end
-from mageflow.client.errors import BeingDeletedError
-from mageflow.kube.errors import MageflowError
 
 from .builders import NOW, done, resource, running, task, view
 
@@ -38,7 +34,6 @@ CANCELING = view("Chain", "Interrupting", (task("load", "Stopping"),), lifecycle
 CANCELED = view("Chain", "Canceled", lifecycle="canceled", reason="Canceled")
 FAILED = view("Chain", "Failed", reason="Failed")
 HELD = view("Chain", "Suspended", (task("load"),), reason="Suspended", by_namespace="suspended")
-HELD_TOO_LATE = view("Workflow", "Active", (running("main"),), reason="TaskAlreadyRunning", by_namespace="suspended")
 UNANSWERED = view("Chain", "Active", (running(),), lifecycle="suspended", generation=2, reason="Running")
 
 
@@ -84,7 +79,6 @@ def test_it_is_told_that_a_namespace_holds_what_is_resumed() -> None:
     assert judge(HELD, RESUME) is Verdict.ALREADY
     assert describe_already(HELD, RESUME) == f"is active already (Suspended: {why})"
     assert describe_result(HELD, RESUME) == f"resumed (Suspended: {why})"
-    assert find_end(HELD_TOO_LATE, RESUME, 1) is HELD_TOO_LATE, "nothing more comes of it"
 
 
 def test_it_is_told_that_something_must_be_mended_before_it_goes_on_when_it_is_resumed() -> None:
@@ -95,60 +89,11 @@ def test_it_is_told_that_something_must_be_mended_before_it_goes_on_when_it_is_r
     )  # fmt: skip
     assert describe_already(held, RESUME) == f"is active already (Suspended: {why})"
     assert describe_result(held, RESUME) == f"resumed (Suspended: {why})"
-    assert find_end(held, RESUME, 2) is held, "nothing more comes of it"
 
 
 def test_a_pod_that_has_not_started_stops_rather_than_finishes() -> None:
     held = view("Chain", "Suspending", (task("load", "Stopping", run=1),), lifecycle="suspended", reason="Suspending")
     assert describe_result(held, SUSPEND) == "suspending: 1 task to stop (load)"
-
-
-INTERRUPTED = view("Chain", "Interrupted", (task("load"),), lifecycle="interrupted", reason="Interrupted")
-RESUMED = view("Chain", "Active", (running(),), reason="Running", generation=2, observed=2)
-RESUMED_UNANSWERED = view("Chain", "Active", (running(),), reason="Pending", generation=2, observed=2)
-SUSPENDED_SINCE = view("Chain", "Suspended", lifecycle="suspended", reason="Suspended", generation=2, observed=2)
-CANCELED_SINCE = view("Chain", "Canceled", lifecycle="canceled", reason="Canceled", generation=2, observed=2)
-HELD_AND_SUSPENDED_SINCE = view(
-    "Chain", "Suspended", lifecycle="suspended", reason="Suspended", generation=2, observed=2, by_namespace="suspended"
-)  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("operation", "seen", "end"),
-    [
-        (SUSPEND, SUSPENDING, None),
-        (SUSPEND, SUSPENDED, "it is so"),
-        (SUSPEND, FAILED, "it is so"),
-        (SUSPEND, UNANSWERED, None),
-        (SUSPEND, RUNS_ON, "its task has started"),
-        (SUSPEND, None, "deleted"),
-        (INTERRUPT, INTERRUPTED, "it is so"),
-        (RESUME, RUNS, "it is so"),
-        (RESUME, HELD_TOO_LATE, "it is so"),
-        # What somebody else has asked for since, whether the operator has answered them or not:
-        (SUSPEND, RESUMED_UNANSWERED, "set its lifecycle to active"),
-        (SUSPEND, RESUMED, "set its lifecycle to active"),
-        (INTERRUPT, RESUMED, "set its lifecycle to active"),
-        (INTERRUPT, SUSPENDED_SINCE, "set its lifecycle to suspended"),
-        (RESUME, SUSPENDED_SINCE, "set its lifecycle to suspended"),
-        (RESUME, HELD_AND_SUSPENDED_SINCE, "set its lifecycle to suspended"),
-        (SUSPEND, CANCELED_SINCE, "it is so"),
-    ],
-)
-def test_a_wait_is_over_when_it_is_in_force_or_never_will_be(
-    operation: Operation, seen: View | None, end: str | None
-) -> None:
-    found = find_end(seen, operation, 1)
-    if isinstance(found, MageflowError):
-        assert end is not None
-        assert end in str(found)
-    else:
-        assert found is (None if end is None else seen)
-
-
-def test_a_sight_of_before_the_write_ends_no_wait() -> None:
-    assert find_end(RUNS, SUSPEND, 2) is None
-    assert find_end(SUSPENDED, SUSPEND, 2) is None
 
 
 def test_losses_are_told_by_resource_and_task() -> None:
@@ -190,13 +135,6 @@ def leaving(**fields: Any) -> View:
 def test_a_stop_is_asked_for_and_not_said_to_be_so_when_it_is_being_deleted(lifecycle: str) -> None:
     """No status says any more what is so: the pods may still run."""
     assert judge(leaving(lifecycle=lifecycle), INTERRUPT) is Verdict.GO
-
-
-def test_waiting_is_over_when_it_is_being_deleted() -> None:
-    end = find_end(leaving(lifecycle="interrupted"), INTERRUPT, 1)
-    assert isinstance(end, BeingDeletedError)
-    assert "example.com/backup" in str(end)
-    assert exit_for(end) is Exit.STATE
 
 
 def test_explanation_is_that_it_is_being_deleted() -> None:

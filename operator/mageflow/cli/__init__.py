@@ -7,9 +7,7 @@
     exits.py           exit codes, and which error means which
     names.py           what the words on the command line name (pure)
     selection.py       … and the resources that there are
-    watching.py        resources, and then each change of them
-    waiting.py         until what was asked for is in force
-    progress.py        … and what is shown meanwhile
+    progress.py        what is shown while something is waited for
     terminal.py        stdout and stderr: colours only on a terminal
     completion.py      names from the cluster, for the shell
 

@@ -10,7 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -30,19 +30,22 @@ from mageflow.cli.operations import (
     describe_ended,
     describe_result,
     describe_running,
+    describe_unfinished,
     judge,
     refusal,
 )
 from mageflow.cli.options import DryRun, Target
-from mageflow.cli.progress import choose_progress
+from mageflow.cli.progress import Lines, choose_progress
 from mageflow.cli.selection import check_namespace, select
 from mageflow.cli.session import Session, open_session
 from mageflow.cli.terminal import clean
 from mageflow.cli.view import View, read_view
-from mageflow.cli.waiting import Ending, wait_until_in_force
-from mageflow.client.errors import StateError, TaskAlreadyRunningError
+from mageflow.client.errors import DeadlineError, StateError, TaskAlreadyRunningError
+from mageflow.client.handle import Handle, Place
+from mageflow.client.lifecycle_requests import LifecycleRequest, send_request
 from mageflow.client.pipelines import get
 from mageflow.client.resource import Resource
+from mageflow.client.waiter import Answer, Outcome, Waiter
 from mageflow.kube.errors import MageflowError
 from mageflow.kube.transport import Raw
 
@@ -79,6 +82,15 @@ class Item:
         """Tells it from a namesake."""
         uid: str = self.manifest["metadata"]["uid"]
         return uid
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """A request that is waited for."""
+
+    item: Item
+    handle: Handle
+    request: LifecycleRequest
 
 
 def operate(operation: Operation, target: Target, request: Request, *, is_agreed: bool) -> None:
@@ -122,11 +134,11 @@ class _Operating:
             self._session.run(self._try(left))
         elif left:
             undone = [item for item in left if item.uid not in self._done]
-            if self._operation.asks and not is_agreed:
+            if undone and self._operation.asks and not is_agreed:
                 self._ask([item.view for item in undone])
-            self._session.run(self._act(undone))
-            if request.waits:
-                self._wait(left, started_at)
+            sent = self._session.run(self._send(undone))
+            asked = [self._as_requested(item) for item in left if item.uid in self._done]
+            self._wait(sent + asked, started_at)
         self._end(is_one=len(selection.names) == 1)
 
     def _sort_out(self, items: Iterable[Item], *, is_named: bool) -> list[Item]:
@@ -196,30 +208,32 @@ class _Operating:
             self._done[item.uid] = item
             self._tell(item, f"would be patched with {patch} ({by.value} dry run)")
 
-    async def _act(self, items: Iterable[Item]) -> None:
-        """Write to each, and wait for the operator's answers."""
+    async def _send(self, items: Iterable[Item]) -> list[Waited]:
+        """Write to each; return those that were written, with what is to be waited for."""
         turns = asyncio.Semaphore(AT_ONCE)
+        sent: list[Waited] = []
 
-        async def act(item: Item) -> None:
-            async with turns:
-                await self._act_on(item)
+        async def send(item: Item) -> None:
+            handle = self._handle_of(item)
+            try:
+                async with turns:
+                    sent.append(Waited(item, handle, await send_request(handle, self._operation.lifecycle)))
+            except MageflowError as error:
+                self._fail(error, item, _describe_failure(item, error, None))
 
         async with asyncio.TaskGroup() as group:
             for item in items:
-                group.create_task(act(item))
+                group.create_task(send(item))
+        return sent
 
-    async def _act_on(self, item: Item) -> None:
-        try:
-            status = await getattr(item.resource, self._operation.verb)()
-        except TaskAlreadyRunningError as error:
-            self._fail(error, item, describe_running(item.view, str(error).rpartition("; ")[2]))
-        except MageflowError as error:
-            self._fail(error, item)
-        else:
-            item.view = replace(item.view, status=status, lifecycle=self._operation.lifecycle)
-            self._done[item.uid] = item
-            if status.is_in_force or not self._request.waits:
-                self._report(item)
+    def _as_requested(self, item: Item) -> Waited:
+        """Return what is to be waited for where it was asked for before."""
+        request = LifecycleRequest(item.uid, self._operation.lifecycle, item.view.status.generation)
+        return Waited(item, self._handle_of(item), request)
+
+    def _handle_of(self, item: Item) -> Handle:
+        view = item.view
+        return Handle(Place(self._session.connection, view.kind, view.namespace, view.name), item.uid)
 
     def _report(self, item: Item) -> None:
         """Tell what came of it."""
@@ -228,36 +242,50 @@ class _Operating:
             what = "was interrupted while it ran: what ran then runs again from its start"
             self._terminal.warn(f"{item.view.address} {what}")
 
-    def _wait(self, items: Iterable[Item], started_at: float) -> None:
-        """Wait for those that have been asked for it, and are not yet where they are to be."""
-        waiting = {item.uid: item for item in items if item.uid in self._done and not item.view.status.is_in_force}
-        if not waiting:
-            return
-        timeout = self._request.timeout
-        deadline = None if timeout is None else started_at + timeout
+    def _wait(self, waited: list[Waited], started_at: float) -> None:
+        """Wait until all are answered or, with `--wait`, in force; tell of each as soon as it is."""
+        items = {it.request.uid: it.item for it in waited}
+        waits, terminal = self._request.waits, self._terminal
+        progress = choose_progress(terminal.err, self._operation) if waits else Lines(terminal.err, self._operation)
 
-        def settle(uid: str, end: Ending) -> None:
-            item = waiting[uid]
+        def show(uid: str, answer: Answer) -> None:
+            if waits:
+                progress.show(uid, read_view(answer.resource))
+
+        def settle(uid: str, outcome: Outcome) -> None:
+            progress.remove(uid)
             with progress.hidden():
-                if isinstance(end, MageflowError):
-                    del self._done[uid]
-                    self._fail(end, item)
-                else:
-                    item.view = end
-                    self._report(item)
+                self._settle(items[uid], outcome)
 
-        progress = choose_progress(self._terminal.err, self._operation)
-        views = {uid: item.view for uid, item in waiting.items()}
+        waiter = Waiter(
+            self._session.connection,
+            until_in_force=waits,
+            seconds=self._request.timeout,
+            started_at=started_at,
+            on_change=show,
+            on_end=settle,
+        )
         try:
             with progress.shown():
-                self._session.run(
-                    wait_until_in_force(
-                        self._session.connection, views, self._operation, timeout, deadline, progress, settle
-                    )
-                )
+                self._session.run(waiter.run((it.handle, it.request) for it in waited))
         except KeyboardInterrupt:
-            self._terminal.note("no longer waiting; what was asked for is asked for still")
+            if waits:
+                terminal.note("no longer waiting; what was asked for is asked for still")
             raise
+
+    def _settle(self, item: Item, outcome: Outcome) -> None:
+        """Tell what has become of one."""
+        if isinstance(outcome, Answer):
+            item.view = read_view(outcome.resource)
+            self._done[item.uid] = item
+            self._report(item)
+            return
+        self._done.pop(item.uid, None)
+        what = outcome.message
+        if isinstance(outcome.error, DeadlineError) and outcome.answer is not None:
+            still = describe_unfinished(read_view(outcome.answer.resource), self._operation)
+            what = f"after {self._request.timeout:g} s it is still {self._operation.doing}: {still}"
+        self._fail(outcome.error, item, _describe_failure(item, outcome.error, what))
 
     def _tell(self, item: Item, what: str) -> None:
         if self._request.output is None:
@@ -290,3 +318,10 @@ class _Operating:
             for item in self._done.values()
         ]
         return [resource.manifest for resource in found]
+
+
+def _describe_failure(item: Item, error: MageflowError, what: str | None) -> str | None:
+    """Say what has gone wrong with a resource that the line names already; None: as the error says."""
+    if isinstance(error, TaskAlreadyRunningError):
+        return describe_running(item.view, str(error).rpartition("; ")[2])
+    return what

@@ -9,7 +9,7 @@ from typing import Final
 from mageflow.api import LABEL_LIFECYCLE, OCCUPIED_TASKS, WORKFLOW, Lifecycle, Phase, TaskPhase, reasons
 from mageflow.cli.view import TaskView, View
 from mageflow.client.errors import TaskAlreadyRunningError
-from mageflow.client.wishes import runs_on
+from mageflow.client.lifecycle_requests import runs_on
 from mageflow.core.sentences import list_names
 
 
@@ -102,9 +102,9 @@ def describe_result(view: View, operation: Operation) -> str:
 
 def _held(view: View) -> str:
     """Say what holds it all the same."""
-    if view.is_held_by_failure:
+    if view.status.is_held_by_failure:
         return f": {view.status.message}"
-    if not view.is_held_by_namespace:
+    if not view.status.is_held_by_namespace:
         return ""
     return f": its namespace's label {LABEL_LIFECYCLE} is {view.status.observed_namespace_lifecycle}"
 

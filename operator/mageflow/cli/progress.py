@@ -88,9 +88,14 @@ class Bars:
             refresh_per_second=REFRESHES,
         )
 
-    def shown(self) -> AbstractContextManager[object]:
-        """Return the block in which it is shown."""
-        return self.rich
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Return the block in which it is shown, from the first bar on."""
+        try:
+            yield
+        finally:
+            if self.rich.live.is_started:
+                self.rich.stop()
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
@@ -106,6 +111,7 @@ class Bars:
         most = self._most[uid] = max(count, self._most.get(uid, 0))
         what, left = f"{view.short} {view.phase}", clean(describe_left(view, self._operation))
         if uid not in self._bars:
+            self.rich.start()
             self._bars[uid] = self.rich.add_task(what, total=most or None, left=left)
         self.rich.update(self._bars[uid], description=what, total=most or None, completed=most - count, left=left)
 

@@ -23,13 +23,13 @@ def _foresee(view: View, operation: Operation, now: datetime) -> str:
     match verdict:
         case Verdict.ENDED:
             return f"nothing: it {'has ended' if view.status.has_ended else 'is being canceled'}, which is final"
-        case Verdict.ALREADY if operation is RESUME and view.is_held_by_failure:
+        case Verdict.ALREADY if operation is RESUME and view.status.is_held_by_failure:
             return f"nothing: {view.status.message}"
-        case Verdict.ALREADY if operation is RESUME and view.is_held_by_namespace:
+        case Verdict.ALREADY if operation is RESUME and view.status.is_held_by_namespace:
             return f"nothing: its namespace holds it; {_release(view)}"
         case Verdict.ALREADY:
             return f"nothing: it is {'active' if operation is RESUME else operation.done} already"
-        case Verdict.GO if operation is RESUME and view.is_held_by_namespace:
+        case Verdict.GO if operation is RESUME and view.status.is_held_by_namespace:
             return f"stays held, by its namespace; {_release(view)}"
         case Verdict.GO if operation is RESUME:
             return _foresee_resume(view)

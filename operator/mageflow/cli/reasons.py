@@ -70,9 +70,9 @@ def _explain_phase(view: View, phase: Phase | str, now: datetime) -> Iterator[st
 def _asked(view: View) -> str:
     """Say what is asked for, and where."""
     asked = [] if view.lifecycle is Lifecycle.ACTIVE else [f"spec.lifecycle is {view.lifecycle}"]
-    if view.is_held_by_namespace:
+    if view.status.is_held_by_namespace:
         asked.append(f"its namespace's label {LABEL_LIFECYCLE} is {view.status.observed_namespace_lifecycle}")
-    if view.is_held_by_failure:
+    if view.status.is_held_by_failure:
         asked.append("it can't go on without help")
     return " and ".join(asked) or "spec.lifecycle is active"
 

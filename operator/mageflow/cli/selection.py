@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 from mageflow.api import KINDS
 from mageflow.cli.names import Named, Selection, UnclearError, find_kind
-from mageflow.cli.watching import Place, places_by_name
 from mageflow.client.connection import Client, Connection
 from mageflow.client.handle import path_segment
 from mageflow.client.pipelines import find, get
 from mageflow.client.resource import Resource
+from mageflow.client.scopes import Scope, scopes_by_name
 from mageflow.kube.errors import InvalidError, MageflowError, NotFoundError
 from mageflow.kube.transport import Raw
 
@@ -82,12 +82,12 @@ async def find_one(client: Client, named: Named) -> Resource:
     return found[0]
 
 
-def places_of(selection: Selection, namespace: str) -> list[Place]:
+def watch_scopes(selection: Selection, namespace: str) -> list[Scope]:
     """Return where what is selected is to be watched."""
     if not selection.names:
-        return [Place(kind, None if selection.all_namespaces else namespace) for kind in selection.kinds]
+        return [Scope(kind, None if selection.all_namespaces else namespace) for kind in selection.kinds]
     names = {kind: [it.name for it in selection.names if it.kind in (None, kind)] for kind in KINDS}
-    return [place for kind in KINDS for place in places_by_name(kind, namespace, names[kind])]
+    return [scope for kind in KINDS for scope in scopes_by_name(kind, namespace, names[kind])]
 
 
 def matches(selection: Selection, resource: Raw) -> bool:

@@ -18,12 +18,10 @@ from mageflow.api import (
     ConditionType,
     Kind,
     Lifecycle,
-    LifecycleSource,
     Phase,
     TaskPhase,
     TaskStatus,
     read_lifecycle,
-    read_namespace_label,
     reasons,
 )
 from mageflow.client.silence import describe_deletion, is_being_deleted
@@ -99,12 +97,6 @@ class View:
         """The word for the state that it is in; `Unknown` before the operator has said anything."""
         return "Unknown" if self.status.phase is None else str(self.status.phase)
 
-    @property
-    def is_held_by_namespace(self) -> bool:
-        """The label of its namespace holds it, whatever its own spec says, as far as its status knows."""
-        label = self.status.observed_namespace_lifecycle
-        return read_namespace_label(label) is not Lifecycle.ACTIVE and not self.status.has_ended
-
     def trouble_of(self, task: TaskView) -> Trouble | None:
         """Tell what keeps a task from starting, as far as it is known; None if nothing unusual does.
 
@@ -134,11 +126,6 @@ class View:
         ready = self.status.condition(ConditionType.READY)
         is_told = ready is not None and ready.status == "False" and ready.reason not in USUAL
         return ready if is_told and self.status.phase in (Phase.PENDING, Phase.ACTIVE) else None
-
-    @property
-    def is_held_by_failure(self) -> bool:
-        """Something in it needs to be mended before it goes on, whatever its own spec says."""
-        return self.status.lifecycle_source is LifecycleSource.FAILURE and not self.status.has_ended
 
     @property
     def is_refused_an_output(self) -> bool:

@@ -12,11 +12,12 @@ from typing import ClassVar
 from mageflow.api import CHAIN, SWARM, WORKFLOW, Kind, Lifecycle, Phase
 from mageflow.client.errors import DeadlineError, EndedError, InconsistentWarning, NotStartedError
 from mageflow.client.handle import Handle, Place, Propagation
+from mageflow.client.lifecycle_requests import send_request
 from mageflow.client.logline import LogLine
 from mageflow.client.logs import stream_logs
 from mageflow.client.podlog import Wanted
 from mageflow.client.status import Status, read_status
-from mageflow.client.wishes import Wish, await_answer, write_suspend, write_wish
+from mageflow.client.waiter import await_outcome
 from mageflow.kube.errors import Cause, InvalidError, NotFoundError
 from mageflow.kube.transport import Raw
 
@@ -184,11 +185,8 @@ class Resource:
         if self._handle is None:
             self._manifest["spec"]["lifecycle"] = lifecycle.value
             return Status()
-        wish = await self._write_wish(self._handle, lifecycle)
-        return await await_answer(self._handle, wish, wait=wait, seconds=seconds)
-
-    async def _write_wish(self, handle: Handle, lifecycle: Lifecycle) -> Wish:
-        return await write_wish(handle, lifecycle)
+        request = await send_request(self._handle, lifecycle)
+        return await await_outcome(self._handle, request, wait=wait, seconds=seconds)
 
     def _started(self) -> Handle:
         if self._handle is None:
@@ -208,11 +206,6 @@ class Workflow(Resource):
         somebody else has changed the spec since: `is_taken_back` and the message tell.
         """
         return await super().suspend(wait=wait, seconds=seconds)
-
-    async def _write_wish(self, handle: Handle, lifecycle: Lifecycle) -> Wish:
-        if lifecycle is Lifecycle.SUSPENDED:
-            return await write_suspend(handle)
-        return await write_wish(handle, lifecycle)
 
 
 class Chain(Resource):

@@ -7,7 +7,14 @@ from typing import Any
 
 from pydantic import Field
 
-from mageflow.api import ENDED_PHASES, Condition, ConditionType
+from mageflow.api import (
+    ENDED_PHASES,
+    Condition,
+    ConditionType,
+    Lifecycle,
+    LifecycleSource,
+    read_namespace_label,
+)
 from mageflow.api import Status as StoredStatus
 
 
@@ -36,6 +43,16 @@ class Status(StoredStatus):
         """What the spec asks is so: it runs, is held or has ended as asked. Held also means that nothing runs."""
         ready = self.condition(ConditionType.READY)
         return self.has_ended or (self.is_current and ready is not None and ready.status == "True")
+
+    @property
+    def is_held_by_namespace(self) -> bool:
+        """The label of its namespace holds it, whatever its own spec says, as far as the operator knows."""
+        return read_namespace_label(self.observed_namespace_lifecycle) is not Lifecycle.ACTIVE and not self.has_ended
+
+    @property
+    def is_held_by_failure(self) -> bool:
+        """Something in it has to be mended before it goes on, whatever its own spec says."""
+        return self.lifecycle_source is LifecycleSource.FAILURE and not self.has_ended
 
     @property
     def is_consistent(self) -> bool:

@@ -14,11 +14,11 @@ from mageflow.cli import options
 from mageflow.cli.exits import describe, exit_for_all
 from mageflow.cli.names import Selection, UnclearError, parse_selection
 from mageflow.cli.objects import Output, format_objects
-from mageflow.cli.selection import matches, places_of, select
+from mageflow.cli.selection import matches, select, watch_scopes
 from mageflow.cli.session import Session, open_session
 from mageflow.cli.table import cells, columns, find_widths, lay_out
 from mageflow.cli.view import View, Views, read_view
-from mageflow.cli.watching import watch
+from mageflow.client.scopes import watch_all
 from mageflow.kube.transport import Raw
 
 
@@ -88,8 +88,8 @@ async def _watch(session: Session, selection: Selection, told: dict[str, View], 
     """Print a line for each resource that is not as it was told, by uid, the last time; before the first, the head."""
     widths = find_widths(_rows(selection, told.values(), is_wide=is_wide))
     has_head, views = bool(told), Views()
-    places = places_of(selection, session.namespace)
-    async with aclosing(watch(session.connection, places, selection.selector)) as snapshots:
+    scopes = watch_scopes(selection, session.namespace)
+    async with aclosing(watch_all(session.connection, scopes, selection.selector)) as snapshots:
         async for snapshot in snapshots:
             seen = {uid: views.read(item) for uid, item in snapshot.items() if matches(selection, item)}
             changed = {uid: view for uid, view in seen.items() if told.get(uid) != view}

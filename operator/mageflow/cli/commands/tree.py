@@ -15,11 +15,11 @@ from mageflow.cli import options
 from mageflow.cli.exits import describe, exit_for_all
 from mageflow.cli.names import Selection, UnclearError, parse_selection
 from mageflow.cli.objects import format_objects
-from mageflow.cli.selection import matches, places_of, select
+from mageflow.cli.selection import matches, select, watch_scopes
 from mageflow.cli.session import Session, open_session
 from mageflow.cli.tree import draw_tree
 from mageflow.cli.view import View, Views, read_view
-from mageflow.cli.watching import watch
+from mageflow.client.scopes import watch_all
 
 REFRESHES: Final = 1
 """How often a second the ages on the terminal are brought up to date; changes are shown at once."""
@@ -78,9 +78,9 @@ async def _watch(session: Session, selection: Selection, *, folds: bool) -> None
         return Group(*draw_tree(views, datetime.now(UTC), has_namespace=selection.all_namespaces, folds=folds))
 
     live = Live(get_renderable=render, console=session.terminal.out, refresh_per_second=REFRESHES)
-    places = places_of(selection, session.namespace)
+    scopes = watch_scopes(selection, session.namespace)
     with live if is_terminal else nullcontext():
-        async with aclosing(watch(session.connection, places, selection.selector)) as snapshots:
+        async with aclosing(watch_all(session.connection, scopes, selection.selector)) as snapshots:
             async for snapshot in snapshots:
                 seen = [read.read(item) for item in snapshot.values() if matches(selection, item)]
                 seen.sort(key=lambda view: (KINDS.index(view.kind), view.namespace, view.name))
