@@ -14,7 +14,8 @@ The Python client (docs/client.md):
 
     asyncio.run(main())
 
-`mageflow.sync` has the same without asyncio. All errors are MageflowErrors: mageflow.client.errors draws the tree.
+`mageflow.sync` has the same without asyncio. All errors are MageflowErrors; mageflow.client.lifecycle_errors draws the
+tree.
 """
 
 from importlib import import_module
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from mageflow import sync
     from mageflow.api import Condition, ConditionType, Lifecycle, Phase, TaskPhase, TaskStatus
     from mageflow.client.connection import Client
-    from mageflow.client.errors import (
+    from mageflow.client.factory import chain, find, get, swarm, workflow
+    from mageflow.client.lifecycle_errors import (
         BeingDeletedError,
         DeadlineError,
         EndedError,
@@ -36,10 +38,9 @@ if TYPE_CHECKING:
         StateError,
         TaskAlreadyRunningError,
     )
-    from mageflow.client.logline import LogLine
-    from mageflow.client.pipelines import chain, find, get, swarm, workflow
+    from mageflow.client.log_line import LogLine
     from mageflow.client.resource import Chain, Resource, Swarm, Workflow
-    from mageflow.client.status import Status
+    from mageflow.client.resource_status import Status
     from mageflow.client.tasks import Task, task
     from mageflow.kube.errors import (
         AlreadyExistsError,
@@ -106,12 +107,12 @@ __all__ = [
 ]
 
 _MODULES = (
-    "client.errors",
-    "client.status",
+    "client.lifecycle_errors",
+    "client.resource_status",
     "client.tasks",
-    "client.logline",
+    "client.log_line",
     "client.resource",
-    "client.pipelines",
+    "client.factory",
     "client.connection",
     "kube.errors",
     "api",

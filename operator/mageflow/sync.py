@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Literal, overload
 
-from mageflow.client import pipelines, resource
+from mageflow.client import factory, resource
+from mageflow.client.blocking import LOOP_THREAD, blocking, iterating, making
 from mageflow.client.connection import Client as AsyncClient
-from mageflow.client.portal import PORTAL, blocking, iterating, making
 
 __all__ = ["Chain", "Client", "Resource", "Swarm", "Workflow", "chain", "find", "get", "swarm", "workflow"]
 
@@ -81,18 +81,18 @@ class Client(AsyncClient):
     """A connection to a cluster: `with mageflow.sync.Client(context="staging"):`; see `mageflow.Client`."""
 
     def __enter__(self) -> Client:
-        PORTAL.run(self.open())
+        LOOP_THREAD.run(self.open())
         self.enter()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self.leave():
-            PORTAL.run(self.close())
+            LOOP_THREAD.run(self.close())
 
 
-workflow = making(Workflow, pipelines.workflow)
-chain = making(Chain, pipelines.chain)
-swarm = making(Swarm, pipelines.swarm)
+workflow = making(Workflow, factory.workflow)
+chain = making(Chain, factory.chain)
+swarm = making(Swarm, factory.swarm)
 
 _CLASSES = {"Workflow": Workflow, "Chain": Chain, "Swarm": Swarm}
 
@@ -121,7 +121,7 @@ def get(kind: str, name: str, *, namespace: str | None = None, client: AsyncClie
 
 def get(kind: str, name: str, *, namespace: str | None = None, client: AsyncClient | None = None) -> Resource:
     """Find a resource that is in the cluster: see `mageflow.get`."""
-    found = PORTAL.run(pipelines.get(kind, name, namespace=namespace, client=client))
+    found = LOOP_THREAD.run(factory.get(kind, name, namespace=namespace, client=client))
     return _CLASSES[found.kind](found)
 
 
@@ -135,7 +135,7 @@ def find(
     client: AsyncClient | None = None,
 ) -> list[Resource]:
     """Find the resources that are in the cluster: see `mageflow.find`."""
-    found = pipelines.find(
+    found = factory.find(
         kind, name=name, selector=selector, namespace=namespace, all_namespaces=all_namespaces, client=client
     )
-    return [_CLASSES[resource.kind](resource) for resource in PORTAL.run(found)]
+    return [_CLASSES[resource.kind](resource) for resource in LOOP_THREAD.run(found)]

@@ -107,7 +107,7 @@ def test_program_starts_when_there_is_no_more_of_mageflow_than_the_archive_has(
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_bytes(content)
     paths = [str(tmp_path / "lib"), sysconfig.get_path("purelib")]
-    code = f"import sys; sys.path += {paths!r}; import mageflow.cli.app, mageflow.client.podlog"
+    code = f"import sys; sys.path += {paths!r}; import mageflow.cli.app, mageflow.client.container_log"
     command = [sys.executable, "-S", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-import mageflow.client.errors
+import mageflow.client.lifecycle_errors
 from mageflow.client.fake import FakeCluster
 
 DOCS = Path(__file__).parents[2] / "docs" / "client.md"
@@ -25,7 +25,7 @@ def test_no_block_is_left_out() -> None:
 
 
 def test_errors_are_drawn_as_in_the_code() -> None:
-    _, tree = inspect.cleandoc(mageflow.client.errors.__doc__ or "").split("\n\n", 1)
+    _, tree = inspect.cleandoc(mageflow.client.lifecycle_errors.__doc__ or "").split("\n\n", 1)
     tree = tree.rpartition("\n\n")[0]
     assert [code for language, code in BLOCKS if language == "text"] == [f"{tree}\n"]
 

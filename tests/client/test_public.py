@@ -14,11 +14,11 @@ import pytest
 from mypy import api as mypy
 
 import mageflow
-import mageflow.client.errors as errors
+import mageflow.client.lifecycle_errors as errors
 import mageflow.kube.errors as kube_errors
 import mageflow.sync
 from devkit.patience import PATIENCE
-from mageflow.client.portal import Portal
+from mageflow.client.blocking import LoopThread
 
 ROOT = Path(__file__).parents[2]
 
@@ -86,7 +86,7 @@ def test_public_names_are_those_in_all() -> None:
 
 
 def test_every_public_class_and_function_of_the_client_is_exported() -> None:
-    modules = ("errors", "status", "resource", "pipelines", "logline", "tasks")
+    modules = ("lifecycle_errors", "resource_status", "resource", "factory", "log_line", "tasks")
     for module in ("kube.errors", *(f"client.{name}" for name in modules)):
         found = sys.modules[f"mageflow.{module}"]
         for name, value in vars(found).items():
@@ -158,13 +158,13 @@ def test_types_are_seen_by_users_of_mypy_strict(tmp_path: Path) -> None:
     revealed = [line.split('"')[1] for line in output.splitlines() if "Revealed type" in line]
     assert revealed == [
         "mageflow.client.resource.Chain",
-        "mageflow.client.status.Status",
+        "mageflow.client.resource_status.Status",
         "mageflow.client.resource.Swarm",
         "str | None",
         "mageflow.sync.Chain",
-        "mageflow.client.status.Status",
+        "mageflow.client.resource_status.Status",
         "mageflow.sync.Workflow",
-        "mageflow.client.logline.LogLine",
+        "mageflow.client.log_line.LogLine",
     ]
     others = [line for line in output.splitlines() if "Revealed type" not in line]
     assert len(others) == 1, output
@@ -206,7 +206,7 @@ class Transport:
     async def request(self, *_, **__): return {'metadata': {'uid': 'x'}}
     async def close(self): closed.append(True)
 async def opener(*_): return Transport(), 'default'
-with connection.opening_with(opener):
+with connection.connect_using(opener):
     asyncio.run(mageflow.get('chain', 'x'))
     assert closed == [True]
     asyncio.run(mageflow.get('chain', 'x'))
@@ -220,14 +220,14 @@ with connection.opening_with(opener):
 # ── sync ──
 
 
-def test_exceptions_and_warnings_pass_through_the_portal() -> None:
+def test_exceptions_and_warnings_pass_through_the_thread_of_the_loop() -> None:
     async def fail() -> None:
         warnings.warn("careful", mageflow.InconsistentWarning, stacklevel=1)
         raise mageflow.EndedError("ended", mageflow.Status())
 
-    portal = Portal()
+    thread = LoopThread()
     with pytest.warns(mageflow.InconsistentWarning), pytest.raises(mageflow.EndedError):
-        portal.run(fail())
+        thread.run(fail())
 
 
 def test_async_generator_is_closed_when_its_sync_iteration_is_left() -> None:
@@ -240,8 +240,8 @@ def test_async_generator_is_closed_when_its_sync_iteration_is_left() -> None:
         finally:
             closed.append(True)
 
-    portal = Portal()
-    iteration = portal.iterate(count())
+    thread = LoopThread()
+    iteration = thread.iterate(count())
     assert next(iteration) == 1
     assert not closed
     iteration.close()

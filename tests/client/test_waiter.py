@@ -11,9 +11,9 @@ import pytest
 
 import mageflow
 from mageflow.api import CHAIN, WORKFLOW, Kind, Lifecycle
-from mageflow.client.connection import Connection, find_connection
+from mageflow.client.connection import Connection, open_connection
 from mageflow.client.fake import FakeCluster
-from mageflow.client.handle import Handle, Place
+from mageflow.client.handle import ObjectHandle, ObjectRef
 from mageflow.client.lifecycle_requests import LifecycleRequest, send_request
 from mageflow.client.scopes import MAX_NAMED
 from mageflow.client.waiter import Answer, Failure, Outcome, Waiter
@@ -26,13 +26,13 @@ async def start(*names: str) -> None:
         await (await mageflow.chain([mageflow.task("work", image="x")], name=name)).start()
 
 
-async def handle_of(name: str, kind: Kind = CHAIN) -> Handle:
+async def handle_of(name: str, kind: Kind = CHAIN) -> ObjectHandle:
     resource = await mageflow.get(kind.singular, name)
     uid = (await resource._started().read())["metadata"]["uid"]
-    return Handle(Place(await find_connection(None), kind, resource.namespace, name), uid)
+    return ObjectHandle(ObjectRef(await open_connection(None), kind, resource.namespace, name), uid)
 
 
-async def suspend(*names: str) -> list[tuple[Handle, LifecycleRequest]]:
+async def suspend(*names: str) -> list[tuple[ObjectHandle, LifecycleRequest]]:
     handles = [await handle_of(name) for name in names]
     return [(handle, await send_request(handle, SUSPENDED)) for handle in handles]
 
@@ -84,7 +84,7 @@ async def test_each_has_a_watch_when_they_are_few_and_all_have_one_when_they_are
     mageflow_fake.task("work").keeps_running()
     names = [f"n{number:02}" for number in range(MAX_NAMED + 1)]
     await start(*names, "other")
-    connection = await find_connection(None)
+    connection = await open_connection(None)
     for some, expected in ((names[:2], ["metadata.name=n00", "metadata.name=n01"]), (names, ["all"])):
         watches.clear()
         seen = Seen()
@@ -108,8 +108,8 @@ async def test_each_goes_its_own_way(mageflow_fake: FakeCluster) -> None:
     await start("anew")
     mageflow_fake.task("held/work").succeeds()
     seen = Seen()
-    await seen.waiter(await find_connection(None), until_in_force=True).run(requests)
-    named = {handle.place.name: seen.outcomes[handle.uid] for handle, _ in requests}
+    await seen.waiter(await open_connection(None), until_in_force=True).run(requests)
+    named = {handle.ref.name: seen.outcomes[handle.uid] for handle, _ in requests}
     found = {name: type(it.error) if isinstance(it, Failure) else Answer for name, it in named.items()}
     assert found == {
         "overtaken": mageflow.OvertakenError, "deleted": mageflow.NotFoundError, "anew": mageflow.NotFoundError,
@@ -122,7 +122,7 @@ async def test_patience_with_the_operator_begins_anew_with_each_answer(mageflow_
     mageflow_fake.task("work").keeps_running()
     await start("a", "b")
     mageflow_fake.stop_operator()
-    connection = Connection((await find_connection(None)).transport, "default", patience=1.0)
+    connection = Connection((await open_connection(None)).transport, "default", patience=1.0)
     requests = await suspend("a", "b")
     seen = Seen()
     waiting = asyncio.create_task(seen.waiter(connection, until_in_force=False).run(requests))
@@ -151,7 +151,7 @@ async def test_a_suspend_that_finds_its_task_running_is_taken_back(mageflow_fake
     ]}  # fmt: skip
     mageflow_fake._server.write_status(written, status)
     seen = Seen()
-    await seen.waiter(handle.place.connection, until_in_force=True).run([(handle, request)])
+    await seen.waiter(handle.ref.connection, until_in_force=True).run([(handle, request)])
     (outcome,) = seen.outcomes.values()
     assert isinstance(outcome, Failure)
     assert isinstance(outcome.error, mageflow.TaskAlreadyRunningError)
@@ -174,7 +174,7 @@ async def test_an_error_of_a_watch_is_the_outcome_of_what_it_was_to_tell_of(
 
     monkeypatch.setattr(server, "request", refuse)
     seen = Seen()
-    await seen.waiter(await find_connection(None), until_in_force=False).run(requests)
+    await seen.waiter(await open_connection(None), until_in_force=False).run(requests)
     outcomes = [seen.outcomes[request.uid] for _, request in requests]
     assert isinstance(outcomes[0], Answer)
     assert isinstance(outcomes[1], Failure)
@@ -182,5 +182,5 @@ async def test_an_error_of_a_watch_is_the_outcome_of_what_it_was_to_tell_of(
 
 
 async def test_nothing_is_asked_when_there_is_nothing_to_wait_for(watches: list[str]) -> None:
-    await Seen().waiter(await find_connection(None), until_in_force=True).run([])
+    await Seen().waiter(await open_connection(None), until_in_force=True).run([])
     assert watches == []

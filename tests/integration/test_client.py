@@ -17,7 +17,7 @@ import mageflow.sync
 from devkit.patience import PATIENCE
 from localcluster.controlplane import ControlPlane
 from mageflow.client.fake import FakeCluster
-from mageflow.client.handle import Handle
+from mageflow.client.handle import ObjectHandle
 
 from .control import Raw
 from .stage import Namespace, Workflow, wait_until
@@ -77,15 +77,15 @@ def meddle(
     suspend is taken back, reaches the API server; return the specs sent.
     """
     sent: list[Raw] = []
-    patch = Handle.patch
+    patch = ObjectHandle.patch
 
-    async def patch_late(self: Handle, spec: Raw, *, version: str | None = None) -> Raw:
+    async def patch_late(self: ObjectHandle, spec: Raw, *, version: str | None = None) -> Raw:
         sent.append(dict(spec))
         if spec == {"lifecycle": lifecycle} and sent.count(spec) == 1:
             await meddling()
         return await patch(self, spec, version=version)
 
-    monkeypatch.setattr(Handle, "patch", patch_late)
+    monkeypatch.setattr(ObjectHandle, "patch", patch_late)
     return sent
 
 

@@ -21,7 +21,7 @@ import typer
 from mageflow.api import KINDS
 from mageflow.cli.names import find_kinds
 from mageflow.client.connection import Client
-from mageflow.client.pipelines import find
+from mageflow.client.factory import find
 from mageflow.client.resource import Resource
 
 SECONDS: Final = 2.0

@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import Final
 
 from mageflow.cli.names import UnclearError
-from mageflow.client.errors import DeadlineError, StateError
+from mageflow.client.lifecycle_errors import DeadlineError, StateError
 from mageflow.kube.errors import (
     ConfigError,
     ForbiddenError,

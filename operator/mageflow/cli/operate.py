@@ -40,10 +40,10 @@ from mageflow.cli.selection import check_namespace, select
 from mageflow.cli.session import Session, open_session
 from mageflow.cli.terminal import clean
 from mageflow.cli.view import View, read_view
-from mageflow.client.errors import DeadlineError, StateError, TaskAlreadyRunningError
-from mageflow.client.handle import Handle, Place
+from mageflow.client.factory import get
+from mageflow.client.handle import ObjectHandle, ObjectRef
+from mageflow.client.lifecycle_errors import DeadlineError, StateError, TaskAlreadyRunningError
 from mageflow.client.lifecycle_requests import LifecycleRequest, send_request
-from mageflow.client.pipelines import get
 from mageflow.client.resource import Resource
 from mageflow.client.waiter import Answer, Outcome, Waiter
 from mageflow.kube.errors import MageflowError
@@ -89,7 +89,7 @@ class Waited:
     """A request that is waited for."""
 
     item: Item
-    handle: Handle
+    handle: ObjectHandle
     request: LifecycleRequest
 
 
@@ -231,9 +231,9 @@ class _Operating:
         request = LifecycleRequest(item.uid, self._operation.lifecycle, item.view.status.generation)
         return Waited(item, self._handle_of(item), request)
 
-    def _handle_of(self, item: Item) -> Handle:
+    def _handle_of(self, item: Item) -> ObjectHandle:
         view = item.view
-        return Handle(Place(self._session.connection, view.kind, view.namespace, view.name), item.uid)
+        return ObjectHandle(ObjectRef(self._session.connection, view.kind, view.namespace, view.name), item.uid)
 
     def _report(self, item: Item) -> None:
         """Tell what came of it."""

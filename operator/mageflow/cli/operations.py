@@ -8,7 +8,7 @@ from typing import Final
 
 from mageflow.api import LABEL_LIFECYCLE, OCCUPIED_TASKS, WORKFLOW, Lifecycle, Phase, TaskPhase, reasons
 from mageflow.cli.view import TaskView, View
-from mageflow.client.errors import TaskAlreadyRunningError
+from mageflow.client.lifecycle_errors import TaskAlreadyRunningError
 from mageflow.client.lifecycle_requests import runs_on
 from mageflow.core.sentences import list_names
 

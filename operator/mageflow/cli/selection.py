@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from mageflow.api import KINDS
 from mageflow.cli.names import Named, Selection, UnclearError, find_kind
 from mageflow.client.connection import Client, Connection
+from mageflow.client.factory import find, get
 from mageflow.client.handle import path_segment
-from mageflow.client.pipelines import find, get
 from mageflow.client.resource import Resource
 from mageflow.client.scopes import Scope, scopes_by_name
 from mageflow.kube.errors import InvalidError, MageflowError, NotFoundError

@@ -18,7 +18,7 @@ from mageflow.cli.names import UnclearError
 from mageflow.cli.options import Target
 from mageflow.cli.terminal import Terminal
 from mageflow.client.connection import PATIENCE, Client, Connection
-from mageflow.client.errors import InconsistentWarning
+from mageflow.client.lifecycle_errors import InconsistentWarning
 from mageflow.kube.errors import MageflowError
 
 T = TypeVar("T")

@@ -24,8 +24,8 @@ from mageflow.api import (
     read_lifecycle,
     reasons,
 )
-from mageflow.client.silence import describe_deletion, is_being_deleted
-from mageflow.client.status import Status, read_status
+from mageflow.client.diagnosis import describe_deletion, is_being_deleted
+from mageflow.client.resource_status import Status, read_status
 
 UNUSABLE: Final = frozenset({reasons.OUTPUT_TRUNCATED, reasons.OUTPUT_LOST})
 """Reasons of a task that would get an output that isn't whole."""

@@ -17,7 +17,7 @@ MANAGER: Final = "mageflow-client"
 """Who `managedFields` and the audit log say that it was."""
 
 PATIENCE: Final = 60.0
-"""Seconds."""
+"""Seconds without an answer after which nobody is said to be there, unless a Client is told otherwise."""
 
 Opener: TypeAlias = Callable[[str | Path | None, str | None], Awaitable[tuple[Transport, str]]]
 """Takes a kubeconfig and a context, if given; returns what leads to the cluster, and the namespace meant there."""
@@ -31,7 +31,7 @@ class Connection:
     namespace: str
     """The one that is meant where none is named."""
     patience: float
-    """Seconds after which the operator, or an API server that broke off, is said not to answer."""
+    """Seconds without an answer, of the operator or of an API server that broke off, after which an error says so."""
 
 
 class Client:
@@ -42,8 +42,11 @@ class Client:
     the event loop in which that was.
 
     Without arguments it finds the cluster as kubectl does: `$KUBECONFIG`, `~/.kube/config`, else the pod's service
-    account. `namespace` is the one that is meant where none is named; by default the context's. `patience` is for how
-    many seconds the operator, or the API server, may leave a question unanswered.
+    account.
+
+    `namespace`: the one that is meant where none is named; by default the context's.
+    `patience`: seconds without an answer after which nobody is said to be there: no operator, by a DeadlineError, or no
+    API server for a watch that broke off, by the last error. It limits no wait that was answered; `seconds` does.
     """
 
     def __init__(
@@ -104,14 +107,14 @@ class Client:
         return self._blocks == 0
 
 
-async def find_connection(client: Client | None) -> Connection:
+async def open_connection(client: Client | None) -> Connection:
     """Return the connection of a client; of the one whose block this is; else of the default."""
     entered = _entered.get()
-    return await (client or (entered[-1] if entered else await _find_default())).open()
+    return await (client or (entered[-1] if entered else await _default_client())).open()
 
 
 @contextmanager
-def opening_with(opener: Opener) -> Iterator[None]:
+def connect_using(opener: Opener) -> Iterator[None]:
     """Have every client that connects in this block, in any thread, connect by other means: to a fake."""
     global _opener, _defaults
     before = _opener, _defaults
@@ -122,7 +125,7 @@ def opening_with(opener: Opener) -> Iterator[None]:
         _opener, _defaults = before
 
 
-async def _find_default() -> Client:
+async def _default_client() -> Client:
     """Return the default client of this event loop.
 
     Nobody closes it, but the loop itself: what `asyncio.run` does at its end, besides, is to close async generators.

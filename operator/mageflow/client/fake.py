@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mageflow.api import LABEL_RUN, LABEL_TASK, LABEL_UID, MAIN_TASK, TaskPhase
-from mageflow.client.connection import opening_with
+from mageflow.client.connection import connect_using
 from mageflow.client.fakeoperator import Behaviour, State, Step, TaskState, build_status, step, task_names
 from mageflow.client.fakeserver import FakeServer
 from mageflow.kube.transport import Raw, Transport
@@ -78,7 +78,7 @@ class FakeCluster:
         async def open_fake(_: str | Path | None, __: str | None) -> tuple[Transport, str]:
             return self._server, NAMESPACE
 
-        with opening_with(open_fake):
+        with connect_using(open_fake):
             yield self
 
     def set_behaviour(self, name: str, behaviour: Behaviour) -> None:

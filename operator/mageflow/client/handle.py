@@ -37,7 +37,7 @@ def collection_path(kind: Kind, namespace: str | None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ObjectRef:
     """Where an object is, or is to be."""
 
     connection: Connection
@@ -69,15 +69,15 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Handle:
+class ObjectHandle:
     """An object that is in the cluster."""
 
-    place: Place
+    ref: ObjectRef
     uid: str
 
     async def read(self) -> Raw:
         """Read it. Raises NotFoundError if it is gone."""
-        resource = await self.place.read()
+        resource = await self.ref.read()
         if resource["metadata"]["uid"] != self.uid:
             raise self._is_gone()
         return resource
@@ -91,10 +91,10 @@ class Handle:
         """
         metadata = {"uid": self.uid} if version is None else {"uid": self.uid, "resourceVersion": version}
         body = {"metadata": metadata, "spec": dict(spec)}
-        transport = self.place.connection.transport
+        transport = self.ref.connection.transport
         query = {**STRICT, "dryRun": "All"} if dry_run else STRICT
         try:
-            return await transport.request("PATCH", self.place.path, body, query=query, content_type=MERGE_PATCH)
+            return await transport.request("PATCH", self.ref.path, body, query=query, content_type=MERGE_PATCH)
         except InvalidError as error:
             if any(cause.field == "metadata.uid" for cause in error.causes):  # "field is immutable"
                 raise self._is_gone() from None
@@ -104,15 +104,15 @@ class Handle:
         """Delete it. Raises NotFoundError if it is gone."""
         options = {"propagationPolicy": propagation, "preconditions": {"uid": self.uid}}
         try:
-            await self.place.connection.transport.request("DELETE", self.place.path, options)
+            await self.ref.connection.transport.request("DELETE", self.ref.path, options)
         except ConflictError:
             raise self._is_gone() from None
 
     async def follow(self) -> AsyncGenerator[Raw]:
         """Yield it as it is, then after each change. Raises NotFoundError once it is gone."""
-        connection = self.place.connection
-        query = {"fieldSelector": f"metadata.name={self.place.name}"}
-        changes = list_and_watch(connection.transport, self.place.collection, query, connection.patience)
+        connection = self.ref.connection
+        query = {"fieldSelector": f"metadata.name={self.ref.name}"}
+        changes = list_and_watch(connection.transport, self.ref.collection, query, connection.patience)
         async with aclosing(changes):
             async for objects in changes:
                 resource = objects.get(self.uid)
@@ -121,4 +121,4 @@ class Handle:
                 yield resource
 
     def _is_gone(self) -> NotFoundError:
-        return NotFoundError(404, "NotFound", f"{self.place} was deleted")
+        return NotFoundError(404, "NotFound", f"{self.ref} was deleted")

@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from mageflow.api import WORKFLOW, Lifecycle, Phase, TaskPhase, read_lifecycle, reasons
-from mageflow.client.errors import TaskAlreadyRunningError
-from mageflow.client.handle import Handle
-from mageflow.client.silence import check_deletion, describe_deletion, is_being_deleted
-from mageflow.client.status import Status, read_status
+from mageflow.client.diagnosis import check_deletion, describe_deletion, is_being_deleted
+from mageflow.client.handle import ObjectHandle
+from mageflow.client.lifecycle_errors import TaskAlreadyRunningError
+from mageflow.client.resource_status import Status, read_status
 from mageflow.kube.backoff import Backoff
 from mageflow.kube.errors import ConflictError
 from mageflow.kube.transport import Raw
@@ -156,23 +156,23 @@ def runs_on(status: Status) -> bool:
 # ── write ──
 
 
-async def send_request(handle: Handle, lifecycle: Lifecycle) -> LifecycleRequest:
+async def send_request(handle: ObjectHandle, lifecycle: Lifecycle) -> LifecycleRequest:
     """Ask for a lifecycle, in the way that is right for the kind of resource and the lifecycle.
 
     Raises what `request_lifecycle` and `request_revertible` raise.
     """
-    if handle.place.kind is WORKFLOW and lifecycle is Lifecycle.SUSPENDED:
+    if handle.ref.kind is WORKFLOW and lifecycle is Lifecycle.SUSPENDED:
         return await request_revertible(handle, lifecycle)
     return await request_lifecycle(handle, lifecycle)
 
 
-async def request_lifecycle(handle: Handle, lifecycle: Lifecycle) -> LifecycleRequest:
+async def request_lifecycle(handle: ObjectHandle, lifecycle: Lifecycle) -> LifecycleRequest:
     """Write a lifecycle, whatever is there: as `kubectl patch` does. Raises what a patch raises."""
     written = await handle.patch({"lifecycle": lifecycle.value})
     return LifecycleRequest(handle.uid, lifecycle, written["metadata"]["generation"])
 
 
-async def request_revertible(handle: Handle, lifecycle: Lifecycle) -> LifecycleRequest:
+async def request_revertible(handle: ObjectHandle, lifecycle: Lifecycle) -> LifecycleRequest:
     """Write a lifecycle to a single task, over the one that was just read, so that it can be taken back to that.
 
     Raises TaskAlreadyRunningError, with nothing written, if the status shows that the task runs: a write that is then
@@ -180,7 +180,7 @@ async def request_revertible(handle: Handle, lifecycle: Lifecycle) -> LifecycleR
     else writes between each reading and the write after it until the connection's patience ends; there is a pause
     after each such conflict.
     """
-    backoff = Backoff(handle.place.connection.patience)
+    backoff = Backoff(handle.ref.connection.patience)
     while True:
         seen = await handle.read()
         before = read_lifecycle(seen["spec"].get("lifecycle"))
@@ -198,7 +198,7 @@ async def request_revertible(handle: Handle, lifecycle: Lifecycle) -> LifecycleR
 
 
 async def take_back(
-    handle: Handle, request: LifecycleRequest, resource: Raw, status: Status
+    handle: ObjectHandle, request: LifecycleRequest, resource: Raw, status: Status
 ) -> TaskAlreadyRunningError | None:
     """Take back a suspend that found its task running; return the error that says so, with what became of the write.
 
@@ -212,7 +212,7 @@ async def take_back(
     """
     if request.before is None:
         return _nothing_written(handle, status.message, request.lifecycle)
-    what = f"{handle.place} is running ({status.message}); interrupt() would stop it"
+    what = f"{handle.ref} is running ({status.message}); interrupt() would stop it"
     metadata = resource["metadata"]
     if metadata["generation"] != request.generation:
         why = (
@@ -228,9 +228,9 @@ async def take_back(
     return TaskAlreadyRunningError(f"{what}; {why}", is_taken_back=True)
 
 
-def _nothing_written(handle: Handle, how: str, lifecycle: Lifecycle) -> TaskAlreadyRunningError:
+def _nothing_written(handle: ObjectHandle, how: str, lifecycle: Lifecycle) -> TaskAlreadyRunningError:
     """Return the error that says that nothing was written: `lifecycle` is what it was, and is."""
     was_suspended = lifecycle is Lifecycle.SUSPENDED
     why = "it was to be suspended before this call, and still is" if was_suspended else "nothing was changed"
-    what = f"{handle.place} is running ({how}); interrupt() would stop it; {why}"
+    what = f"{handle.ref} is running ({how}); interrupt() would stop it; {why}"
     return TaskAlreadyRunningError(what, is_taken_back=not was_suspended)

@@ -10,13 +10,13 @@ from contextlib import aclosing
 from typing import ClassVar
 
 from mageflow.api import CHAIN, SWARM, WORKFLOW, Kind, Lifecycle, Phase
-from mageflow.client.errors import DeadlineError, EndedError, InconsistentWarning, NotStartedError
-from mageflow.client.handle import Handle, Place, Propagation
+from mageflow.client.container_log import Wanted
+from mageflow.client.handle import ObjectHandle, ObjectRef, Propagation
+from mageflow.client.lifecycle_errors import DeadlineError, EndedError, InconsistentWarning, NotStartedError
 from mageflow.client.lifecycle_requests import send_request
-from mageflow.client.logline import LogLine
-from mageflow.client.logs import stream_logs
-from mageflow.client.podlog import Wanted
-from mageflow.client.status import Status, read_status
+from mageflow.client.log_line import LogLine
+from mageflow.client.log_stream import stream_logs
+from mageflow.client.resource_status import Status, read_status
 from mageflow.client.waiter import await_outcome
 from mageflow.kube.errors import Cause, InvalidError, NotFoundError
 from mageflow.kube.transport import Raw
@@ -36,13 +36,13 @@ class Resource:
 
     _kind: ClassVar[Kind]
 
-    def __init__(self, place: Place, manifest: Raw, *, uid: str | None = None) -> None:
-        self._place = place
+    def __init__(self, ref: ObjectRef, manifest: Raw, *, uid: str | None = None) -> None:
+        self._ref = ref
         self._manifest = manifest
-        self._handle = None if uid is None else Handle(place, uid)
+        self._handle = None if uid is None else ObjectHandle(ref, uid)
 
     def __repr__(self) -> str:
-        return f"<{self._place}{'' if self.is_started else ', not started'}>"
+        return f"<{self._ref}{'' if self.is_started else ', not started'}>"
 
     @property
     def kind(self) -> str:
@@ -52,12 +52,12 @@ class Resource:
     @property
     def name(self) -> str:
         """Its name."""
-        return self._place.name
+        return self._ref.name
 
     @property
     def namespace(self) -> str:
         """Its namespace."""
-        return self._place.namespace
+        return self._ref.namespace
 
     @property
     def is_started(self) -> bool:
@@ -71,8 +71,8 @@ class Resource:
 
     async def start(self) -> None:
         """Create it. Raises AlreadyExistsError if its name is taken, as it is on a second `start()`."""
-        created = await self._place.create(self._manifest)
-        self._handle = Handle(self._place, created["metadata"]["uid"])
+        created = await self._ref.create(self._manifest)
+        self._handle = ObjectHandle(self._ref, created["metadata"]["uid"])
 
     async def suspend(self, *, wait: bool = False, seconds: float | None = None) -> Status:
         """Have nothing new start, and what has started finish."""
@@ -86,7 +86,7 @@ class Resource:
         """Have it go on. Warns with InconsistentWarning if a running task was ever cut short."""
         status = await self._set_lifecycle(Lifecycle.ACTIVE, wait, seconds)
         if not status.is_consistent:
-            what = f"{self._place} was interrupted while it ran: what ran then runs again from its start"
+            what = f"{self._ref} was interrupted while it ran: what ran then runs again from its start"
             warnings.warn(what, InconsistentWarning, stacklevel=2)
         return status
 
@@ -126,7 +126,7 @@ class Resource:
         Raises EndedError if it ends in another, DeadlineError after `seconds`.
         """
         wanted = _read_phases(phases) or {Phase.SUCCEEDED}
-        what = f"{self._place} is {' or '.join(sorted(wanted))}"
+        what = f"{self._ref} is {' or '.join(sorted(wanted))}"
         status = Status()
         try:
             async with asyncio.timeout(seconds), aclosing(self.watch()) as statuses:
@@ -136,7 +136,7 @@ class Resource:
         except TimeoutError:
             seen = f"{status.phase}, {status.message}" if status.phase else "the operator has said nothing of it yet"
             raise DeadlineError(f"after {seconds:g} s it is still not so that {what}: {seen}") from None
-        raise EndedError(f"{self._place} has ended as {status.phase}: {status.message}", status)
+        raise EndedError(f"{self._ref} has ended as {status.phase}: {status.message}", status)
 
     async def logs(
         self,
@@ -177,7 +177,7 @@ class Resource:
                 async for _ in resources:
                     pass
         except TimeoutError:
-            raise DeadlineError(f"{self._place} is being deleted, but after {seconds:g} s it is still there") from None
+            raise DeadlineError(f"{self._ref} is being deleted, but after {seconds:g} s it is still there") from None
         except NotFoundError:
             return
 
@@ -188,9 +188,9 @@ class Resource:
         request = await send_request(self._handle, lifecycle)
         return await await_outcome(self._handle, request, wait=wait, seconds=seconds)
 
-    def _started(self) -> Handle:
+    def _started(self) -> ObjectHandle:
         if self._handle is None:
-            raise NotStartedError(f"{self._place} isn't in the cluster yet: start() comes first")
+            raise NotStartedError(f"{self._ref} isn't in the cluster yet: start() comes first")
         return self._handle
 
 

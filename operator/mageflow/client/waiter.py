@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
 from mageflow.client.connection import Connection
-from mageflow.client.errors import BeingDeletedError, DeadlineError, OvertakenError
-from mageflow.client.handle import Handle
+from mageflow.client.diagnosis import diagnose_silence
+from mageflow.client.handle import ObjectHandle
+from mageflow.client.lifecycle_errors import BeingDeletedError, DeadlineError, OvertakenError
 from mageflow.client.lifecycle_requests import (
     BeingDeleted,
     Deleted,
@@ -26,9 +27,8 @@ from mageflow.client.lifecycle_requests import (
     assess,
     take_back,
 )
+from mageflow.client.resource_status import Status
 from mageflow.client.scopes import Scope, Snapshot, Watches, scopes_by_name
-from mageflow.client.silence import find_cause
-from mageflow.client.status import Status
 from mageflow.kube.errors import MageflowError, NotFoundError
 from mageflow.kube.transport import Raw
 
@@ -88,7 +88,7 @@ class Waiter:
         self._answer_due = 0.0
         self._end_due: float | None = None
 
-    async def run(self, requests: Iterable[tuple[Handle, LifecycleRequest]]) -> None:
+    async def run(self, requests: Iterable[tuple[ObjectHandle, LifecycleRequest]]) -> None:
         """Wait for all. An error of a watch is the outcome of the requests that it was to tell of."""
         self._open = {request.uid: _Open(handle, request) for handle, request in requests}
         if not self._open:
@@ -120,11 +120,11 @@ class Waiter:
             resource = told.get(it.request.uid)
             if resource is None or resource is not it.seen:
                 it.seen = resource
-                outcome = await self._find_outcome(it, resource)
+                outcome = await self._outcome_of(it, resource)
                 if outcome is not None:
                     self._end(it, outcome)
 
-    async def _find_outcome(self, it: _Open, resource: Raw | None) -> Outcome | None:
+    async def _outcome_of(self, it: _Open, resource: Raw | None) -> Outcome | None:
         """Return the outcome of a request by a new sighting; None if the wait goes on."""
         assessment = assess(it.request, resource)
         match assessment:
@@ -180,7 +180,7 @@ class Waiter:
 
         async def end(it: _Open) -> None:
             async with turns:
-                cause = await find_cause(it.handle)
+                cause = await diagnose_silence(it.handle)
             self._end(it, Failure(DeadlineError(f"{it}, but {self._silence} {cause}")))
 
         await asyncio.gather(*(end(it) for it in overdue if it.answer is None))
@@ -195,7 +195,9 @@ class Waiter:
         return Failure(DeadlineError(f"{it}, but {what}"), answer=answer)
 
 
-async def await_outcome(handle: Handle, request: LifecycleRequest, *, wait: bool, seconds: float | None) -> Status:
+async def await_outcome(
+    handle: ObjectHandle, request: LifecycleRequest, *, wait: bool, seconds: float | None
+) -> Status:
     """Wait until the operator has answered a request; with `wait`, until it is in force. Return the status then.
 
     Raises TaskAlreadyRunningError, OvertakenError, DeadlineError; BeingDeletedError at once if it is on its way out,
@@ -203,7 +205,7 @@ async def await_outcome(handle: Handle, request: LifecycleRequest, *, wait: bool
     """
     outcomes: list[Outcome] = []
     waiter = Waiter(
-        handle.place.connection,
+        handle.ref.connection,
         until_in_force=wait,
         seconds=seconds,
         on_end=lambda _, outcome: outcomes.append(outcome),
@@ -219,7 +221,7 @@ async def await_outcome(handle: Handle, request: LifecycleRequest, *, wait: bool
 class _Open:
     """A request that is waited for."""
 
-    handle: Handle
+    handle: ObjectHandle
     request: LifecycleRequest
     seen: Raw | None = None
     """As it was assessed last."""
@@ -228,18 +230,18 @@ class _Open:
     """When the first answer came."""
 
     def __str__(self) -> str:
-        return f"spec.lifecycle of {self.handle.place} is {self.request.lifecycle.value}"
+        return f"spec.lifecycle of {self.handle.ref} is {self.request.lifecycle.value}"
 
 
 def _failure_of(it: _Open, assessment: Deleted | BeingDeleted | Overtaken) -> Failure:
-    place, message = it.handle.place, assessment.message
+    ref, message = it.handle.ref, assessment.message
     match assessment:
         case Deleted():
-            return Failure(NotFoundError(404, "NotFound", f"{place} was deleted"), message)
+            return Failure(NotFoundError(404, "NotFound", f"{ref} was deleted"), message)
         case BeingDeleted():
-            return Failure(BeingDeletedError(f"{place} {message}"), message)
+            return Failure(BeingDeletedError(f"{ref} {message}"), message)
         case Overtaken(lifecycle):
-            what = f"this call set the lifecycle of {place} to {it.request.lifecycle.value}"
+            what = f"this call set the lifecycle of {ref} to {it.request.lifecycle.value}"
             return Failure(OvertakenError(f"{what}, and somebody else has set it to {lifecycle.value} since"), message)
         case _:
             assert_never(assessment)
@@ -249,12 +251,12 @@ def _group_by_scope(requests: Iterable[_Open]) -> dict[Scope, list[_Open]]:
     """Return the scopes that are to be watched, each with the requests of which it tells."""
     names = defaultdict(list)
     for it in requests:
-        place = it.handle.place
-        names[place.kind, place.namespace].append(it)
+        ref = it.handle.ref
+        names[ref.kind, ref.namespace].append(it)
     groups: dict[Scope, list[_Open]] = {}
     for (kind, namespace), found in names.items():
-        for scope in scopes_by_name(kind, namespace, (it.handle.place.name for it in found)):
-            groups[scope] = [it for it in found if scope.name in (None, it.handle.place.name)]
+        for scope in scopes_by_name(kind, namespace, (it.handle.ref.name for it in found)):
+            groups[scope] = [it for it in found if scope.name in (None, it.handle.ref.name)]
     return groups
 
 

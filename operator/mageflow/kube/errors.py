@@ -1,6 +1,7 @@
 """What goes wrong between us and the API server: refusals, no answer, no cluster; and what an answer's status means.
 
-MageflowError is the root of all errors of the project that a user may see; mageflow.client.errors draws the whole tree.
+MageflowError is the root of all errors of the project that a user may see; mageflow.client.lifecycle_errors draws the
+whole tree.
 """
 
 from __future__ import annotations

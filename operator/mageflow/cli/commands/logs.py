@@ -16,7 +16,7 @@ from mageflow.cli import options
 from mageflow.cli.names import UnclearError, parse_name
 from mageflow.cli.selection import find_one
 from mageflow.cli.session import Session, open_session
-from mageflow.client.logline import LogLine
+from mageflow.client.log_line import LogLine
 from mageflow.client.resource import Resource
 
 COLOURS: Final = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta")

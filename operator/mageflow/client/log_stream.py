@@ -15,10 +15,10 @@ from contextlib import aclosing
 from typing import Final
 
 from mageflow.api import ENDED_PHASES, LABEL_TASK, LABEL_UID, MAIN_TASK, WORKFLOW
-from mageflow.client.handle import Handle
-from mageflow.client.logline import LineQueue, LogLine
-from mageflow.client.merging import merge, read_in_turn
-from mageflow.client.podlog import ContainerLog, Wanted, container_names, run_of, task_of
+from mageflow.client.container_log import ContainerLog, Wanted, container_names, run_of, task_of
+from mageflow.client.handle import ObjectHandle
+from mageflow.client.log_line import LineQueue, LogLine
+from mageflow.client.log_merge import merge, read_in_turn
 from mageflow.kube.errors import NotFoundError
 from mageflow.kube.transport import Raw
 from mageflow.kube.watch import list_and_watch
@@ -30,7 +30,7 @@ MAX_NAMES: Final = 10
 """Names that an error lists."""
 
 
-async def stream_logs(handle: Handle, wanted: Wanted, *, follow: bool, by_time: bool) -> AsyncGenerator[LogLine]:
+async def stream_logs(handle: ObjectHandle, wanted: Wanted, *, follow: bool, by_time: bool) -> AsyncGenerator[LogLine]:
     """Yield the lines of a resource's pods that are wanted.
 
     Raises NotFoundError if no task, or no container, has the name that is wanted.
@@ -44,11 +44,11 @@ async def stream_logs(handle: Handle, wanted: Wanted, *, follow: bool, by_time: 
 class _Logs:
     """The logs of one resource."""
 
-    def __init__(self, handle: Handle, wanted: Wanted) -> None:
+    def __init__(self, handle: ObjectHandle, wanted: Wanted) -> None:
         self._handle = handle
         self._wanted = wanted
-        self._connection = handle.place.connection
-        self._path = f"/api/v1/namespaces/{handle.place.namespace}/pods"
+        self._connection = handle.ref.connection
+        self._path = f"/api/v1/namespaces/{handle.ref.namespace}/pods"
         self._query = {"labelSelector": f"{LABEL_UID}={handle.uid}"}
 
     async def read(self, *, by_time: bool) -> AsyncGenerator[LogLine]:
@@ -144,7 +144,7 @@ class _Logs:
             shown = difflib.get_close_matches(name, known, MAX_NAMES) or known[:MAX_NAMES]
             others = f" and {len(known) - len(shown)} more" if len(known) > len(shown) else ""
             there = f"there is {', '.join(shown)}{others}" if known else "there is none yet"
-            raise NotFoundError(404, "NotFound", f"{self._handle.place} has no {what} {name!r}: {there}")
+            raise NotFoundError(404, "NotFound", f"{self._handle.ref} has no {what} {name!r}: {there}")
 
 
 def _task_names(resource: Raw) -> list[str]:

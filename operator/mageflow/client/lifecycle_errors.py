@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING
 from mageflow.kube.errors import MageflowError
 
 if TYPE_CHECKING:
-    from mageflow.client.status import Status
+    from mageflow.client.resource_status import Status
 
 
 class StateError(MageflowError):

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, TypeVar, overload
 
 from mageflow.api import API_VERSION, KINDS, Kind
-from mageflow.client.connection import Client, find_connection
-from mageflow.client.handle import Place, collection_path
+from mageflow.client.connection import Client, open_connection
+from mageflow.client.handle import ObjectRef, collection_path
 from mageflow.client.resource import Chain, Resource, Swarm, Workflow
 from mageflow.client.tasks import Task, build_chain_spec, build_swarm_spec, build_workflow_spec
 from mageflow.kube.errors import Cause, InvalidError
@@ -93,11 +93,11 @@ async def get(kind: str, name: str, *, namespace: str | None = None, client: Cli
 
     Raises NotFoundError if there is none.
     """
-    found = _find_kind(kind)
-    connection = await find_connection(client)
-    place = Place(connection, found, namespace or connection.namespace, name)
-    resource = await place.read()
-    return _CLASSES[found.name](place, resource, uid=resource["metadata"]["uid"])
+    found = _parse_kind(kind)
+    connection = await open_connection(client)
+    ref = ObjectRef(connection, found, namespace or connection.namespace, name)
+    resource = await ref.read()
+    return _CLASSES[found.name](ref, resource, uid=resource["metadata"]["uid"])
 
 
 async def find(
@@ -113,16 +113,16 @@ async def find(
 
     `name` selects those of this name, `selector` by labels, as `kubectl -l` does: `team=a,stage!=test`.
     """
-    connection = await find_connection(client)
+    connection = await open_connection(client)
     where = None if all_namespaces else namespace or connection.namespace
     query = {} if selector is None else {"labelSelector": selector}
     query |= {} if name is None else {"fieldSelector": f"metadata.name={name}"}
     found: list[Resource] = []
-    for one in KINDS if kind is None else (_find_kind(kind),):
+    for one in KINDS if kind is None else (_parse_kind(kind),):
         listed = await connection.transport.request("GET", collection_path(one, where), query=query)
         for item in sorted(listed.get("items") or (), key=_by_name):
-            place = Place(connection, one, item["metadata"]["namespace"], item["metadata"]["name"])
-            found.append(_CLASSES[one.name](place, item, uid=item["metadata"]["uid"]))
+            ref = ObjectRef(connection, one, item["metadata"]["namespace"], item["metadata"]["name"])
+            found.append(_CLASSES[one.name](ref, item, uid=item["metadata"]["uid"]))
     return found
 
 
@@ -138,16 +138,16 @@ async def _make(
     labels: Mapping[str, str] | None,
     client: Client | None,
 ) -> R:
-    kind = _find_kind(cls.__name__)
-    connection = await find_connection(client)
-    place = Place(connection, kind, namespace or connection.namespace, name)
-    metadata: Raw = {"name": name, "namespace": place.namespace, **({"labels": dict(labels)} if labels else {})}
+    kind = _parse_kind(cls.__name__)
+    connection = await open_connection(client)
+    ref = ObjectRef(connection, kind, namespace or connection.namespace, name)
+    metadata: Raw = {"name": name, "namespace": ref.namespace, **({"labels": dict(labels)} if labels else {})}
     manifest = {"apiVersion": API_VERSION, "kind": kind.name, "metadata": metadata, "spec": spec}
-    await place.create(manifest, dry_run=True)
-    return cls(place, manifest)
+    await ref.create(manifest, dry_run=True)
+    return cls(ref, manifest)
 
 
-def _find_kind(word: str) -> Kind:
+def _parse_kind(word: str) -> Kind:
     for kind in KINDS:
         if word in (kind.name, kind.singular, kind.plural, kind.short_name):
             return kind

@@ -24,7 +24,7 @@ CLEANUP_SECONDS: Final = 5.0
 """How long a caller that is interrupted waits for its coroutine to end, and the program, at its end, for the loop."""
 
 
-class Portal:
+class LoopThread:
     """An event loop in a thread of its own, started when it is needed first, and ended with the program."""
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Portal:
     def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
         """Run a coroutine to its end and return its result. What interrupts the caller, as Ctrl-C does, cancels it."""
         has_ended = threading.Event()
-        future: Future[R] = asyncio.run_coroutine_threadsafe(_run(coroutine, has_ended), self._find_loop())
+        future: Future[R] = asyncio.run_coroutine_threadsafe(_run(coroutine, has_ended), self._started_loop())
         try:
             return future.result()
         except BaseException:
@@ -53,7 +53,7 @@ class Portal:
         finally:
             self.run(_close(generator))
 
-    def _find_loop(self) -> asyncio.AbstractEventLoop:
+    def _started_loop(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
@@ -63,7 +63,7 @@ class Portal:
             return self._loop
 
 
-PORTAL = Portal()
+LOOP_THREAD = LoopThread()
 """The one that `mageflow.sync` uses."""
 
 
@@ -72,7 +72,7 @@ def blocking(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]) -> C
 
     @functools.wraps(method)
     def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return PORTAL.run(method(self.wrapped, *args, **kwargs))
+        return LOOP_THREAD.run(method(self.wrapped, *args, **kwargs))
 
     return call
 
@@ -82,7 +82,7 @@ def iterating(method: Callable[Concatenate[Any, P], AsyncGenerator[R]]) -> Calla
 
     @functools.wraps(method)
     def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
-        return PORTAL.iterate(method(self.wrapped, *args, **kwargs))
+        return LOOP_THREAD.iterate(method(self.wrapped, *args, **kwargs))
 
     return call
 
@@ -92,7 +92,7 @@ def making(cls: Callable[[Any], R], function: Callable[P, Coroutine[Any, Any, An
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        return cls(PORTAL.run(function(*args, **kwargs)))
+        return cls(LOOP_THREAD.run(function(*args, **kwargs)))
 
     return call
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mageflow.client.logline import LogLine, in_utc, sortable
-from mageflow.client.merging import LOOK_AHEAD, MAX_OPEN, MAX_QUEUED, merge, read_in_turn
+from mageflow.client.log_line import LogLine, in_utc, sortable
+from mageflow.client.log_merge import LOOK_AHEAD, MAX_OPEN, MAX_QUEUED, merge, read_in_turn
 from mageflow.kube.errors import UnreachableError
 
 

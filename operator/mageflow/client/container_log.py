@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mageflow.api import LABEL_RUN, LABEL_TASK
 from mageflow.client.connection import Connection
-from mageflow.client.logline import LineQueue, LogLine, in_utc, sortable
+from mageflow.client.log_line import LineQueue, LogLine, in_utc, sortable
 from mageflow.core.pods import main_container
 from mageflow.kube.backoff import Backoff
 from mageflow.kube.errors import ApiError, InvalidError, MageflowError, NotFoundError

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from mageflow.api import LABEL_UID, Lifecycle
 from mageflow.api.stored import MAX_OBJECT, size_of
-from mageflow.client.errors import BeingDeletedError
-from mageflow.client.handle import Handle
+from mageflow.client.handle import ObjectHandle
+from mageflow.client.lifecycle_errors import BeingDeletedError
 from mageflow.kube.errors import MageflowError
 from mageflow.kube.transport import Raw
 
@@ -40,13 +40,13 @@ def describe_deletion(resource: Mapping[str, Any], lifecycle: Lifecycle) -> str:
     return f"is being deleted since {since}{kept}: nothing starts, and no status tells of it; {what}. See `{pods}`"
 
 
-def check_deletion(handle: Handle, resource: Raw, lifecycle: Lifecycle) -> None:
+def check_deletion(handle: ObjectHandle, resource: Raw, lifecycle: Lifecycle) -> None:
     """Raise BeingDeletedError if a resource is on its way out: no status will say that a lifecycle is in force."""
     if is_being_deleted(resource):
-        raise BeingDeletedError(f"{handle.place} {describe_deletion(resource, lifecycle)}")
+        raise BeingDeletedError(f"{handle.ref} {describe_deletion(resource, lifecycle)}")
 
 
-async def find_cause(handle: Handle) -> str:
+async def diagnose_silence(handle: ObjectHandle) -> str:
     """Say why no operator has answered, as far as the cluster shows it; else ask whether one runs."""
     try:
         refusal = await _read_refusal(handle)
@@ -60,12 +60,12 @@ async def find_cause(handle: Handle) -> str:
     return "is one running?"
 
 
-async def _read_refusal(handle: Handle) -> str | None:
+async def _read_refusal(handle: ObjectHandle) -> str | None:
     """Return what the operator's latest Event says of a status that can't be written; None if there is none."""
-    place = handle.place
+    ref = handle.ref
     selector = f"involvedObject.uid={handle.uid},reason={STATUS_NOT_WRITTEN}"
-    path = f"/api/v1/namespaces/{place.namespace}/events"
-    answer = await place.connection.transport.request("GET", path, query={"fieldSelector": selector})
+    path = f"/api/v1/namespaces/{ref.namespace}/events"
+    answer = await ref.connection.transport.request("GET", path, query={"fieldSelector": selector})
     events = sorted(answer.get("items") or (), key=lambda event: event.get("lastTimestamp") or "")
     message: str | None = events[-1].get("message") if events else None
     return message

@@ -19,7 +19,7 @@ from contextlib import ExitStack, aclosing
 from dataclasses import asdict
 from typing import IO, Final, Protocol
 
-from mageflow.client.logline import LineQueue, LogLine, sortable
+from mageflow.client.log_line import LineQueue, LogLine, sortable
 
 MAX_OPEN: Final = 50
 """Logs that are read at the same time."""
