@@ -31,7 +31,7 @@ def caches(clock: StillClock) -> Caches:
     """Caches that know one Workflow, and its namespace."""
     caches = Caches(clock)
     caches.namespaces.see(namespace())
-    caches.see_resource(WORKFLOW, resource())
+    caches.upsert_resource(WORKFLOW, resource())
     return caches
 
 
@@ -49,7 +49,7 @@ def seen(caches: Caches) -> ObservedResource:
 def recorded(caches: Caches, run: int = 1, phase: str = "Recorded", version: int = 101) -> None:
     """Have the status say that a run is recorded."""
     task = {"name": "main", "phase": phase, "run": run}
-    caches.see_resource(WORKFLOW, resource(version=version, status={"phase": "Pending", "tasks": [task]}))
+    caches.upsert_resource(WORKFLOW, resource(version=version, status={"phase": "Pending", "tasks": [task]}))
 
 
 # ── refusals ──
@@ -109,7 +109,7 @@ def test_refusal_is_forgotten_when_the_spec_is_edited_or_the_job_created_or_anot
     attempts.accept("main")
     assert not seen(caches).refusals
     attempts.refuse("main", 2, 1, FORBIDDEN, 0.0)
-    caches.see_resource(WORKFLOW, resource(version=103, generation=2))
+    caches.upsert_resource(WORKFLOW, resource(version=103, generation=2))
     assert not seen(caches).refusals
 
 
@@ -181,11 +181,11 @@ def test_own_runs_are_anothers_too_when_that_may_have_acted_meanwhile(caches: Ca
 def test_what_a_quota_refused_is_tried_soon_when_a_job_is_gone(
     caches: Caches, attempts: Attempts, clock: StillClock
 ) -> None:
-    caches.see_job(job())
+    caches.upsert_job(job())
     for _ in range(5):
         attempts.refuse("main", 2, 1, OF_QUOTA, clock.monotonic())
     assert seen(caches).refusals["main"].retry_at == clock.now() + timedelta(seconds=16)
-    caches.forget_job(job(version=11))
+    caches.delete_job(job(version=11))
     assert seen(caches).refusals["main"].retry_at == clock.now() + timedelta(seconds=1)
 
 
@@ -208,14 +208,14 @@ def test_room_is_being_made_until_a_job_is_created_or_the_quota_should_know(
 
 
 def test_refused_stop_is_told_until_it_passes_or_its_pod_is_gone(caches: Caches, attempts: Attempts) -> None:
-    caches.see_pod(pod())
+    caches.upsert_pod(pod())
     for is_carried_out in (True, False):
         attempts.block("EvictPod pod-1", Refusal("EvictionRefused", "no"), 0.0)
         assert set(seen(caches).blocked) == {"EvictPod pod-1"}
         if is_carried_out:
             attempts.unblock("EvictPod pod-1")
         else:
-            caches.forget_pod(pod(version=30))
+            caches.delete_pod(pod(version=30))
         assert not seen(caches).blocked
 
 
@@ -240,7 +240,7 @@ def test_stop_is_not_made_twice_when_it_is_not_answered_and_told_when_that_takes
 def test_time_without_a_pod_counts_from_when_the_job_was_seen(caches: Caches, clock: StillClock, off: float) -> None:
     """It was counted from the Job's creationTimestamp: two minutes behind the API server, a suspend took 104 s."""
     clock.set(off)
-    caches.see_job(job())
+    caches.upsert_job(job())
     clock.pass_time(4)
     (its_job,) = (run.job for run in seen(caches).runs_of("main").values())
     assert its_job is not None
@@ -252,8 +252,8 @@ def test_time_without_a_pod_counts_from_when_the_job_was_seen(caches: Caches, cl
 
 
 def test_reason_why_a_job_has_no_pod_is_told_with_the_job(caches: Caches, clock: StillClock) -> None:
-    caches.see_job(job())
-    caches.note_missing_pod(UID, "job-1", "exceeded quota")
+    caches.upsert_job(job())
+    caches.findings_of(UID).note_missing_pod("job-1", "exceeded quota")
     clock.pass_time(3)
     (its_job,) = (run.job for run in seen(caches).runs_of("main").values())
     assert its_job is not None
@@ -263,10 +263,10 @@ def test_reason_why_a_job_has_no_pod_is_told_with_the_job(caches: Caches, clock:
 def test_time_of_a_deletion_is_counted_from_when_it_was_seen(caches: Caches, clock: StillClock) -> None:
     going = deleted(pod())
     going["metadata"]["deletionGracePeriodSeconds"] = 30
-    caches.see_pod(pod())
+    caches.upsert_pod(pod())
     clock.pass_time(60)
-    caches.see_pod(going | {"metadata": going["metadata"] | {"resourceVersion": "30"}})
+    caches.upsert_pod(going | {"metadata": going["metadata"] | {"resourceVersion": "30"}})
     clock.pass_time(10)
-    caches.see_pod(going | {"metadata": going["metadata"] | {"resourceVersion": "40"}})
+    caches.upsert_pod(going | {"metadata": going["metadata"] | {"resourceVersion": "40"}})
     (its_pod,) = seen(caches).runs_of("main")[1].pods
     assert its_pod.deletion_due == clock.now() + timedelta(seconds=20)

@@ -67,7 +67,7 @@ class Desk:
             self.wire, self.caches, self.clock, self.background, lambda uid: self.woken.update([uid])
         )
         self.caches.namespaces.see(namespace())
-        self.caches.see_resource(WORKFLOW, resource())
+        self.caches.upsert_resource(WORKFLOW, resource())
 
     @property
     def seen(self) -> ObservedResource:
@@ -164,8 +164,8 @@ async def test_hanging_creations_starve_no_other_creation(desk: Desk) -> None:
 async def test_stop_is_made_while_creations_hang_and_waited_for_no_longer_than_a_second(desk: Desk) -> None:
     for number in range(MAX_FRESH + 1):
         desk.creations.begin(desk.seen, create(number))
-    desk.caches.see_job(job())
-    desk.caches.see_pod(pod())
+    desk.caches.upsert_job(job())
+    desk.caches.upsert_pod(pod())
     stop, evict = StopJob(ObservedJob("report-1", "job-1", "10")), EvictPod(ObservedPod("p", "pod-1", "20", "Pending"))
     async with asyncio.timeout(60):
         await desk.actor.carry_out([stop, evict])

@@ -55,9 +55,9 @@ async def take_over(answers: Answers, caches: Caches, reader: NamespaceReader | 
 
 async def test_what_is_there_is_known_and_what_is_not_is_gone(answers: Answers, reader: NamespaceReader) -> None:
     caches = Caches()
-    caches.see_resource(WORKFLOW, resource(uid="gone"))
+    caches.upsert_resource(WORKFLOW, resource(uid="gone"))
     await take_over(answers, caches, reader)
-    assert caches.is_current(UID)
+    assert caches.are_expectations_fulfilled(UID)
     assert caches.find(UID) is not None
     assert caches.find("gone") is None
 
@@ -70,12 +70,12 @@ async def test_a_resource_comes_back_when_its_namespace_might_not_be_read_at_a_t
     await take_over(answers, caches, reader)
     answers.by_path[TEAM] = 403
     await take_over(answers, caches, reader)
-    assert not caches.is_current(UID), "nothing is decided meanwhile"
+    assert not caches.are_expectations_fulfilled(UID), "nothing is decided meanwhile"
     answers.by_path[TEAM] = namespace(2)
     await take_over(answers, caches, reader)
-    caches.see_resource(WORKFLOW, resource(version=101))
+    caches.upsert_resource(WORKFLOW, resource(version=101))
     found = caches.find(UID)
-    assert caches.is_current(UID)
+    assert caches.are_expectations_fulfilled(UID)
     assert found is not None
     assert found.resource_version == "101"
 
@@ -111,4 +111,4 @@ async def test_all_namespaces_are_listed_when_all_are_worked_on(answers: Answers
     caches = Caches()
     await take_over(answers, caches, None)
     assert caches.namespaces.lifecycle_of("team") == "suspended"
-    assert caches.is_current(UID)
+    assert caches.are_expectations_fulfilled(UID)

@@ -194,18 +194,18 @@ class Process:
         is_gone = change.type == "DELETED"
         match change.plural:
             case "jobs":
-                uid = self.caches.forget_job(change.object) if is_gone else self.caches.see_job(change.object)
+                uid = self.caches.delete_job(change.object) if is_gone else self.caches.upsert_job(change.object)
             case "pods":
-                uid = self.caches.forget_pod(change.object) if is_gone else self.caches.see_pod(change.object)
+                uid = self.caches.delete_pod(change.object) if is_gone else self.caches.upsert_pod(change.object)
             case "namespaces":
                 self.caches.namespaces.see(change.object)
                 if not is_silent:
                     self._run_in_loop(lambda: self._add(*self.caches.namespaces.take_news_of(NAMESPACE)))
                 return
             case plural if is_gone:
-                uid = self.caches.forget_resource(change.object)
+                uid = self.caches.delete_resource(change.object)
             case plural:
-                uid = self.caches.see_resource(RESOURCES[plural], change.object)
+                uid = self.caches.upsert_resource(RESOURCES[plural], change.object)
         if uid is not None and not is_silent:
             self._run_in_loop(lambda: self._add(uid))
 

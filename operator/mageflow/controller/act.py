@@ -121,7 +121,7 @@ class Actor:
             self._attempts.unblock(key_of(action))
         except ApiError as error:
             if error.may_have_happened or error.status == HTTPStatus.NOT_FOUND:
-                self._caches.doubt(self._observed.uid)
+                self._caches.findings_of(self._observed.uid).mark_stale()
             if error.status in CHANGED and not error.is_denied:
                 raise RetryError(f"{type(action).__name__}: {error}") from error
             if isinstance(error, NotLeadingError):
@@ -155,7 +155,7 @@ class Actor:
         }
         try:
             raw = await self._client.request("PUT", f"{_path_of(observed)}/status", body)
-            self._caches.see_resource(observed.kind, raw)
+            self._caches.upsert_resource(observed.kind, raw)
         except ApiError as error:
             if not error.may_have_happened:
                 self._attempts.forget_own(recorded)
@@ -232,7 +232,7 @@ class Actor:
                 metadata = {"uid": job.uid, "annotations": {ANNOTATION_STOPPED: mark}}
                 body = {"metadata": metadata, "spec": {"suspend": True}}
                 raw = await self._client.request("PATCH", f"{self._jobs}/{job.name}", body, content_type=MERGE_PATCH)
-                self._caches.see_job(raw)
+                self._caches.upsert_job(raw)
             case DeletePod(pod):
                 body = {"preconditions": {"uid": pod.uid, "resourceVersion": pod.resource_version}}
                 await self._client.request("DELETE", f"{self._pods}/{pod.name}", body)
@@ -278,14 +278,14 @@ class Actor:
     async def _see_pods_of(self, job: ObservedJob) -> bool:
         answer = await self._client.request("GET", self._pods, query={"labelSelector": f"job-name={job.name}"})
         for raw in answer["items"]:
-            self._caches.see_pod(raw)
+            self._caches.upsert_pod(raw)
         return bool(answer["items"])
 
     async def _explain(self, job: ObservedJob) -> None:
         """Read why a Job has no pod: the Job controller tells only in an Event."""
         events = await self._read_events(f"involvedObject.uid={job.uid},reason=FailedCreate")
         messages = [event.get("message") or "" for event in events]
-        self._caches.note_missing_pod(self._observed.uid, job.uid, messages[-1] if messages else "")
+        self._caches.findings_of(self._observed.uid).note_missing_pod(job.uid, messages[-1] if messages else "")
         if messages:
             raise RetryError(f"say why Job {job.name} has no pod")
 
@@ -306,7 +306,7 @@ class Actor:
         return list(answer.get("items") or ())
 
     def _await_deletion(self, thing: ObservedJob | ObservedPod) -> None:
-        self._caches.await_deletion(self._observed.uid, thing.uid)
+        self._caches.expect_deletion(self._observed.uid, thing.uid)
 
 
 def _list_recorded(status: Status) -> set[tuple[str, int]]:
@@ -354,12 +354,12 @@ async def read_resource(client: Requests, caches: Caches, observed: ObservedReso
     except ApiError as error:
         if error.status != HTTPStatus.NOT_FOUND:
             raise
-        caches.forget_resource({"metadata": metadata})
+        caches.delete_resource({"metadata": metadata})
         return
     if raw["metadata"]["uid"] == observed.uid:
-        caches.see_resource(observed.kind, raw)
+        caches.upsert_resource(observed.kind, raw)
     else:
-        caches.forget_resource({"metadata": metadata})
+        caches.delete_resource({"metadata": metadata})
 
 
 async def read_children(client: Requests, namespace: str, selector: str) -> tuple[list[Raw], list[Raw]]:

@@ -58,7 +58,7 @@ class Creations:
         try:
             async with self._unanswered:
                 raw = await self._find_or_create(observed, action)
-            self._caches.see_job(raw)
+            self._caches.upsert_job(raw)
             self._attempts_at(observed).accept(action.task)
         except NotLeadingError:
             pass
@@ -93,10 +93,10 @@ class Creations:
 
     def _refuse(self, observed: ObservedResource, action: CreateJob, error: ApiError) -> None:
         if error.is_namespace_terminating:
-            self._caches.note_doom(observed.uid)
+            self._caches.findings_of(observed.uid).mark_namespace_terminating()
             return
         if error.may_have_happened:
-            self._caches.doubt(observed.uid)
+            self._caches.findings_of(observed.uid).mark_stale()
         refusal = read_refusal(error)
         is_news = self._attempts_at(observed).refuse(
             action.task, action.run, observed.generation, refusal, self._clock.monotonic()

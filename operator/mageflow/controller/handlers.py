@@ -88,7 +88,7 @@ class Handlers:
 
     async def index_resource(self, body: kopf.Body, param: Any = None, **_: Any) -> None:
         """Take in a Workflow, Chain or Swarm, of kind `param`, before any event is handled."""
-        self._caches.see_resource(param, dict(body))
+        self._caches.upsert_resource(param, dict(body))
 
     async def index_namespace(self, body: kopf.Body, **_: Any) -> None:
         """Take in a Namespace before any event is handled."""
@@ -96,23 +96,23 @@ class Handlers:
 
     async def index_job(self, body: kopf.Body, **_: Any) -> None:
         """Take in a Job before any event is handled."""
-        self._caches.see_job(dict(body))
+        self._caches.upsert_job(dict(body))
 
     async def index_pod(self, body: kopf.Body, **_: Any) -> None:
         """Take in a pod before any event is handled."""
-        self._caches.see_pod(dict(body))
+        self._caches.upsert_pod(dict(body))
 
     async def on_resource_event(self, event: kopf.RawEvent, param: Any = None, **_: Any) -> None:
         """Work on the Workflow, Chain or Swarm, of kind `param`."""
-        self._pass_on(event, partial(self._caches.see_resource, param), self._caches.forget_resource)
+        self._pass_on(event, partial(self._caches.upsert_resource, param), self._caches.delete_resource)
 
     async def on_job_event(self, event: kopf.RawEvent, **_: Any) -> None:
         """Work on the resource that the Job belongs to."""
-        self._pass_on(event, self._caches.see_job, self._caches.forget_job)
+        self._pass_on(event, self._caches.upsert_job, self._caches.delete_job)
 
     async def on_pod_event(self, event: kopf.RawEvent, **_: Any) -> None:
         """Work on the resource that the pod belongs to."""
-        self._pass_on(event, self._caches.see_pod, self._caches.forget_pod)
+        self._pass_on(event, self._caches.upsert_pod, self._caches.delete_pod)
 
     async def on_namespace_event(self, event: kopf.RawEvent, **_: Any) -> None:
         """Work on all that is in the Namespace, if its label says something new."""

@@ -47,13 +47,13 @@ async def read_everything(client: ApiServer, caches: Caches, reader: NamespaceRe
     present = set()
     for kind in KINDS:
         for raw in await _list(client, (GROUP, VERSION, kind.plural), namespaces):
-            present.add(caches.see_resource(kind, raw))
+            present.add(caches.upsert_resource(kind, raw))
     jobs = _by_owner(await _list(client, JOBS, namespaces, LABEL_UID))
     pods = _by_owner(await _list(client, PODS, namespaces, LABEL_UID))
     for uid in known.keys() - present:
         resource = caches.find(uid)
         if resource is not None:
-            caches.forget_resource({"metadata": {"uid": uid, "resourceVersion": resource.resource_version}})
+            caches.delete_resource({"metadata": {"uid": uid, "resourceVersion": resource.resource_version}})
     for uid in known.keys() | jobs.keys() | pods.keys():
         caches.replace_children(uid, known.get(uid, ()), jobs[uid], pods[uid])
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from pydantic import ValidationError
 
@@ -42,6 +42,10 @@ class RunKey:
     owner_uid: str
     task: str
     run: int
+
+
+JobOfRun: TypeAlias = tuple[RunKey, ObservedJob]
+PodOfRun: TypeAlias = tuple[RunKey, ObservedPod]
 
 
 def run_key(raw: Mapping[str, Any]) -> RunKey | None:

@@ -109,10 +109,10 @@ class Reconciler:
         is_silent = patience is not None and self._silence(uid) >= patience
         if is_silent:
             await read_resource(self._client, self._caches, resource)
-        if self._caches.take_doubt(uid) or is_silent:
+        if self._caches.take_stale(uid) or is_silent:
             await self._verify(resource)
         observed = self._caches.observe(uid)
-        if observed is None or not self._caches.is_current(uid):
+        if observed is None or not self._caches.are_expectations_fulfilled(uid):
             return patience
         now = self._clock.now().replace(microsecond=0)
         decision = decide(observed, now)
@@ -158,7 +158,7 @@ class Reconciler:
         if observed is None:
             return None
         states = {task.phase for task in observed.status.tasks}
-        if not self._caches.is_current(observed.uid) or TaskPhase.STOPPING in states:
+        if not self._caches.are_expectations_fulfilled(observed.uid) or TaskPhase.STOPPING in states:
             return self._settings.verify_transition_after
         is_at_rest = OCCUPIED_TASKS.isdisjoint(states) and not self._caches.has_live_pods(observed.uid)
         return None if is_at_rest else self._settings.verify_after
@@ -173,7 +173,7 @@ class Reconciler:
         try:
             jobs, pods = await read_children(self._client, observed.namespace, f"{LABEL_UID}={observed.uid}")
         except ApiError:
-            self._caches.doubt(observed.uid)
+            self._caches.findings_of(observed.uid).mark_stale()
             raise
         self._caches.replace_children(observed.uid, known, jobs, pods)
 
