@@ -1,7 +1,13 @@
-"""What kopf calls: each watch event goes to the caches and puts one key into the work queue. No decision is made here.
+"""The functions that kopf calls: each watch event goes to the caches, and puts one key into the work queue.
 
-kopf calls the index functions for every object before it calls the first `on_…_event`: so the caches are complete
-when the queue gets its first key. `on.event` handlers write nothing to the objects, and set no finalizer.
+For each event kopf calls an index function and then a handler, both with the same object:
+
+    index_…      the caches take it in
+    on_…_event   the caches know this version already, and don't read it again; its resource is to be reconciled
+
+kopf calls the index function of every object that there is before it calls the first handler. So the caches are
+complete when the queue gets its first key. Of a deletion only the handler is told. No decision is made here, nothing is
+written to the objects, and no finalizer is set.
 """
 
 from __future__ import annotations
