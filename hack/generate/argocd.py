@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from mageflow.api import GROUP
-from mageflow.cli.yamltext import Dumper
+from mageflow.cli.objects import Dumper
 
 _NOTICE = """\
 # Written by `make generate` from the Lua files beside it. Edit there. To be merged into your ConfigMap; an `apply` may

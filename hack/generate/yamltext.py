@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from mageflow.cli.yamltext import Dumper
+from mageflow.cli.objects import Dumper
 
 WIDTH = 110
 

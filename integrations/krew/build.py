@@ -26,7 +26,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from mageflow import __version__
-from mageflow.cli.yamltext import Dumper
+from mageflow.cli.objects import Dumper
 
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parents[1]

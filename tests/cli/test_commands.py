@@ -17,11 +17,11 @@ from typer.testing import CliRunner, Result
 
 import mageflow
 from mageflow.cli.app import app
+from mageflow.cli.args import UnclearError
 from mageflow.cli.completion import candidates, complete_names
-from mageflow.cli.exits import Exit, describe, exit_for_all
-from mageflow.cli.names import UnclearError
-from mageflow.cli.operations import SUSPEND
+from mageflow.cli.exit_codes import Exit, describe, exit_for_all
 from mageflow.cli.progress import Bars, Lines, choose_progress
+from mageflow.cli.verbs import SUSPEND
 from mageflow.client.fake import FakeCluster
 from mageflow.client.resource import Resource
 

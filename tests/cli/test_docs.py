@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 from mageflow.cli.app import app
-from mageflow.cli.exits import Exit
-from mageflow.cli.operations import OPERATIONS
+from mageflow.cli.exit_codes import Exit
+from mageflow.cli.verbs import OPERATIONS
 
 ROOT = Path(__file__).parents[2]
 DOCS = (ROOT / "docs" / "cli.md").read_text()
@@ -17,7 +17,7 @@ DOCS = (ROOT / "docs" / "cli.md").read_text()
 def test_table_of_exit_codes_is_that_of_the_code() -> None:
     assert [int(code) for code in re.findall(r"^\| (\d+) \|", DOCS, re.MULTILINE)] == list(Exit)
     meanings = re.findall(r"^\| \d+ \| (.*) \|$", DOCS, re.MULTILINE)
-    source = (ROOT / "operator" / "mageflow" / "cli" / "exits.py").read_text()
+    source = (ROOT / "operator" / "mageflow" / "cli" / "exit_codes.py").read_text()
     written = re.findall(r'= \d+\n    """(.*)"""', source)
     assert [meaning.replace("`", "").lower() for meaning in meanings] == [
         text.replace("`", "").lower() for text in written

@@ -11,10 +11,10 @@ from typing import Final
 import pytest
 import yaml
 
-from mageflow.cli.mermaid import draw_mermaid
+from mageflow.cli.get import cells, columns
+from mageflow.cli.graph import HEIGHT, WIDTH, box_corners, draw_mermaid, draw_svg
 from mageflow.cli.objects import Output, format_objects
-from mageflow.cli.svg import HEIGHT, WIDTH, draw_svg, place
-from mageflow.cli.table import cells, columns, lay_out
+from mageflow.cli.terminal import lay_out
 from mageflow.cli.tree import draw_tree
 from mageflow.cli.view import View
 
@@ -158,7 +158,7 @@ def test_a_tree_names_at_the_task_what_keeps_it_from_starting() -> None:
 def test_no_two_boxes_overlap() -> None:
     for count in (1, 2, 7, 100, 1000):
         for is_grid in (True, False):
-            places = place(count, is_grid=is_grid)
+            places = box_corners(count, is_grid=is_grid)
             assert len(set(places)) == count
             assert all(
                 abs(x - other_x) >= WIDTH or abs(y - other_y) >= HEIGHT

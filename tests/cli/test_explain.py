@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from mageflow.api import Phase
-from mageflow.cli.prospects import foresee
-from mageflow.cli.reasons import explain_state
+from mageflow.cli.explain_state import explain_state
+from mageflow.cli.preview import preview_operations
 from mageflow.cli.view import read_view
 
 from .builders import NOW, ago, condition, done, resource, running, task, view
@@ -509,7 +509,7 @@ def test_state_is_explained(case: Case) -> None:
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_operations_are_foreseen(case: Case) -> None:
-    told = foresee(read_view(case.resource), NOW)
+    told = preview_operations(read_view(case.resource), NOW)
     expected = {"suspend": case.suspend, "interrupt": case.interrupt, "resume": case.resume, "cancel": case.cancel}
     assert told == expected
 
@@ -521,4 +521,4 @@ def test_every_phase_is_explained() -> None:
 def test_long_lists_are_cut() -> None:
     many = view("Swarm", "Active", tuple(running(f"t{number}") for number in range(30)), reason="Running")
     assert any(sentence.endswith("and 15 more.") for sentence in explain_state(many, NOW))
-    assert "t4 and 25 more finish" in foresee(many, NOW)["suspend"]
+    assert "t4 and 25 more finish" in preview_operations(many, NOW)["suspend"]

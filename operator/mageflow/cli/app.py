@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from mageflow import __version__
-from mageflow.cli.commands import explain, get, graph, lifecycles, logs, tree
+from mageflow.cli import explain, get, graph, logs, operate, tree
 from mageflow.cli.completion import answer_kubectl
-from mageflow.cli.operations import OPERATIONS
+from mageflow.cli.verbs import OPERATIONS
 
 app = typer.Typer(
     name="kubectl-mageflow",
@@ -47,7 +47,7 @@ app.command()(explain.explain)
 app.command()(graph.graph)
 app.command()(logs.logs)
 for operation in OPERATIONS:
-    app.command()(lifecycles.make_command(operation))
+    app.command()(operate.make_command(operation))
 
 
 def main() -> None:

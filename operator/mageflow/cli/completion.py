@@ -19,7 +19,7 @@ from typing import Any, Final
 import typer
 
 from mageflow.api import KINDS
-from mageflow.cli.names import find_kinds
+from mageflow.cli.args import find_kinds
 from mageflow.client.connection import Client
 from mageflow.client.factory import find
 from mageflow.client.resource import Resource
@@ -35,7 +35,7 @@ def complete_names(ctx: typer.Context, incomplete: str) -> list[str]:
     words: list[str] = [*(ctx.params.get("words") or ()), *ctx.args]
     with contextlib.suppress(Exception):
         options = {name: ctx.params.get(name) for name in ("kubeconfig", "context", "namespace")}
-        resources = asyncio.run(_find_in_time(options))
+        resources = asyncio.run(_list_in_time(options))
         return sorted({word for word in candidates(resources, words, incomplete) if word.startswith(incomplete)})
     return []
 
@@ -59,7 +59,7 @@ def candidates(resources: Iterable[Resource], words: list[str], incomplete: str)
         yield from (kind.singular for kind in KINDS)
 
 
-async def _find_in_time(options: dict[str, Any]) -> list[Resource]:
+async def _list_in_time(options: dict[str, Any]) -> list[Resource]:
     client = Client(**options, patience=SECONDS)
     try:
         async with asyncio.timeout(SECONDS):

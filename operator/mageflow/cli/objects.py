@@ -1,15 +1,30 @@
-"""Objects as JSON, as YAML and as names: as kubectl prints them."""
+"""Objects as JSON, as YAML and as names: as kubectl prints them.
+
+The YAML is such that every reader reads it alike: PyYAML, which keeps to YAML 1.1, and Go's readers, which mix it with
+1.2. PyYAML leaves a text without quotes if it would itself read it as a text. Others read `1e3`, `25921e05` or `0o17`
+as a number and `y` or `n` as a boolean, so that what is applied isn't what was printed.
+"""
 
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
+
+import yaml
 
 from mageflow.cli.view import address_of
-from mageflow.cli.yamltext import dump
 from mageflow.kube.transport import Raw
+
+_TEXT: Final = "tag:yaml.org,2002:str"
+
+_AMBIGUOUS: Final = re.compile(
+    r"[-+]?\.?[0-9].*|[-+]?\.?(inf|infinity|nan)|y|n|yes|no|on|off|true|false|null|~|=|<<", re.IGNORECASE | re.DOTALL
+)
+"""What some reader may take for a number, a time, a boolean, nothing or a merge key, and a little more."""
 
 
 class Output(StrEnum):
@@ -49,3 +64,49 @@ def _list_of(items: list[Raw]) -> Raw:
 def _without_managed_fields(item: Raw) -> Raw:
     metadata = {key: value for key, value in item["metadata"].items() if key != "managedFields"}
     return {**item, "metadata": metadata}
+
+
+# ── YAML ──
+
+
+class Dumper(yaml.SafeDumper):
+    """Quotes whatever some reader would not read as a text; repeats what occurs twice instead of referring to it."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Tell that nothing is ever referred to."""
+        return True
+
+    def represent_mapping(self, tag: str, mapping: Any, flow_style: bool | None = None) -> yaml.MappingNode:
+        """Write a mapping; its keys are never blocks of lines."""
+        node = super().represent_mapping(tag, mapping, flow_style)
+        for key, _ in node.value:
+            if key.style == "|":
+                key.style = '"'
+        return node
+
+
+def dump(document: Any) -> str:
+    """Write a document, its keys sorted, each text on one line unless it has several."""
+    return yaml.dump(document, Dumper=Dumper, allow_unicode=True, width=sys.maxsize)
+
+
+def represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """Write a text: as a block if it has several lines, quoted if it could be taken for something else.
+
+    What can't be seen, or some readers take for the end of a line (U+0085, U+2028), stands in double quotes, escaped.
+    """
+    text = str(text)
+    style = "|" if _is_block(text) else '"' if not text.isprintable() else "'" if _AMBIGUOUS.fullmatch(text) else None
+    return dumper.represent_scalar(_TEXT, text, style=style)
+
+
+def _is_block(text: str) -> bool:
+    """Tell whether a text may be written line by line: nothing of it is lost, or hard to see, at the ends of lines."""
+    first, *others = text.split("\n")
+    lines = [first, *others]
+    is_plain = all(line.isprintable() and line == line.rstrip() for line in lines)
+    return bool(others) and is_plain and first[:1].strip() != "" and not text.endswith("\n\n")
+
+
+Dumper.add_multi_representer(str, represent_text)
+Dumper.add_representer(str, represent_text)

@@ -1,4 +1,4 @@
-"""How the four operations go: select, judge, say what would be lost, ask, write, wait, report.
+"""`suspend`, `interrupt`, `resume`, `cancel`: look up, preflight, say what would be lost, ask, write, wait, report.
 
 Each resource goes its own way: that one can't be found, or refuses, keeps no other from what was asked.
 """
@@ -6,39 +6,43 @@ Each resource goes its own way: that one can't be found, or refuses, keeps no ot
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 import typer
 from rich.text import Text
 
-from mageflow.cli.exits import Exit, describe, exit_for_all
-from mageflow.cli.losses import describe_losses, find_losses
-from mageflow.cli.names import UnclearError, parse_selection
+from mageflow.cli import options
+from mageflow.cli.args import UnclearError, parse_selection
+from mageflow.cli.exit_codes import Exit, describe, exit_for_all
+from mageflow.cli.impact import assess_impact, describe_impact
+from mageflow.cli.lookup import check_namespace, select
 from mageflow.cli.objects import Output, format_objects
-from mageflow.cli.operations import (
+from mageflow.cli.options import DryRun, Target
+from mageflow.cli.progress import Lines, choose_progress
+from mageflow.cli.session import Session, open_session
+from mageflow.cli.terminal import clean
+from mageflow.cli.verbs import (
     CANCEL,
+    INTERRUPT,
     RESUME,
+    SUSPEND,
+    Applicability,
     Operation,
-    Verdict,
     describe_already,
     describe_ended,
     describe_result,
     describe_running,
     describe_unfinished,
-    judge,
+    preflight,
     refusal,
 )
-from mageflow.cli.options import DryRun, Target
-from mageflow.cli.progress import Lines, choose_progress
-from mageflow.cli.selection import check_namespace, select
-from mageflow.cli.session import Session, open_session
-from mageflow.cli.terminal import clean
 from mageflow.cli.view import View, read_view
 from mageflow.client.factory import get
 from mageflow.client.handle import ObjectHandle, ObjectRef
@@ -51,6 +55,55 @@ from mageflow.kube.transport import Raw
 
 AT_ONCE: Final = 50
 """Resources that are written to at the same time."""
+
+Command: TypeAlias = Callable[..., None]
+
+HELP: Final = {
+    SUSPEND: """Suspend resources: nothing new starts; what runs finishes. With --wait, return once it is safe to drain.
+
+    A single Workflow that runs can't be suspended, as that would kill its task: it is left as it was, with exit code 4.
+    """,
+    INTERRUPT: """Interrupt resources: what runs is stopped, too, and runs again from its start once resumed.
+
+    Says first what would be lost, and asks, unless nothing runs.
+    """,
+    RESUME: """Resume resources that were suspended or interrupted. With --wait, return once they run.""",
+    CANCEL: """Cancel resources for good: what runs is stopped, and nothing starts again.
+
+    Says first what would be lost, and asks.
+    """,
+}
+
+
+def make_command(operation: Operation) -> Command:
+    """Make the command of an operation; only one that may lose something has `--yes`."""
+
+    def command(
+        words: options.NamesArg = None,
+        namespace: options.Namespace = None,
+        all_namespaces: options.AllNamespaces = False,
+        selector: options.Selector = None,
+        everything: options.AllFlag = False,
+        waits: options.Wait = False,
+        timeout: options.Timeout = None,
+        dry_run: options.DryRunOption = options.DryRun.NONE,
+        yes: options.YesFlag = False,
+        output: options.OutputOption = None,
+        context: options.Context = None,
+        kubeconfig: options.Kubeconfig = None,
+    ) -> None:
+        target = options.Target(namespace, context, kubeconfig)
+        chosen = (tuple(words or ()), selector, all_namespaces, everything)
+        request = Request(*chosen, waits, timeout, dry_run, output)
+        run_operation(operation, target, request, is_agreed=yes or not operation.asks)
+
+    command.__name__ = operation.verb
+    command.__doc__ = HELP[operation]
+    if not operation.asks:
+        signature = inspect.signature(command, eval_str=True)
+        kept = [parameter for name, parameter in signature.parameters.items() if name != "yes"]
+        command.__signature__ = signature.replace(parameters=kept)  # type: ignore[attr-defined]
+    return command
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +146,7 @@ class Waited:
     request: LifecycleRequest
 
 
-def operate(operation: Operation, target: Target, request: Request, *, is_agreed: bool) -> None:
+def run_operation(operation: Operation, target: Target, request: Request, *, is_agreed: bool) -> None:
     """Do it, and end with the exit code that tells how it went."""
     with open_session(target, request.timeout) as session:
         _Operating(session, operation, request).run(is_agreed=is_agreed)
@@ -126,7 +179,7 @@ class _Operating:
         if not found.resources and not found.errors:
             if not selection.all_namespaces:
                 self._session.run(check_namespace(self._session.connection))
-            self._terminal.note("No resources found.")
+            self._terminal.info("No resources found.")
         items = [Item(it, manifest := it.manifest, read_view(manifest)) for it in found.resources]
         started_at = time.monotonic()
         left = self._sort_out(items, is_named=bool(selection.names))
@@ -148,36 +201,36 @@ class _Operating:
         """
         left, ended = [], 0
         for item in items:
-            match judge(item.view, self._operation):
-                case Verdict.GO:
+            match preflight(item.view, self._operation):
+                case Applicability.GO:
                     left.append(item)
-                case Verdict.ALREADY:
+                case Applicability.ALREADY:
                     self._done[item.uid] = item
                     self._tell(item, describe_already(item.view, self._operation))
                     if not item.view.status.is_in_force and self._request.dry_run is DryRun.NONE:
                         left += [item] * self._request.waits
-                case Verdict.RUNS if self._request.dry_run is not DryRun.NONE:
+                case Applicability.RUNS if self._request.dry_run is not DryRun.NONE:
                     would = describe_running(item.view, "nothing would be changed")
                     self._tell(item, f"stays as it is: {would} ({self._request.dry_run.value} dry run)")
-                case Verdict.RUNS:
+                case Applicability.RUNS:
                     self._fail(refusal(item.view), item)
-                case Verdict.ENDED if is_named:
+                case Applicability.ENDED if is_named:
                     self._fail(StateError(describe_ended(item.view)), item)
-                case Verdict.ENDED:
+                case Applicability.ENDED:
                     ended += 1
         if ended:
-            self._terminal.note(
+            self._terminal.info(
                 f"{ended} {'has' if ended == 1 else 'have'} ended, and {'is' if ended == 1 else 'are'} left alone"
             )
         return left
 
     def _ask(self, views: list[View]) -> None:
         """Say what would be lost, and ask, once for all; end the program if the answer is no."""
-        losses = find_losses(views, self._operation)
+        losses = assess_impact(views, self._operation)
         if not losses and self._operation is not CANCEL:
             return
-        for line in describe_losses(losses, self._operation, datetime.now(UTC)):
-            self._terminal.note(clean(line))
+        for line in describe_impact(losses, self._operation, datetime.now(UTC)):
+            self._terminal.info(clean(line))
         count = f"{len(views)} resource{'' if len(views) == 1 else 's'}"
         if not sys.stdin.isatty():
             raise UnclearError(
@@ -189,7 +242,7 @@ class _Operating:
         except EOFError:
             answer = ""
         if answer.strip().lower() not in ("y", "yes"):
-            self._terminal.note("nothing was changed")
+            self._terminal.info("nothing was changed")
             raise typer.Exit(Exit.FAILED)
 
     async def _try(self, items: Iterable[Item]) -> None:
@@ -240,7 +293,7 @@ class _Operating:
         self._tell(item, describe_result(item.view, self._operation))
         if self._operation is RESUME and not item.view.status.is_consistent and not item.view.status.has_ended:
             what = "was interrupted while it ran: what ran then runs again from its start"
-            self._terminal.warn(f"{item.view.address} {what}")
+            self._terminal.warning(f"{item.view.address} {what}")
 
     def _wait(self, waited: list[Waited], started_at: float) -> None:
         """Wait until all are answered or, with `--wait`, in force; tell of each as soon as it is."""
@@ -270,7 +323,7 @@ class _Operating:
                 self._session.run(waiter.run((it.handle, it.request) for it in waited))
         except KeyboardInterrupt:
             if waits:
-                terminal.note("no longer waiting; what was asked for is asked for still")
+                terminal.info("no longer waiting; what was asked for is asked for still")
             raise
 
     def _settle(self, item: Item, outcome: Outcome) -> None:
@@ -295,7 +348,7 @@ class _Operating:
     def _fail(self, error: Exception, item: Item | None = None, what: str | None = None) -> None:
         self._errors.append(error)
         where = "" if item is None else f"{item.view.address} in namespace {item.view.namespace}: "
-        self._terminal.complain(f"{where}{what or describe(error)}")
+        self._terminal.error(f"{where}{what or describe(error)}")
 
     def _end(self, *, is_one: bool) -> None:
         """Print the objects, if asked for, and end with the exit code."""

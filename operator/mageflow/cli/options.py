@@ -9,8 +9,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from mageflow.cli.ages import parse_duration
 from mageflow.cli.completion import complete_names
+from mageflow.cli.durations import parse_duration
 from mageflow.cli.objects import Output
 
 
@@ -38,7 +38,7 @@ def _read_duration(text: str) -> float:
         raise typer.BadParameter(str(error)) from None
 
 
-Words: TypeAlias = Annotated[
+NamesArg: TypeAlias = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[KIND] NAME",
@@ -47,7 +47,7 @@ Words: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
-One: TypeAlias = Annotated[
+NameArg: TypeAlias = Annotated[
     list[str],
     typer.Argument(
         metavar="[KIND] NAME",
@@ -77,7 +77,7 @@ Selector: TypeAlias = Annotated[
         "--selector", "-l", metavar="LABELS", help="Select by labels: team=a,stage!=test.", show_default=False
     ),
 ]
-Everything: TypeAlias = Annotated[bool, typer.Option("--all", help="Select all.")]
+AllFlag: TypeAlias = Annotated[bool, typer.Option("--all", help="Select all.")]
 AllNamespaces: TypeAlias = Annotated[bool, typer.Option("--all-namespaces", "-A", help="In all namespaces.")]
 OutputOption: TypeAlias = Annotated[
     Output | None, typer.Option("--output", "-o", help="Print objects, or their names.", show_default=False)
@@ -96,4 +96,4 @@ Timeout: TypeAlias = Annotated[
 DryRunOption: TypeAlias = Annotated[
     DryRun, typer.Option("--dry-run", help="Change nothing: print what would be sent, or have the API server check it.")
 ]
-Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+YesFlag: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]

@@ -11,8 +11,8 @@ from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
-from mageflow.cli.operations import Operation, describe_unfinished, unfinished_tasks
 from mageflow.cli.terminal import clean
+from mageflow.cli.verbs import Operation, describe_unfinished, unfinished_tasks
 from mageflow.cli.view import View
 
 BAR_WIDTH: Final = 24

@@ -13,8 +13,8 @@ from typing import Any, Final, TypeVar
 
 import typer
 
-from mageflow.cli.exits import Exit, describe, exit_for
-from mageflow.cli.names import UnclearError
+from mageflow.cli.args import UnclearError
+from mageflow.cli.exit_codes import Exit, describe, exit_for
 from mageflow.cli.options import Target
 from mageflow.cli.terminal import Terminal
 from mageflow.client.connection import PATIENCE, Client, Connection
@@ -49,7 +49,7 @@ class Session:
 @contextmanager
 def open_session(target: Target, timeout: float | None = None) -> Iterator[Session]:
     """Connect. What is raised in the block ends the program: with one line on stderr, and its exit code."""
-    with ending_well(), warnings.catch_warnings(), asyncio.Runner() as runner:
+    with exit_on_error(), warnings.catch_warnings(), asyncio.Runner() as runner:
         warnings.simplefilter("ignore", InconsistentWarning)  # what it says is printed
         patience = PATIENCE if timeout is None else max(timeout, LEAST_PATIENCE)
         client = Client(
@@ -66,7 +66,7 @@ def open_session(target: Target, timeout: float | None = None) -> Iterator[Sessi
 
 
 @contextmanager
-def ending_well() -> Iterator[None]:
+def exit_on_error() -> Iterator[None]:
     """Turn what is raised in the block into an exit code, and flush what was written while errors can be told."""
     try:
         yield
@@ -74,7 +74,7 @@ def ending_well() -> Iterator[None]:
     except (MageflowError, UnclearError) as error:
         with contextlib.suppress(BrokenPipeError):
             sys.stdout.flush()
-        Terminal().complain(describe(error))
+        Terminal().error(describe(error))
         raise typer.Exit(exit_for(error)) from error
     except KeyboardInterrupt:
         raise typer.Exit(Exit.INTERRUPTED) from None
@@ -83,7 +83,7 @@ def ending_well() -> Iterator[None]:
         raise typer.Exit(Exit.PIPE_CLOSED) from None
     except OSError as error:  # a disk that is full, most often: those of the network are told as what they mean
         _forget_output()
-        Terminal().complain(error.strerror or str(error))
+        Terminal().error(error.strerror or str(error))
         raise typer.Exit(Exit.FAILED) from error
 
 

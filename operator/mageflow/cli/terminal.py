@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterable, Sequence
 from typing import Final
 
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.text import Text
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """What in a message of a task could play with the terminal."""
+
+GAP: Final = 3
+"""Spaces between columns."""
 
 STYLES: Final = {
     "Succeeded": "green",
@@ -55,15 +60,15 @@ class Terminal:
         """Write a result that is a document: as it is, and whole however long its lines are."""
         self.out.file.write(f"{text}\n")
 
-    def note(self, what: RenderableType) -> None:
+    def info(self, what: RenderableType) -> None:
         """Write what is no result."""
         self.err.print(what)
 
-    def complain(self, what: str) -> None:
+    def error(self, what: str) -> None:
         """Write an error, as one line."""
         self.err.print(Text.assemble(("error: ", "red"), clean(what)))
 
-    def warn(self, what: str) -> None:
+    def warning(self, what: str) -> None:
         """Write a warning, as one line."""
         self.err.print(Text.assemble(("warning: ", "yellow"), clean(what)))
 
@@ -76,3 +81,31 @@ def style_of(phase: str) -> str:
 def clean(text: str) -> str:
     """Return a text without what would play with the terminal."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+# ── columns ──
+
+
+def lay_out(rows: Iterable[Sequence[str]], widths: Sequence[int] = ()) -> list[Text]:
+    """Pad the cells of rows to columns, at least of these widths; cells that are phases get their colours."""
+    rows = [[clean(cell) for cell in row] for row in rows]
+    widths = column_widths(rows, widths)
+    return [_line(row, widths) for row in rows]
+
+
+def column_widths(rows: Iterable[Sequence[str]], least: Sequence[int] = ()) -> list[int]:
+    """Return the widths of columns that take all rows."""
+    rows = list(rows)
+    count = max((len(row) for row in rows), default=0)
+    found = [max(cell_len(row[at]) for row in rows if at < len(row)) for at in range(count)]
+    return [max(width, least[at]) if at < len(least) else width for at, width in enumerate(found)]
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> Text:
+    line = Text()
+    for at, cell in enumerate(row):
+        line.append(cell, style_of(cell))
+        if at < len(row) - 1:
+            line.append(" " * (widths[at] - cell_len(cell) + GAP))
+    line.rstrip()
+    return line

@@ -9,11 +9,11 @@ from typing import Final
 from rich.text import Text
 
 from mageflow.cli import options
-from mageflow.cli.names import parse_name
+from mageflow.cli.args import parse_name
+from mageflow.cli.explain_state import explain_state
+from mageflow.cli.lookup import look_up
 from mageflow.cli.objects import Output, format_document
-from mageflow.cli.prospects import foresee
-from mageflow.cli.reasons import explain_state
-from mageflow.cli.selection import find_one
+from mageflow.cli.preview import preview_operations
 from mageflow.cli.session import Session, open_session
 from mageflow.cli.terminal import clean, style_of
 from mageflow.cli.view import View, read_view
@@ -23,7 +23,7 @@ WIDTH: Final = 110
 
 
 def explain(
-    words: options.One,
+    words: options.NameArg,
     namespace: options.Namespace = None,
     output: options.OutputOption = None,
     context: options.Context = None,
@@ -32,9 +32,9 @@ def explain(
     """Say in plain sentences why a resource is in its state, and what each operation would do to it now."""
     with open_session(options.Target(namespace, context, kubeconfig)) as session:
         named = parse_name(words)
-        resource = session.run(find_one(session.client, named))
+        resource = session.run(look_up(session.client, named))
         view, now = read_view(resource.manifest), datetime.now(UTC)
-        why, prospects = explain_state(view, now), foresee(view, now)
+        why, prospects = explain_state(view, now), preview_operations(view, now)
         if output is None:
             _print(session, view, why, prospects)
         elif output is Output.NAME:

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from mageflow.api import ENDED_PHASES, WORKFLOW
 from mageflow.cli import options
-from mageflow.cli.names import UnclearError, parse_name
-from mageflow.cli.selection import find_one
+from mageflow.cli.args import UnclearError, parse_name
+from mageflow.cli.lookup import look_up
 from mageflow.cli.session import Session, open_session
 from mageflow.client.log_line import LogLine
 from mageflow.client.resource import Resource
@@ -42,7 +42,7 @@ class Request:
 
 
 def logs(
-    words: options.One,
+    words: options.NameArg,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines are written, until it ends.")] = False,
     task: Annotated[str | None, typer.Option("--task", "-t", help="Only this task's.", show_default=False)] = None,
     container: Annotated[
@@ -68,12 +68,12 @@ def logs(
         if container is not None and all_containers:
             raise UnclearError("give -c or --all-containers, not both")
         _raise_limit()
-        resource = session.run(find_one(session.client, named))
+        resource = session.run(look_up(session.client, named))
         request = Request(task, container, all_containers, follow, timestamps, output)
         printer = _Printer(session, request, is_single=resource.kind == WORKFLOW.name)
         session.run(_print(resource, request, printer))
         if not printer.has_printed:
-            session.terminal.note("There are no lines: nothing was written, or the pods are gone.")
+            session.terminal.info("There are no lines: nothing was written, or the pods are gone.")
 
 
 async def _print(resource: Resource, request: Request, printer: _Printer) -> None:

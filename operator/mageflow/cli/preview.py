@@ -7,39 +7,39 @@ from datetime import datetime
 from typing import assert_never
 
 from mageflow.api import ENDED_TASKS, LABEL_LIFECYCLE, Lifecycle, TaskPhase
-from mageflow.cli.losses import describe_run
-from mageflow.cli.operations import CANCEL, OPERATIONS, RESUME, SUSPEND, Operation, Verdict, judge
+from mageflow.cli.impact import describe_run
+from mageflow.cli.verbs import CANCEL, OPERATIONS, RESUME, SUSPEND, Applicability, Operation, preflight
 from mageflow.cli.view import TaskView, View
 from mageflow.core.sentences import list_names
 
 
-def foresee(view: View, now: datetime) -> dict[str, str]:
+def preview_operations(view: View, now: datetime) -> dict[str, str]:
     """Say what each operation would do, by its verb."""
-    return {operation.verb: _foresee(view, operation, now) for operation in OPERATIONS}
+    return {operation.verb: _preview(view, operation, now) for operation in OPERATIONS}
 
 
-def _foresee(view: View, operation: Operation, now: datetime) -> str:
-    verdict = judge(view, operation)
+def _preview(view: View, operation: Operation, now: datetime) -> str:
+    verdict = preflight(view, operation)
     match verdict:
-        case Verdict.ENDED:
+        case Applicability.ENDED:
             return f"nothing: it {'has ended' if view.status.has_ended else 'is being canceled'}, which is final"
-        case Verdict.ALREADY if operation is RESUME and view.status.is_held_by_failure:
+        case Applicability.ALREADY if operation is RESUME and view.status.is_held_by_failure:
             return f"nothing: {view.status.message}"
-        case Verdict.ALREADY if operation is RESUME and view.status.is_held_by_namespace:
+        case Applicability.ALREADY if operation is RESUME and view.status.is_held_by_namespace:
             return f"nothing: its namespace holds it; {_release(view)}"
-        case Verdict.ALREADY:
+        case Applicability.ALREADY:
             return f"nothing: it is {'active' if operation is RESUME else operation.done} already"
-        case Verdict.GO if operation is RESUME and view.status.is_held_by_namespace:
+        case Applicability.GO if operation is RESUME and view.status.is_held_by_namespace:
             return f"stays held, by its namespace; {_release(view)}"
-        case Verdict.GO if operation is RESUME:
-            return _foresee_resume(view)
-        case Verdict.GO if operation is SUSPEND:
-            return _foresee_suspend(view)
-        case Verdict.RUNS:
+        case Applicability.GO if operation is RESUME:
+            return _preview_resume(view)
+        case Applicability.GO if operation is SUSPEND:
+            return _preview_suspend(view)
+        case Applicability.RUNS:
             run = describe_run(view.tasks_in(TaskPhase.RUNNING)[0], now)
             return f"refused: its task runs ({run}), and a suspend never stops a task"
-        case Verdict.GO:
-            return _foresee_stop(view, operation, now)
+        case Applicability.GO:
+            return _preview_stop(view, operation, now)
         case _:
             assert_never(verdict)
 
@@ -48,7 +48,7 @@ def _release(view: View) -> str:
     return f"kubectl label namespace {view.namespace} {LABEL_LIFECYCLE}-"
 
 
-def _foresee_suspend(view: View) -> str:
+def _preview_suspend(view: View) -> str:
     running = view.tasks_in(TaskPhase.RUNNING)
     if view.lifecycle is Lifecycle.INTERRUPTED and not running:
         return "stays held, as suspended instead of interrupted"
@@ -62,7 +62,7 @@ def _foresee_suspend(view: View) -> str:
     )
 
 
-def _foresee_stop(view: View, operation: Operation, now: datetime) -> str:
+def _preview_stop(view: View, operation: Operation, now: datetime) -> str:
     running = view.tasks_in(TaskPhase.RUNNING)
     others = [task for task in view.tasks if task.phase not in (*ENDED_TASKS, TaskPhase.RUNNING)]
     lost = f"stops {_with_runs(view, running, now)}: what {'it has' if len(running) == 1 else 'they have'} done is lost"
@@ -75,7 +75,7 @@ def _foresee_stop(view: View, operation: Operation, now: datetime) -> str:
     return _join(parts if running else parts[1:])
 
 
-def _foresee_resume(view: View) -> str:
+def _preview_resume(view: View) -> str:
     if view.is_refused_an_output:
         return f"stays held: {view.status.message}"
     unfinished = [task for task in view.tasks if task.phase not in ENDED_TASKS]

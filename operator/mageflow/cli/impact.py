@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Final
 
 from mageflow.api import ENDED_TASKS, TaskPhase
-from mageflow.cli.ages import format_age
-from mageflow.cli.operations import CANCEL, Operation
+from mageflow.cli.durations import format_age
+from mageflow.cli.verbs import CANCEL, Operation
 from mageflow.cli.view import TaskView, View
 
 MAX_TASKS: Final = 10
@@ -17,7 +17,7 @@ MAX_TASKS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
+class Impact:
     """What one resource would lose."""
 
     view: View
@@ -27,12 +27,12 @@ class Loss:
     """How many others would never run; only a cancel does that."""
 
 
-def find_losses(views: Iterable[View], operation: Operation) -> list[Loss]:
+def assess_impact(views: Iterable[View], operation: Operation) -> list[Impact]:
     """Find what resources would lose by an operation; those that would lose nothing are left out."""
-    return [loss for view in views if (loss := _find_loss(view, operation)) is not None]
+    return [loss for view in views if (loss := _assess(view, operation)) is not None]
 
 
-def describe_losses(losses: Iterable[Loss], operation: Operation, now: datetime) -> Iterator[str]:
+def describe_impact(losses: Iterable[Impact], operation: Operation, now: datetime) -> Iterator[str]:
     """Say what would be lost: a line for each resource, one for each task that runs."""
     for loss in losses:
         yield f"{loss.view.kind.singular}/{loss.view.name} in namespace {loss.view.namespace}"
@@ -51,8 +51,8 @@ def describe_run(task: TaskView, now: datetime) -> str:
     return f"run {task.record.run}, for {age}" if age else f"run {task.record.run}"
 
 
-def _find_loss(view: View, operation: Operation) -> Loss | None:
+def _assess(view: View, operation: Operation) -> Impact | None:
     running = tuple(view.tasks_in(TaskPhase.RUNNING))
     others = [task for task in view.tasks if task.phase not in (*ENDED_TASKS, TaskPhase.RUNNING)]
     unstarted = len(others) if operation is CANCEL else 0
-    return Loss(view, running, unstarted) if running or unstarted else None
+    return Impact(view, running, unstarted) if running or unstarted else None

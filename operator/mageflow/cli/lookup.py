@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mageflow.api import KINDS
-from mageflow.cli.names import Named, Selection, UnclearError, find_kind
+from mageflow.cli.args import Named, Selection, UnclearError, find_kind
 from mageflow.client.connection import Client, Connection
 from mageflow.client.factory import find, get
 from mageflow.client.handle import path_segment
@@ -29,7 +29,7 @@ async def select(client: Client, selection: Selection) -> Found:
     seen = set()
     for named in selection.names:
         try:
-            resource = await find_one(client, named)
+            resource = await look_up(client, named)
         except (NotFoundError, UnclearError) as error:
             found.errors.append(error)
         else:
@@ -37,11 +37,11 @@ async def select(client: Client, selection: Selection) -> Found:
             found.resources += [resource] if key not in seen else []  # once, also if its kind was said but once
             seen.add(key)
     if not selection.names:
-        found.resources = await _find_all(client, selection)
+        found.resources = await _list(client, selection)
     return found
 
 
-async def _find_all(client: Client, selection: Selection) -> list[Resource]:
+async def _list(client: Client, selection: Selection) -> list[Resource]:
     found: list[Resource] = []
     for kind in selection.kinds:
         try:
@@ -67,7 +67,7 @@ async def check_namespace(connection: Connection) -> None:
         return  # who may not read namespaces is told of none
 
 
-async def find_one(client: Client, named: Named) -> Resource:
+async def look_up(client: Client, named: Named) -> Resource:
     """Find what is named. Raises NotFoundError; UnclearError, if several kinds have one of that name."""
     if named.kind is not None:
         return await get(named.kind.singular, named.name, client=client)

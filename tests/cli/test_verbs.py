@@ -6,21 +6,20 @@ from typing import Any
 
 import pytest
 
-from mageflow.cli.losses import describe_losses, find_losses
-from mageflow.cli.mermaid import draw_mermaid
-from mageflow.cli.operations import (
+from mageflow.cli.explain_state import explain_state
+from mageflow.cli.graph import draw_mermaid, draw_svg
+from mageflow.cli.impact import assess_impact, describe_impact
+from mageflow.cli.verbs import (
     CANCEL,
     INTERRUPT,
     RESUME,
     SUSPEND,
+    Applicability,
     Operation,
-    Verdict,
     describe_already,
     describe_result,
-    judge,
+    preflight,
 )
-from mageflow.cli.reasons import explain_state
-from mageflow.cli.svg import draw_svg
 from mageflow.cli.view import View, read_view
 
 from .builders import NOW, done, resource, running, task, view
@@ -40,26 +39,26 @@ UNANSWERED = view("Chain", "Active", (running(),), lifecycle="suspended", genera
 @pytest.mark.parametrize(
     ("seen", "operation", "verdict"),
     [
-        (RUNS, SUSPEND, Verdict.GO),
-        (RUNS, RESUME, Verdict.ALREADY),
-        (SUSPENDING, SUSPEND, Verdict.ALREADY),
-        (SUSPENDED, SUSPEND, Verdict.ALREADY),
-        (SUSPENDED, INTERRUPT, Verdict.GO),
-        (SUSPENDED, RESUME, Verdict.GO),
-        (RUNS_ON, SUSPEND, Verdict.RUNS),
-        (TRAINS, SUSPEND, Verdict.RUNS),
-        (TRAINS, INTERRUPT, Verdict.GO),
-        (UNANSWERED, SUSPEND, Verdict.GO),
-        (CANCELING, RESUME, Verdict.ENDED),
-        (CANCELING, CANCEL, Verdict.ALREADY),
-        (CANCELED, CANCEL, Verdict.ALREADY),
-        (CANCELED, SUSPEND, Verdict.ENDED),
-        (FAILED, CANCEL, Verdict.ENDED),
-        (FAILED, RESUME, Verdict.ENDED),
+        (RUNS, SUSPEND, Applicability.GO),
+        (RUNS, RESUME, Applicability.ALREADY),
+        (SUSPENDING, SUSPEND, Applicability.ALREADY),
+        (SUSPENDED, SUSPEND, Applicability.ALREADY),
+        (SUSPENDED, INTERRUPT, Applicability.GO),
+        (SUSPENDED, RESUME, Applicability.GO),
+        (RUNS_ON, SUSPEND, Applicability.RUNS),
+        (TRAINS, SUSPEND, Applicability.RUNS),
+        (TRAINS, INTERRUPT, Applicability.GO),
+        (UNANSWERED, SUSPEND, Applicability.GO),
+        (CANCELING, RESUME, Applicability.ENDED),
+        (CANCELING, CANCEL, Applicability.ALREADY),
+        (CANCELED, CANCEL, Applicability.ALREADY),
+        (CANCELED, SUSPEND, Applicability.ENDED),
+        (FAILED, CANCEL, Applicability.ENDED),
+        (FAILED, RESUME, Applicability.ENDED),
     ],
 )
-def test_it_is_told_whether_there_is_anything_to_do(seen: View, operation: Operation, verdict: Verdict) -> None:
-    assert judge(seen, operation) is verdict
+def test_it_is_told_whether_there_is_anything_to_do(seen: View, operation: Operation, verdict: Applicability) -> None:
+    assert preflight(seen, operation) is verdict
 
 
 def test_words_for_what_came_of_it() -> None:
@@ -76,7 +75,7 @@ def test_words_for_what_came_of_it() -> None:
 
 def test_it_is_told_that_a_namespace_holds_what_is_resumed() -> None:
     why = "its namespace's label mageflow.io/lifecycle is suspended"
-    assert judge(HELD, RESUME) is Verdict.ALREADY
+    assert preflight(HELD, RESUME) is Applicability.ALREADY
     assert describe_already(HELD, RESUME) == f"is active already (Suspended: {why})"
     assert describe_result(HELD, RESUME) == f"resumed (Suspended: {why})"
 
@@ -98,26 +97,26 @@ def test_a_pod_that_has_not_started_stops_rather_than_finishes() -> None:
 
 def test_losses_are_told_by_resource_and_task() -> None:
     workflow = view("Workflow", "Active", (running("main", 10_800, run=2),), name="train", reason="Running")
-    losses = find_losses([RUNS, SUSPENDED, workflow], INTERRUPT)
-    assert list(describe_losses(losses, INTERRUPT, NOW)) == [
+    losses = assess_impact([RUNS, SUSPENDED, workflow], INTERRUPT)
+    assert list(describe_impact(losses, INTERRUPT, NOW)) == [
         "chain/nightly in namespace team-a",
         "  load is running (run 1, for 12s): its work is lost, it runs again from its start once resumed",
         "workflow/train in namespace team-a",
         "  its task is running (run 2, for 3h): its work is lost, it runs again from its start once resumed",
     ]
-    assert list(describe_losses(find_losses([RUNS], CANCEL), CANCEL, NOW)) == [
+    assert list(describe_impact(assess_impact([RUNS], CANCEL), CANCEL, NOW)) == [
         "chain/nightly in namespace team-a",
         "  load is running (run 1, for 12s): its work is lost, for good",
         "  1 task would never run",
     ]
-    assert find_losses([SUSPENDED], INTERRUPT) == []
+    assert assess_impact([SUSPENDED], INTERRUPT) == []
 
 
 def test_long_lists_of_losses_are_cut() -> None:
     just = view("Swarm", "Active", tuple(running(f"t{number}") for number in range(10)), reason="Running")
-    assert len(list(describe_losses(find_losses([just], INTERRUPT), INTERRUPT, NOW))) == 11
+    assert len(list(describe_impact(assess_impact([just], INTERRUPT), INTERRUPT, NOW))) == 11
     many = view("Swarm", "Active", tuple(running(f"t{number}") for number in range(14)), reason="Running")
-    lines = list(describe_losses(find_losses([many], INTERRUPT), INTERRUPT, NOW))
+    lines = list(describe_impact(assess_impact([many], INTERRUPT), INTERRUPT, NOW))
     assert len(lines) == 12
     assert lines[-1] == "  … and 4 more that run"
 
@@ -134,7 +133,7 @@ def leaving(**fields: Any) -> View:
 @pytest.mark.parametrize("lifecycle", ["active", "interrupted"])
 def test_a_stop_is_asked_for_and_not_said_to_be_so_when_it_is_being_deleted(lifecycle: str) -> None:
     """No status says any more what is so: the pods may still run."""
-    assert judge(leaving(lifecycle=lifecycle), INTERRUPT) is Verdict.GO
+    assert preflight(leaving(lifecycle=lifecycle), INTERRUPT) is Applicability.GO
 
 
 def test_explanation_is_that_it_is_being_deleted() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mageflow.api import CHAIN, KINDS, SWARM, WORKFLOW
-from mageflow.cli.names import Named, UnclearError, parse_name, parse_selection, parse_words
+from mageflow.cli.args import Named, UnclearError, parse_name, parse_selection, parse_words
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Final, assert_never
 
 from mageflow.api import LABEL_LIFECYCLE, WORKFLOW, Condition, ConditionType, Lifecycle, Phase, TaskPhase, reasons
-from mageflow.cli.ages import format_age
-from mageflow.cli.losses import describe_run
+from mageflow.cli.durations import format_age
+from mageflow.cli.impact import describe_run
 from mageflow.cli.view import TaskView, View
 from mageflow.core.sentences import list_names
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from mageflow.cli.ages import format_age, format_duration, parse_duration
+from mageflow.cli.durations import format_age, format_duration, parse_duration
 
 from .builders import NOW
 

@@ -36,7 +36,7 @@ CANCEL: Final = Operation("cancel", Lifecycle.CANCELED, "canceled", "canceling",
 OPERATIONS: Final = (SUSPEND, INTERRUPT, RESUME, CANCEL)
 
 
-class Verdict(Enum):
+class Applicability(Enum):
     """Whether there is anything to do."""
 
     GO = "it can be done"
@@ -45,20 +45,20 @@ class Verdict(Enum):
     RUNS = "its one task runs, which a suspend never stops"
 
 
-def judge(view: View, operation: Operation) -> Verdict:
+def preflight(view: View, operation: Operation) -> Applicability:
     """Tell whether an operation on a resource, as it was just read, has anything to do."""
     if view.status.has_ended:
         is_so = operation is CANCEL and view.status.phase is Phase.CANCELED
-        return Verdict.ALREADY if is_so else Verdict.ENDED
+        return Applicability.ALREADY if is_so else Applicability.ENDED
     if view.lifecycle is Lifecycle.CANCELED and operation is not CANCEL:
-        return Verdict.ENDED
+        return Applicability.ENDED
     if operation is SUSPEND and view.kind is WORKFLOW and runs_on(view.status):
-        return Verdict.RUNS
+        return Applicability.RUNS
     is_refused = operation is SUSPEND and view.status.reason == reasons.TASK_ALREADY_RUNNING
     is_asked = view.lifecycle is operation.lifecycle and view.status.is_current
     if is_asked and not is_refused and view.deletion is None:
-        return Verdict.ALREADY
-    return Verdict.GO
+        return Applicability.ALREADY
+    return Applicability.GO
 
 
 def describe_already(view: View, operation: Operation) -> str:

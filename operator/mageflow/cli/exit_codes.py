@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 from typing import Final
 
-from mageflow.cli.names import UnclearError
+from mageflow.cli.args import UnclearError
 from mageflow.client.lifecycle_errors import DeadlineError, StateError
 from mageflow.kube.errors import (
     ConfigError,

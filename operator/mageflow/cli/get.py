@@ -1,4 +1,4 @@
-"""`get`: all three kinds in one table."""
+"""`get`: all three kinds in one table, or as objects."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from typing import Annotated
 import typer
 
 from mageflow.cli import options
-from mageflow.cli.exits import describe, exit_for_all
-from mageflow.cli.names import Selection, UnclearError, parse_selection
+from mageflow.cli.args import Selection, UnclearError, parse_selection
+from mageflow.cli.durations import format_age
+from mageflow.cli.exit_codes import describe, exit_for_all
+from mageflow.cli.lookup import matches, select, watch_scopes
 from mageflow.cli.objects import Output, format_objects
-from mageflow.cli.selection import matches, select, watch_scopes
 from mageflow.cli.session import Session, open_session
-from mageflow.cli.table import cells, columns, find_widths, lay_out
+from mageflow.cli.terminal import column_widths, lay_out
 from mageflow.cli.view import View, Views, read_view
 from mageflow.client.scopes import watch_all
 from mageflow.kube.transport import Raw
@@ -32,7 +33,7 @@ class GetOutput(StrEnum):
 
 
 def get(
-    words: options.Words = None,
+    words: options.NamesArg = None,
     namespace: options.Namespace = None,
     all_namespaces: options.AllNamespaces = False,
     selector: options.Selector = None,
@@ -56,7 +57,7 @@ def get(
         views = {item["metadata"]["uid"]: read_view(item) for item in objects} if is_table else {}
         _print(session, selection, objects, views.values(), output)
         for error in found.errors:
-            session.terminal.complain(describe(error))
+            session.terminal.error(describe(error))
         if watches and not found.errors:
             session.run(_watch(session, selection, views, is_wide=output is GetOutput.WIDE))
         if found.errors:
@@ -75,7 +76,7 @@ def _print(
             session.terminal.print(line)
     elif not selection.names:
         where = "" if selection.all_namespaces else f" in {session.namespace} namespace"
-        session.terminal.note(f"No resources found{where}.")
+        session.terminal.info(f"No resources found{where}.")
 
 
 def _rows(selection: Selection, views: Iterable[View], *, is_wide: bool) -> list[tuple[str, ...]]:
@@ -86,7 +87,7 @@ def _rows(selection: Selection, views: Iterable[View], *, is_wide: bool) -> list
 
 async def _watch(session: Session, selection: Selection, told: dict[str, View], *, is_wide: bool) -> None:
     """Print a line for each resource that is not as it was told, by uid, the last time; before the first, the head."""
-    widths = find_widths(_rows(selection, told.values(), is_wide=is_wide))
+    widths = column_widths(_rows(selection, told.values(), is_wide=is_wide))
     has_head, views = bool(told), Views()
     scopes = watch_scopes(selection, session.namespace)
     async with aclosing(watch_all(session.connection, scopes, selection.selector)) as snapshots:
@@ -99,3 +100,20 @@ async def _watch(session: Session, selection: Selection, told: dict[str, View], 
                 session.terminal.print(line)
             has_head |= bool(changed)
             session.terminal.out.file.flush()
+
+
+# ── the table ──
+
+
+def columns(*, is_wide: bool, has_namespace: bool) -> tuple[str, ...]:
+    """Return the heads of the columns."""
+    head = ("NAME", "PHASE", "DONE", "RUNNING", "AGE")
+    return ("NAMESPACE",) * has_namespace + head + ("LIFECYCLE", "REASON") * is_wide
+
+
+def cells(view: View, now: datetime, *, is_wide: bool, has_namespace: bool) -> tuple[str, ...]:
+    """Return one line's cells."""
+    status = view.status
+    row = (view.short, view.phase, status.progress or "", str(status.running), format_age(view.created, now))
+    more = (view.lifecycle.value, status.reason)
+    return (view.namespace,) * has_namespace + row + more * is_wide

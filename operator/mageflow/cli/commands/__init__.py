@@ -1,1 +1,0 @@
-"""One file for each command: it reads its options, asks the client, and prints."""
