@@ -39,7 +39,8 @@ from mageflow.core.observed import (
 )
 from mageflow.core.plan import Owner, Task
 from mageflow.core.run_result import RunResult
-from mageflow.core.task import StartPermit, Step
+from mageflow.core.steps import Step
+from mageflow.core.task import StartPermit
 from mageflow.core.task import take_step as step_of
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
@@ -248,20 +249,26 @@ def decide(observed: ObservedResource, now: datetime = NOON) -> tuple[Decision, 
 def decide_and_record(observed: ObservedResource, now: datetime = NOON) -> Decision:
     """Decide; if first runs are created, with the status that is written when they are."""
     decision = decide_resource(observed, now)
-    if not decision.first:
+    if not decision.before:
         return decision
     assert decision.status is None
     return replace(decision, status=decide_resource(with_first(observed, decision, now), now).status)
 
 
+def first_runs(decision: Decision) -> list[CreateJob]:
+    """What is created before it is recorded: nothing else is done before the status is written."""
+    assert all(isinstance(action, CreateJob) for action in decision.before)
+    return [action for action in decision.before if isinstance(action, CreateJob)]
+
+
 def with_first(observed: ObservedResource, decision: Decision, now: datetime = NOON) -> ObservedResource:
     """The resource as it is seen when its first runs are created."""
     runs = {task: dict(its_runs) for task, its_runs in observed.runs.items()}
-    for action in decision.first:
+    for action in first_runs(decision):
         uid = f"{'job' if action.task == MAIN_TASK else action.task}-{action.run}"
         made = ObservedJob(action.manifest["metadata"]["name"], uid, "10", created_at=now, seen_at=now)
         runs.setdefault(action.task, {})[action.run] = Run(made)
-    creations = {action.task: Creation(action.run, action.template_hash) for action in decision.first}
+    creations = {action.task: Creation(action.run, action.template_hash) for action in first_runs(decision)}
     return replace(observed, runs=runs, creations=creations)
 
 

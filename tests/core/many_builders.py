@@ -209,7 +209,7 @@ def names_of(actions: Iterable[Action]) -> list[str]:
 
 
 def all_of(decision: Decision) -> list[str]:
-    return names_of((*decision.first, *decision.actions))
+    return names_of((*decision.before, *decision.after))
 
 
 def _target_of(action: Action) -> str:

@@ -54,21 +54,21 @@ def test_stop_that_is_refused_is_told_and_tried_again_when_it_is_due(
     assert new.phase in (Phase.SUSPENDING, Phase.INTERRUPTING)
     ready = condition_in(new, ConditionType.READY)
     assert (ready.status, ready.reason, ready.message) == ("False", reason, SENTENCE)
-    assert (names_of(decision.actions), decision.recheck_at) == (([], after(30)) if retry else ([action], None))
+    assert (names_of(decision.after), decision.recheck_at) == (([], after(30)) if retry else ([action], None))
 
 
 def test_stop_that_may_pass_at_the_next_try_is_not_told_yet() -> None:
     blocked = {"EvictPod pod-1": refused("EvictionRefused", is_passing=True)}
     decision, new = decide(replace(SUSPENDING, blocked=blocked))
     assert condition_in(new, ConditionType.READY).reason == "Suspending"
-    assert decision.actions == ()
+    assert decision.after == ()
 
 
 def test_interrupt_is_carried_out_though_an_eviction_is_refused() -> None:
     """A stop always beats a pause."""
     observed = workflow(INTERRUPTED, status(Phase.SUSPENDING, entry(TaskPhase.STOPPING, holding=1)), ONE_PENDING)
     decision, _ = decide(replace(observed, blocked={"EvictPod pod-1": refused("EvictionRefused")}))
-    assert names_of(decision.actions) == ["StopJob 1"]
+    assert names_of(decision.after) == ["StopJob 1"]
 
 
 def test_deletion_that_is_refused_is_told_beside_what_else_is() -> None:
@@ -76,7 +76,7 @@ def test_deletion_that_is_refused_is_told_beside_what_else_is() -> None:
     observed = workflow(SUSPENDED, old, {1: Run(disrupted_job())})
     decision, new = decide(replace(observed, blocked={"DeleteJob job-1": refused()}))
     ready = condition_in(new, ConditionType.READY)
-    assert (decision.actions, ready.status, ready.reason) == ((), "True", "Suspended")
+    assert (decision.after, ready.status, ready.reason) == ((), "True", "Suspended")
     assert ready.message.endswith(f"; {SENTENCE}")
 
 
@@ -86,5 +86,5 @@ def test_job_is_not_deleted_while_its_name_is_needed(seconds: int) -> None:
     observed = replace(HOLDING, late={("main", 1): after(35)})
     decision, new = decide(observed, after(seconds))
     assert new.phase is Phase.SUSPENDING
-    assert names_of(decision.actions) == ([] if seconds < 35 else ["HoldJob 1"])
+    assert names_of(decision.after) == ([] if seconds < 35 else ["HoldJob 1"])
     assert decision.recheck_at == (after(35) if seconds < 35 else None)

@@ -237,8 +237,8 @@ def test_tasks_run_one_after_the_other_when_each_succeeds() -> None:
 def test_only_the_first_run_is_created_before_it_is_recorded() -> None:
     (first, _), (second, new) = follow((ACTIVE, {}), (ACTIVE, {"a": succeeded()}))
 
-    assert (len(first.first), first.actions) == (1, ())
-    assert (second.first, len(second.actions)) == ((), 1)
+    assert (len(first.before), first.after) == (1, ())
+    assert (second.before, len(second.after)) == ((), 1)
     assert phases_of(new) == {"a": "Succeeded", "b": "Recorded", "c": "Unstarted"}
 
 
@@ -278,22 +278,22 @@ def test_running_task_is_named_when_it_runs() -> None:
 def test_next_task_gets_the_output_of_the_one_before(text: str | None, previous: str) -> None:
     old = status(Phase.ACTIVE, (entry("a", TaskPhase.RUNNING), *fresh("b", "c")))
     decision, new = decide(chain(old=old, runs={"a": succeeded(text)}))
-    (create,) = decision.actions
-    again = decide(chain(old=Status.model_validate(new.to_json()), runs={}))[0].actions[0]
+    (create,) = decision.after
+    again = decide(chain(old=Status.model_validate(new.to_json()), runs={}))[0].after[0]
 
     assert environment_of(create)["MAGEFLOW_PREVIOUS"] == previous
     assert environment_of(again)["MAGEFLOW_PREVIOUS"] == previous, "the same when it is created after a restart"
 
 
 def test_first_task_gets_null_as_there_is_none_before() -> None:
-    (create,) = decide(chain())[0].first
+    (create,) = decide(chain())[0].before
     environment = environment_of(create)
     assert (environment["MAGEFLOW_PREVIOUS"], environment["MAGEFLOW_INDEX"]) == ("null", "0")
 
 
 def test_task_gets_the_output_of_the_one_before_in_its_second_run_too() -> None:
     decision, _ = decide(chain(ACTIVE, at_b(Phase.SUSPENDED, entry("b"), SUSPENDED)))
-    (create,) = decision.actions
+    (create,) = decision.after
     environment = environment_of(create)
     assert (environment["MAGEFLOW_PREVIOUS"], environment["MAGEFLOW_INDEX"]) == ('{"rows":3}', "1")
     assert (environment["MAGEFLOW_RUN"], environment["MAGEFLOW_RESUMED"]) == ("2", "false")
@@ -339,10 +339,10 @@ def test_running_task_finishes_and_the_next_does_not_start_when_suspended() -> N
     assert [new.phase for _, new in decided[2:]] == [
         Phase.SUSPENDING, Phase.SUSPENDED, Phase.SUSPENDED, Phase.ACTIVE,
     ]  # fmt: skip
-    assert (suspending.actions, quiet.actions, again.actions) == ((), (), ())
+    assert (suspending.after, quiet.after, again.after) == ((), (), ())
     assert (suspended, counts_of(suspended)) == (same, (1, 0, 0, 2, 3))
     assert all_of(resumed) == ["CreateJob b-1"]
-    assert environment_of(resumed.actions[0])["MAGEFLOW_PREVIOUS"] == '{"rows":3}'
+    assert environment_of(resumed.after[0])["MAGEFLOW_PREVIOUS"] == '{"rows":3}'
     assert told(active, ConditionType.CONSISTENT) == "True/NeverInterrupted"
 
 
@@ -381,7 +381,7 @@ def test_chain_has_ended_when_its_last_task_ends_while_it_is_held(c: Runs, phase
     old = status(Phase.SUSPENDING, (A_DONE, b, entry("c", TaskPhase.RUNNING)), SUSPENDED)
     decision, new = decide(chain(lifecycle, old, {"c": c}))
 
-    assert (new.phase, new.finished_at, decision.actions) == (phase, NOON, ())
+    assert (new.phase, new.finished_at, decision.after) == (phase, NOON, ())
     assert new.output == (42 if phase is Phase.SUCCEEDED else None)
 
 
@@ -425,7 +425,7 @@ def test_running_task_is_stopped_and_runs_again_from_its_start_when_interrupted_
         *[Phase.INTERRUPTING] * 3, Phase.INTERRUPTED, Phase.INTERRUPTED, Phase.ACTIVE, Phase.ACTIVE,
     ]  # fmt: skip
     resumed, last = decided[-2][0], decided[-1][1]
-    environment = environment_of(resumed.actions[0])
+    environment = environment_of(resumed.after[0])
     assert (environment["MAGEFLOW_RESUMED"], environment["MAGEFLOW_PREVIOUS"]) == ("true", '{"rows":3}')
     assert (last.interruptions, entry_of(last, "b").interruptions, entry_of(last, "b").failures) == (1, 1, 0)
     assert told(last, ConditionType.CONSISTENT) == "False/InterruptedWhileRunning"
@@ -452,7 +452,7 @@ def test_chain_fails_at_its_first_failed_task_and_names_it() -> None:
     old = at_b(Phase.ACTIVE, entry("b", TaskPhase.RUNNING))
     decision, new = decide(chain(old=old, runs={"a": A_RAN, "b": FAILED}))
 
-    assert (new.phase, decision.actions) == (Phase.FAILED, ())
+    assert (new.phase, decision.after) == (Phase.FAILED, ())
     failed = condition_in(new, ConditionType.FAILED)
     assert failed.message == "task b: run 1 failed and no retries are left: NonZeroExitCode: exit code 1"
     assert told(new, ConditionType.STALLED) == "True/Failed"
@@ -485,7 +485,7 @@ def test_chain_waits_for_the_back_off_when_a_task_in_its_midst_fails_with_retrie
     assert ready.message == "task b: run 1 ended (NonZeroExitCode: exit code 1); the next starts at 12:00:10 UTC"
     assert [event.message for event in decision.events] == ["task b, run 1: exit code 1"]
     assert all_of(due) == ["CreateJob b-2"]
-    assert environment_of(due.actions[0])["MAGEFLOW_PREVIOUS"] == '{"rows":3}'
+    assert environment_of(due.after[0])["MAGEFLOW_PREVIOUS"] == '{"rows":3}'
 
 
 @pytest.mark.parametrize("lifecycle", [SUSPENDED, INTERRUPTED])
@@ -508,7 +508,7 @@ def test_chain_goes_on_when_a_retry_succeeds() -> None:
     decision, new = decide(chain(old=old, runs=runs, tasks=retrying()))
 
     assert (all_of(decision), counts_of(new)) == (["CreateJob c-1"], (2, 0, 0, 1, 3))
-    assert environment_of(decision.actions[0])["MAGEFLOW_PREVIOUS"] == "2"
+    assert environment_of(decision.after[0])["MAGEFLOW_PREVIOUS"] == "2"
 
 
 def test_chain_fails_when_the_retries_are_used_up() -> None:
@@ -582,7 +582,7 @@ def test_edit_that_comes_too_late_is_told_until_it_is_taken_back(name: str, mess
 def test_edited_task_runs_as_it_is_now_when_it_was_edited_while_held() -> None:
     held = at_b(Phase.SUSPENDED, entry("b"), SUSPENDED)
     decision, new = decide(edit(chain(old=held, runs={"a": A_RAN}), "b"))
-    (create,) = decision.actions
+    (create,) = decision.after
 
     assert create.manifest["spec"]["template"]["spec"]["containers"][0]["image"] == "busybox:1.36"  # type: ignore[union-attr]
     assert entry_of(new, "b").template_hash != entry("b").template_hash
@@ -593,7 +593,7 @@ def test_task_added_before_a_pending_one_runs_first_when_resumed() -> None:
     decision, new = decide(chain(ACTIVE, at_b(Phase.SUSPENDED, entry("b"), SUSPENDED), {"a": A_RAN}, tasks=tasks))
 
     assert all_of(decision) == ["CreateJob new-1"]
-    assert environment_of(decision.actions[0])["MAGEFLOW_PREVIOUS"] == '{"rows":3}'
+    assert environment_of(decision.after[0])["MAGEFLOW_PREVIOUS"] == '{"rows":3}'
     assert list(phases_of(new)) == ["a", "new", "b", "c"]
 
 
@@ -640,5 +640,5 @@ def test_removed_task_is_not_run_again_when_it_had_succeeded_and_comes_back() ->
 
     assert counts_of(without) == (1, 0, 0, 1, 2)
     assert all_of(decision) == ["CreateJob c-1"]
-    assert environment_of(decision.actions[0])["MAGEFLOW_PREVIOUS"] == "2"
+    assert environment_of(decision.after[0])["MAGEFLOW_PREVIOUS"] == "2"
     assert list(phases_of(back)) == ["a", "b", "c"]

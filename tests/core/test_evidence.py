@@ -15,7 +15,7 @@ from mageflow.core.lifecycle import Wanted
 from mageflow.core.observed import NO_RUN, Evidence, ReasonMessage, Run, Runs
 from mageflow.core.run_result import Ending
 from mageflow.core.run_state import RunState
-from mageflow.core.task import Step
+from mageflow.core.steps import Step
 
 from .builders import (
     NOON,

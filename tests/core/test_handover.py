@@ -91,7 +91,7 @@ def test_waiting_task_gets_null_when_it_was_edited(b: NamedTask) -> None:
     decision, new = decide(observed)
 
     assert all_of(decision) == ["CreateJob b-1"]
-    assert environment_of(decision.actions[0])["MAGEFLOW_PREVIOUS"] == "null"
+    assert environment_of(decision.after[0])["MAGEFLOW_PREVIOUS"] == "null"
     assert (new.phase, new.lifecycle, new.lifecycle_source) == (Phase.ACTIVE, ACTIVE, LifecycleSource.SPEC)
     assert entry_in(new, "b").reason is None
     assert [event.reason for event in decision.events] == ["Resumed"]
@@ -104,7 +104,7 @@ def test_retry_gets_null_too_when_the_waiting_task_was_edited_and_fails() -> Non
     decision, new = decide(chain(old=old, runs={"a": A_CUT}, tasks=B_EDITED, generation=3))
 
     assert all_of(decision) == ["CreateJob b-2"]
-    assert environment_of(decision.actions[0])["MAGEFLOW_PREVIOUS"] == "null"
+    assert environment_of(decision.after[0])["MAGEFLOW_PREVIOUS"] == "null"
     assert new.phase is Phase.ACTIVE
 
 
@@ -175,7 +175,7 @@ def test_task_is_left_alone_when_it_runs() -> None:
     """Its status was lost, and what it was given with it."""
     old = status(Phase.ACTIVE, (lost(), entry("b", TaskPhase.RUNNING), *fresh("c")))
     decision, new = decide(chain(old=old, runs={"b": RUNNING}))
-    assert (names_of(decision.actions), new.phase, new.lifecycle_source) == ([], Phase.ACTIVE, LifecycleSource.SPEC)
+    assert (names_of(decision.after), new.phase, new.lifecycle_source) == ([], Phase.ACTIVE, LifecycleSource.SPEC)
 
 
 def test_refusal_is_kept_by_the_status_when_it_is_read_again() -> None:
@@ -187,4 +187,4 @@ def test_refusal_is_kept_by_the_status_when_it_is_read_again() -> None:
 def test_whole_output_is_handed_on_when_another_was_cut_before() -> None:
     old = status(Phase.ACTIVE, (lost(), entry("b", TaskPhase.RUNNING, refused_hash="x"), *fresh("c")))
     decision, _ = decide(chain(old=old, runs={"b": succeeded("7")}))
-    assert environment_of(decision.actions[0])["MAGEFLOW_PREVIOUS"] == "7"
+    assert environment_of(decision.after[0])["MAGEFLOW_PREVIOUS"] == "7"

@@ -214,7 +214,7 @@ class Case:
 
     @property
     def actions(self) -> tuple[Action, ...]:
-        return (*self.decision.first, *self.decision.actions)
+        return (*self.decision.before, *self.decision.after)
 
     @property
     def creations(self) -> list[CreateJob]:
@@ -506,8 +506,8 @@ def test_second_decision_changes_nothing_when_nothing_else_does(observed: Observ
 
     assert second.status == first.status
     assert second.decision.events == ()
-    assert second.decision.first == ()
-    assert second.creations == [action for action in first.creations if action not in first.decision.first]
+    assert second.decision.before == ()
+    assert second.creations == [action for action in first.creations if action not in first.decision.before]
 
 
 @given(resources())

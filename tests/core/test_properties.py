@@ -209,7 +209,7 @@ class Case:
 
     @property
     def actions(self) -> tuple[Action, ...]:
-        return (*self.decision.first, *self.decision.actions)
+        return (*self.decision.before, *self.decision.after)
 
     @property
     def creations(self) -> list[int]:
@@ -439,7 +439,7 @@ def test_second_decision_changes_nothing_when_nothing_else_does(observed: Observ
 
     assert second.status == first.status
     assert second.decision.events == ()
-    assert second.creations == (first.creations if not first.decision.first else [])
+    assert second.creations == (first.creations if not first.decision.before else [])
 
 
 @given(workflows())

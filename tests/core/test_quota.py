@@ -32,7 +32,7 @@ def waiting(runs: dict[str, Runs], refusal: Refusal = REFUSED) -> ObservedResour
 
 
 def going(decision: Decision) -> list[str]:
-    return [action.job.uid for action in decision.actions if isinstance(action, MakeRoom)]
+    return [action.job.uid for action in decision.after if isinstance(action, MakeRoom)]
 
 
 def test_oldest_success_makes_room_and_an_event_says_that_its_logs_go_with_it() -> None:
@@ -77,7 +77,7 @@ def test_end_is_recorded_before_its_job_makes_room() -> None:
 
 
 def test_next_one_makes_room_when_the_oldest_can_not_be_deleted() -> None:
-    (action,) = (action for action in decide(waiting(THREE))[0].actions if isinstance(action, MakeRoom))
+    (action,) = (action for action in decide(waiting(THREE))[0].after if isinstance(action, MakeRoom))
     no = Refusal("StopRefused", "Job job-b-1 can't be deleted: no", retry_at=after(30))
     decision, _ = decide(replace(waiting(THREE), blocked={key_of(action): no}))
     assert going(decision) == ["c-1"]

@@ -44,7 +44,7 @@ RECORDED = status(Phase.PENDING, entry(TaskPhase.RECORDED))
 
 
 def first_creation(decision: Decision) -> CreateJob:
-    (action,) = decision.actions
+    (action,) = decision.after
     assert isinstance(action, CreateJob)
     return action
 
@@ -64,7 +64,7 @@ def test_nothing_is_tried_and_the_reason_is_told_when_the_job_was_refused(refusa
     ready = condition_in(new, ConditionType.READY)
     assert (ready.status, ready.reason, ready.message) == ("False", refusal.reason, refusal.message)
     assert new.phase is Phase.PENDING
-    assert decision.actions == ()
+    assert decision.after == ()
 
 
 @each_refusal
@@ -73,7 +73,7 @@ def test_first_run_is_recorded_when_it_was_refused(refusal: Refusal) -> None:
     observed = replace(workflow(refusal=refusal), creations={"main": Creation(1, TASK.template_hash)})
     decision, new = decide(observed)
 
-    assert (decision.first, decision.actions, decision.recheck_at) == ((), (), refusal.retry_at)
+    assert (decision.before, decision.after, decision.recheck_at) == ((), (), refusal.retry_at)
     entry = task_in(new)
     assert (entry.phase, entry.run, entry.reason) == (TaskPhase.RECORDED, 1, refusal.reason)
 
@@ -85,11 +85,11 @@ def test_refusal_is_told_until_it_passes_and_nothing_is_written_when_it_is_tried
     _, new = decide(refused)
     for observed in (with_status(refused, new), replace(with_status(refused, new), refusals={})):
         decision, same = decide(observed, after(3600))
-        assert names_of(decision.actions) == ["CreateJob 1"]
+        assert names_of(decision.after) == ["CreateJob 1"]
         assert same == new
         in_flight = replace(observed, creations={"main": under_way(first_creation(decision), after(3600))})
         waiting, still = decide(in_flight, after(3600))
-        assert (waiting.actions, still) == ((), new)
+        assert (waiting.after, still) == ((), new)
     created = replace(with_status(refused, new), runs={"main": {1: Run(job())}}, refusals={})
     _, passed = decide(created)
     assert (task_in(passed).reason, task_in(passed).message) == (None, None)
@@ -118,7 +118,7 @@ def test_invalid_task_is_tried_again_when_the_spec_is_edited() -> None:
     _, new = decide(refused)
     edited = replace(with_status(refused, new), refusals={}, generation=refused.generation + 1)
     decision, edited_status = decide(edited)
-    assert names_of(decision.actions) == ["CreateJob 1"]
+    assert names_of(decision.after) == ["CreateJob 1"]
     assert condition_in(edited_status, ConditionType.READY).reason == "Pending"
 
 
@@ -135,7 +135,7 @@ def test_first_run_is_recorded_when_its_creation_takes_more_than_a_second() -> N
     assert decide_resource(creating(0, old=None), NOON) == Decision(recheck_at=after(1))
     decision, new = decide(creating(-1, old=None))
 
-    assert (decision.first, decision.actions) == ((), ())
+    assert (decision.before, decision.after) == ((), ())
     entry = task_in(new)
     assert (new.phase, entry.phase, entry.run) == (Phase.PENDING, TaskPhase.RECORDED, 1)
     assert entry.template_hash == TASK.template_hash
@@ -150,7 +150,7 @@ def test_first_run_is_recorded_when_its_creation_takes_more_than_a_second() -> N
 )
 def test_creation_is_waited_for_and_told_when_it_takes_long(began: int, reason: str, recheck: int | None) -> None:
     decision, new = decide(creating(began))
-    assert (decision.actions, decision.recheck_at) == ((), None if recheck is None else after(recheck))
+    assert (decision.after, decision.recheck_at) == ((), None if recheck is None else after(recheck))
     assert condition_in(new, ConditionType.READY).reason == reason
 
 
@@ -173,16 +173,16 @@ def test_hold_waits_when_a_job_may_yet_come(
     for observed, recheck in ((in_flight, None), (unanswered, after(1))):
         decision, new = decide(observed)
         assert (new.phase, task_in(new).phase, task_in(new).run) == (waits, TaskPhase.RECORDED, 1)
-        assert (decision.actions, decision.recheck_at) == ((), recheck)
+        assert (decision.after, decision.recheck_at) == ((), recheck)
         assert "report-" in condition_in(new, ConditionType.READY).message
     for observed, now in ((unanswered, after(1)), (refused, NOON)):
         decision, new = decide(observed, now)
-        assert (new.phase, task_in(new).phase, decision.actions) == (quiet, TaskPhase.UNSTARTED, ())
+        assert (new.phase, task_in(new).phase, decision.after) == (quiet, TaskPhase.UNSTARTED, ())
 
 
 def test_run_that_another_operator_recorded_is_created_when_it_may_run() -> None:
     observed = replace(workflow(old=RECORDED), creations={"main": Creation(1, ends_at=after(35))})
-    assert names_of(decide(observed)[0].actions) == ["CreateJob 1"]
+    assert names_of(decide(observed)[0].after) == ["CreateJob 1"]
 
 
 def test_invalid_task_is_told_when_a_back_off_stands_before_it() -> None:
@@ -192,7 +192,7 @@ def test_invalid_task_is_told_when_a_back_off_stands_before_it() -> None:
     for now in (NOON, after(10), after(60)):
         decision, new = decide(observed, now)
         assert condition_in(new, ConditionType.STALLED).reason == "InvalidTask"
-        assert decision.actions == ()
+        assert decision.after == ()
         assert task_in(new).failures == 1
         observed = with_status(observed, new)
 
@@ -208,7 +208,7 @@ def test_same_run_is_tried_again_when_it_is_due(refusal: Refusal, seconds: int, 
     assert refusal.retry_at is not None
     decision, new = decide(workflow(old=RECORDED, refusal=refusal), refusal.retry_at + timedelta(seconds=seconds))
 
-    assert names_of(decision.actions) == actions
+    assert names_of(decision.after) == actions
     assert decision.recheck_at == (None if actions else refusal.retry_at)
     assert (task_in(new).phase, task_in(new).run) == (TaskPhase.RECORDED, 1)
     assert ("Stalled" in {condition.type for condition in new.conditions}) is refusal.is_invalid
@@ -241,7 +241,7 @@ def test_input_is_refused_when_no_environment_variable_holds_it(size: int, is_re
 
     ready = condition_in(new, ConditionType.READY)
     assert (ready.reason == "InvalidTask") is is_refused
-    assert (decision.first == ()) is is_refused
+    assert (decision.before == ()) is is_refused
     if is_refused:
         assert ready.message.startswith("spec.input: ")
 
@@ -260,7 +260,7 @@ def test_input_is_refused_when_the_job_gets_too_large_as_each_container_is_given
     decision, new = decide(workflow(template=template, input="x" * (127 * 1024)))
 
     ready = condition_in(new, ConditionType.READY)
-    assert ((ready.reason == "InvalidTask"), decision.first == ()) == (is_refused, is_refused)
+    assert ((ready.reason == "InvalidTask"), decision.before == ()) == (is_refused, is_refused)
     if is_refused:
         assert ready.message.startswith("spec.input: the Job takes 1,")
         assert "12 containers" in ready.message
@@ -276,7 +276,7 @@ def test_input_is_refused_when_it_is_nested_too_deeply() -> None:
 
 def test_template_without_a_pod_is_left_to_the_api_server_to_refuse() -> None:
     decision, _ = decide(workflow(template={}))
-    assert names_of(decision.first) == ["CreateJob 1"]
+    assert names_of(decision.before) == ["CreateJob 1"]
 
 
 # ── a spec that can't be read ──
@@ -306,7 +306,7 @@ def test_problem_is_told_and_nothing_done_when_the_spec_is_unreadable(
         "spec.retries: Input should be greater than or equal to 0",
     )
     assert (new.phase, new.tasks) == (phase or Phase.PENDING, old.tasks)
-    assert (decision.first, decision.actions) == ((), ())
+    assert (decision.before, decision.after) == ((), ())
     assert [event.reason for event in decision.events] == ["InvalidTask"]
 
 
@@ -314,7 +314,7 @@ def test_task_starts_when_an_unreadable_spec_is_repaired() -> None:
     broken = unreadable(workflow())
     _, new = decide(broken)
     repaired = replace(workflow(generation=3), status=new)
-    assert names_of(decide(repaired)[0].actions) == ["CreateJob 1"]
+    assert names_of(decide(repaired)[0].after) == ["CreateJob 1"]
 
 
 # ── why a pod doesn't start ──
@@ -326,7 +326,7 @@ def test_reason_is_told_when_the_api_server_refuses_the_pod() -> None:
 
     ready = condition_in(new, ConditionType.READY)
     assert (ready.reason, ready.message) == ("PodNotCreated", "pods is forbidden: exceeded quota")
-    assert (decision.actions, decision.recheck_at) == ((), after(30))
+    assert (decision.after, decision.recheck_at) == ((), after(30))
 
 
 def test_suspension_is_told_when_somebody_else_suspends_the_job() -> None:
@@ -334,7 +334,7 @@ def test_suspension_is_told_when_somebody_else_suspends_the_job() -> None:
         workflow(old=status(Phase.PENDING, entry(TaskPhase.PENDING)), runs={1: Run(suspended_job())})
     )
     assert condition_in(new, ConditionType.READY).reason == "JobSuspended"
-    assert (decision.actions, decision.recheck_at) == ((), None)
+    assert (decision.after, decision.recheck_at) == ((), None)
 
 
 @pytest.mark.parametrize(
@@ -352,11 +352,11 @@ def test_job_is_asked_why_it_has_no_pod(
     waiting = job(seen_at=after(created), explained_at=None if explained is None else after(explained))
     decision, _ = decide(workflow(old=status(Phase.PENDING, entry(TaskPhase.PENDING)), runs={1: Run(waiting)}))
 
-    assert names_of(decision.actions) == actions
+    assert names_of(decision.after) == actions
     assert decision.recheck_at == (None if recheck is None else after(recheck))
 
 
 def test_job_is_not_asked_why_when_its_pod_is_there() -> None:
     runs = {1: Run(job(), (pending_pod(),))}
     decision, _ = decide(workflow(old=status(Phase.PENDING, entry(TaskPhase.PENDING)), runs=runs))
-    assert (decision.actions, decision.recheck_at) == ((), None)
+    assert (decision.after, decision.recheck_at) == ((), None)

@@ -108,7 +108,7 @@ def test_next_run_starts_when_the_back_off_is_over(seconds: int, actions: list[s
     old = status(Phase.ACTIVE, entry(TaskPhase.BACKING_OFF, retry_at=after(10)))
     decision, _ = decide(workflow(ACTIVE, old, FAILED, retries=1), after(seconds))
 
-    assert names_of(decision.actions) == actions
+    assert names_of(decision.after) == actions
     assert decision.recheck_at == (None if actions else after(10))
 
 
@@ -146,7 +146,7 @@ def test_retry_is_held_when_a_run_fails_while_suspended() -> None:
     decision, new = decide(workflow(SUSPENDED, old, FAILED, retries=1))
 
     assert (new.phase, task_in(new).backoff_seconds) == (Phase.SUSPENDED, 10)
-    assert decision.actions == ()
+    assert decision.after == ()
     assert decision.recheck_at is None
 
 
@@ -211,7 +211,7 @@ def test_disruptions_in_a_row_start_anew_when_a_run_ran_for_ten_minutes(minutes:
 
 def test_job_is_deleted_when_its_run_was_disrupted() -> None:
     old = status(Phase.ACTIVE, entry(TaskPhase.PENDING))
-    assert names_of(decide(workflow(ACTIVE, old, DRAINED))[0].actions) == ["DeleteJob 1"]
+    assert names_of(decide(workflow(ACTIVE, old, DRAINED))[0].after) == ["DeleteJob 1"]
 
 
 def test_nothing_is_counted_when_a_job_is_deleted_by_hand_before_it_started() -> None:
@@ -319,7 +319,7 @@ def test_task_is_told_when_an_earlier_run_was_interrupted(interruptions: int, re
     old = status(Phase.ACTIVE, entry(interruptions=interruptions))
     decision, _ = decide(workflow(ACTIVE, old))
 
-    (create,) = decision.actions
+    (create,) = decision.after
     (container,) = create.manifest["spec"]["template"]["spec"]["containers"]  # type: ignore[union-attr]
     assert {"name": "MAGEFLOW_RESUMED", "value": resumed} in container["env"]
 
@@ -356,7 +356,7 @@ def test_run_uses_the_spec_as_it_is_when_it_is_created() -> None:
     edited = {"spec": {"containers": [{"name": "main", "image": "busybox:1.38"}]}}
     decision, new = decide(workflow(ACTIVE, status(Phase.PENDING, entry()), template=edited))
 
-    (create,) = decision.actions
+    (create,) = decision.after
     (container,) = create.manifest["spec"]["template"]["spec"]["containers"]  # type: ignore[union-attr]
     assert container["image"] == "busybox:1.38"
     assert task_in(new).template_hash != entry(TaskPhase.PENDING).template_hash

@@ -127,7 +127,7 @@ def test_oldest_outputs_are_dropped_and_marked_when_all_are_wide() -> None:
     assert 0 < sum(kept) < 50
     dropped = new.tasks[: kept.index(True)]
     assert {task.reason for task in dropped} == {"OutputTruncated"}
-    assert names_of_many(decision.actions) == ["CreateJob last-1"]
+    assert names_of_many(decision.after) == ["CreateJob last-1"]
     assert new.tasks[49].output == WIDE
 
 
@@ -189,7 +189,7 @@ def test_nothing_starts_when_there_is_no_room_for_the_ledger(make: Any) -> None:
     """It started, and then its status couldn't be written: no interrupt, cancel or label stopped its pods."""
     observed = with_size(make(), 1)
     decision, new = decide(observed)
-    assert (decision.first, decision.actions) == ((), ())
+    assert (decision.before, decision.after) == ((), ())
     stalled = condition_in(new, ConditionType.STALLED)
     assert stalled.reason == "InvalidTask"
     for size in (observed.size, ledger_limit(observed), MAX_OBJECT):
@@ -201,7 +201,7 @@ def test_nothing_starts_when_there_is_no_room_for_the_ledger(make: Any) -> None:
 @EACH_KIND
 def test_tasks_start_when_there_is_just_room_for_the_ledger(make: Any) -> None:
     decision, new = decide(with_size(make(), 0))
-    assert decision.first
+    assert decision.before
     assert condition_in(new, ConditionType.READY).reason == "Pending"
 
 
@@ -210,10 +210,10 @@ def test_what_runs_goes_on_and_nothing_new_starts_when_a_task_is_added_beyond() 
     old = status(Phase.ACTIVE, entries)
     observed = with_size(swarm(old=old, runs={"b": RUNNING}, tasks="abcdef", at_once=4), 1)
     decision, new = decide(observed)
-    assert names_of_many(decision.actions) == ["CreateJob c-1"]  # it is recorded: it counts as started
+    assert names_of_many(decision.after) == ["CreateJob c-1"]  # it is recorded: it counts as started
     assert (new.running, condition_in(new, ConditionType.STALLED).reason) == (1, "InvalidTask")
     smaller = replace(builders.with_status(observed, new), size_of_spec=1000)
-    assert "CreateJob d-1" in names_of_many(decide(smaller)[0].actions)
+    assert "CreateJob d-1" in names_of_many(decide(smaller)[0].after)
 
 
 def test_size_is_nothing_to_tell_when_all_that_is_left_runs() -> None:
@@ -232,7 +232,7 @@ def test_it_is_held_and_stopped_when_there_is_no_room(lifecycle: Lifecycle) -> N
 def test_retry_waits_when_there_is_no_room() -> None:
     old = builders.status(Phase.ACTIVE, builders.entry(TaskPhase.BACKING_OFF, retry_at=builders.after(-1)))
     decision, new = decide(with_size(builders.workflow(old=old, runs=NO_RUNS, retries=3), 1))
-    assert (names_of(decision.actions), condition_in(new, ConditionType.READY).reason) == ([], "InvalidTask")
+    assert (names_of(decision.after), condition_in(new, ConditionType.READY).reason) == ([], "InvalidTask")
 
 
 def test_removed_tasks_count_when_the_ledger_still_has_them() -> None:

@@ -15,7 +15,7 @@ from mageflow.core.decide import decide as decide_resource
 from mageflow.core.decision import Decision
 from mageflow.core.observed import Evidence, ObservedPod, ObservedResource, ReasonMessage, Run, Runs
 from mageflow.core.output import MAX_OUTPUT_DEPTH, OUTPUT_LIMIT, parse_output
-from mageflow.core.readiness import NODE_PATIENCE
+from mageflow.core.trouble import NODE_PATIENCE
 
 from .builders import (
     EARLIER,
@@ -353,7 +353,7 @@ def test_only_the_generation_changes_when_an_ended_workflow_is_edited(phase: Pha
 
     assert without_generation(new) == without_generation(old)
     assert new.observed_generation == 5
-    assert (decision.first, decision.actions, decision.events, decision.recheck_at) == ((), (), (), None)
+    assert (decision.before, decision.after, decision.events, decision.recheck_at) == ((), (), (), None)
 
 
 @pytest.mark.parametrize("phase", ENDED)
@@ -381,7 +381,7 @@ def test_nothing_is_written_when_an_ended_workflow_is_seen_again(phase: Phase) -
 def test_pod_is_stopped_when_it_turns_up_after_the_end(phase: Phase, run: Run, actions: list[str]) -> None:
     """A CreateJob without an answer, or a pod that slipped through a hold, and then a cancel."""
     old, _ = SCENES[phase]
-    assert names_of(decide(workflow(old=old, runs={1: run}))[0].actions) == actions
+    assert names_of(decide(workflow(old=old, runs={1: run}))[0].after) == actions
 
 
 def test_nothing_is_done_when_it_is_being_deleted_and_no_stop_is_asked_for() -> None:
@@ -406,11 +406,11 @@ def test_status_is_final_when_nothing_else_changes(phase: Phase | None, lifecycl
     old, runs = SCENES[phase]
     observed = workflow(lifecycle, old, runs)
     decision, new = decide(observed)
-    again, same = decide(seen_again(observed, new, bool(decision.first)), after(1))
+    again, same = decide(seen_again(observed, new, bool(decision.before)), after(1))
 
     assert same == new
     assert again.events == ()
-    assert set(names_of(again.actions)) <= set(names_of(decision.actions))
+    assert set(names_of(again.after)) <= set(names_of(decision.after))
 
 
 # ── events: on transitions of the lifecycle and on failures, not on progress ──
@@ -477,21 +477,21 @@ def test_event_is_made_once_when_the_reason_stays() -> None:
 
 def test_first_run_is_recorded_as_pending_when_its_job_is_created_before_the_status() -> None:
     decision, new = decide(workflow())
-    assert names_of(decision.first) == ["CreateJob 1"]
-    assert (decision.actions, task_in(new).phase) == ((), TaskPhase.PENDING)
+    assert names_of(decision.before) == ["CreateJob 1"]
+    assert (decision.after, task_in(new).phase) == ((), TaskPhase.PENDING)
 
 
 @pytest.mark.parametrize("lifecycle", [SUSPENDED, INTERRUPTED, CANCELED])
 def test_no_job_is_made_when_created_held(lifecycle: Lifecycle) -> None:
     decision, new = decide(workflow(lifecycle))
-    assert (decision.first, decision.actions) == ((), ())
+    assert (decision.before, decision.after) == ((), ())
     assert task_in(new).run == 0
 
 
 def test_run_is_written_ahead_when_there_is_a_status() -> None:
     decision, new = decide(workflow(ACTIVE, HELD))
-    assert decision.first == ()
-    assert names_of(decision.actions) == ["CreateJob 2"]
+    assert decision.before == ()
+    assert names_of(decision.after) == ["CreateJob 2"]
     assert (task_in(new).phase, task_in(new).run) == (TaskPhase.RECORDED, 2)
 
 

@@ -22,6 +22,7 @@ from .builders import (
     condition_in,
     decide,
     disrupted_job,
+    first_runs,
     job,
     pending_pod,
     running_pod,
@@ -221,8 +222,8 @@ def test_second_decision_changes_nothing_when_nothing_else_does(cell: Cell) -> N
     again, same = decide(seen_next(observed, decision))
 
     assert same == new
-    assert (again.first, again.events) == ((), ())
-    assert names_of(again.actions) == [name for name in names_of(decision.actions) if not name.startswith("DeleteJob")]
+    assert (again.before, again.events) == ((), ())
+    assert names_of(again.after) == [name for name in names_of(decision.after) if not name.startswith("DeleteJob")]
 
 
 # ── how many at once ──
@@ -231,22 +232,22 @@ def test_second_decision_changes_nothing_when_nothing_else_does(cell: Cell) -> N
 def test_first_runs_are_created_first_up_to_the_limit_when_it_is_new() -> None:
     decision, new = decide(swarm(at_once=3))
 
-    assert (names_of(decision.first), decision.actions) == (["CreateJob a-1", "CreateJob b-1", "CreateJob c-1"], ())
+    assert (names_of(decision.before), decision.after) == (["CreateJob a-1", "CreateJob b-1", "CreateJob c-1"], ())
     assert phases_of(new) == {"a": "Pending", "b": "Pending", "c": "Pending"}
     assert counts_of(new) == (0, 0, 0, 5, 5)
 
 
 def test_first_runs_that_were_created_before_a_crash_are_counted_when_nothing_was_recorded() -> None:
     decision, new = decide(swarm(runs={"a": PENDING, "c": PENDING}, at_once=3))
-    assert names_of(decision.actions) == ["CreateJob b-1"]
+    assert names_of(decision.after) == ["CreateJob b-1"]
     assert phases_of(new) == {"a": "Pending", "b": "Recorded", "c": "Pending"}
 
 
 def test_next_tasks_start_in_order_when_some_have_ended() -> None:
     decision, new = decide(swarm(old=running("a", "b", "c"), runs=each(DONE, "a", "b") | {"c": RUNNING}, at_once=3))
 
-    assert names_of(decision.actions) == ["CreateJob d-1", "CreateJob e-1"]
-    assert decision.first == ()
+    assert names_of(decision.after) == ["CreateJob d-1", "CreateJob e-1"]
+    assert decision.before == ()
     assert phases_of(new) == {
         "a": "Succeeded", "b": "Succeeded", "c": "Running", "d": "Recorded", "e": "Recorded",
     }  # fmt: skip
@@ -256,7 +257,7 @@ def test_next_tasks_start_in_order_when_some_have_ended() -> None:
 def test_recorded_run_takes_a_place_when_its_job_is_not_seen_yet() -> None:
     old = status(Phase.ACTIVE, (entry("a", TaskPhase.RECORDED), entry("b", TaskPhase.RUNNING)))
     decision, _ = decide(swarm(old=old, runs={"b": RUNNING}))
-    assert names_of(decision.actions) == ["CreateJob a-1"]
+    assert names_of(decision.after) == ["CreateJob a-1"]
 
 
 @pytest.mark.parametrize(
@@ -312,7 +313,7 @@ def test_next_task_starts_when_enough_have_ended_after_the_limit_was_lowered(
 
 def test_more_tasks_start_when_the_limit_is_raised() -> None:
     decision, _ = decide(swarm(old=running("a", "b"), runs=each(RUNNING, "a", "b"), at_once=4))
-    assert names_of(decision.actions) == ["CreateJob c-1", "CreateJob d-1"]
+    assert names_of(decision.after) == ["CreateJob c-1", "CreateJob d-1"]
 
 
 @pytest.mark.parametrize(("at_once", "started"), [(1, "b"), (2, "bc"), (30, "bcde")])
@@ -322,12 +323,12 @@ def test_new_limit_holds_when_it_was_changed_while_suspended(at_once: int, start
     resumed, _ = decide(swarm(ACTIVE, new, A_RAN, at_once=at_once))
 
     assert all_of(held) == []
-    assert names_of(resumed.actions) == [f"CreateJob {name}-1" for name in started]
+    assert names_of(resumed.after) == [f"CreateJob {name}-1" for name in started]
 
 
 def test_recorded_task_gets_its_job_when_the_limit_was_lowered_meanwhile() -> None:
     old = status(Phase.PENDING, (entry(name, TaskPhase.RECORDED) for name in "ab"))
-    assert names_of(decide(swarm(old=old, at_once=1))[0].actions) == ["CreateJob a-1", "CreateJob b-1"]
+    assert names_of(decide(swarm(old=old, at_once=1))[0].after) == ["CreateJob a-1", "CreateJob b-1"]
 
 
 @pytest.mark.parametrize(
@@ -342,7 +343,7 @@ def test_refused_job_is_not_tried_again_when_the_limit_was_lowered_meanwhile(ref
     old = status(Phase.PENDING, (entry(name, TaskPhase.RECORDED) for name in "ab"))
     decision, new = decide(swarm(old=old, at_once=1, tasks="ab", refusals={"b": refusal}))
 
-    assert names_of(decision.actions) == ["CreateJob a-1"]
+    assert names_of(decision.after) == ["CreateJob a-1"]
     assert phases_of(new)["b"] == "Recorded"
 
 
@@ -360,7 +361,7 @@ def test_running_tasks_finish_and_no_other_starts_when_suspended() -> None:
 
     assert phases == [Phase.SUSPENDING, Phase.SUSPENDING, Phase.SUSPENDED]
     assert counts_of(new) == (2, 0, 0, 3, 5)
-    assert names_of(decide(swarm(ACTIVE, new, seen))[0].actions) == ["CreateJob c-1", "CreateJob d-1"]
+    assert names_of(decide(swarm(ACTIVE, new, seen))[0].after) == ["CreateJob c-1", "CreateJob d-1"]
 
 
 def test_pending_pods_are_evicted_when_suspended_while_others_run() -> None:
@@ -368,8 +369,8 @@ def test_pending_pods_are_evicted_when_suspended_while_others_run() -> None:
     decision, new = decide(swarm(SUSPENDED, old, {"a": RUNNING, "b": PENDING}))
     gone, later = decide(swarm(SUSPENDED, new, {"a": RUNNING, "b": one(None, disrupted_job())}))
 
-    assert (names_of(decision.actions), entry_of(new, "b").holding) == (["EvictPod b-1"], 1)
-    assert (names_of(gone.actions), later.phase) == (["DeleteJob b-1"], Phase.SUSPENDING)
+    assert (names_of(decision.after), entry_of(new, "b").holding) == (["EvictPod b-1"], 1)
+    assert (names_of(gone.after), later.phase) == (["DeleteJob b-1"], Phase.SUSPENDING)
     assert phases_of(later) == {"a": "Running", "b": "Unstarted"}
 
 
@@ -391,12 +392,12 @@ def test_every_task_is_stopped_when_interrupted_and_only_those_that_ran_are_coun
     _, last = decide(swarm(INTERRUPTED, still, A_RAN))
     resumed, again = decide(swarm(ACTIVE, last, A_RAN))
 
-    assert names_of(decision.actions) == ["StopJob b-1", "StopJob c-1"]
+    assert names_of(decision.after) == ["StopJob b-1", "StopJob c-1"]
     assert (half.phase, half.interruptions) == (Phase.INTERRUPTING, 1)
-    assert (names_of(quiet.actions), still.phase) == (["DeleteJob c-1"], Phase.INTERRUPTING)
+    assert (names_of(quiet.after), still.phase) == (["DeleteJob c-1"], Phase.INTERRUPTING)
     assert (last.phase, last.interruptions) == (Phase.INTERRUPTED, 1)
-    assert names_of(resumed.actions) == ["CreateJob b-2", "CreateJob c-2"]
-    assert [environment_of(action)["MAGEFLOW_RESUMED"] for action in resumed.actions] == ["true", "false"]
+    assert names_of(resumed.after) == ["CreateJob b-2", "CreateJob c-2"]
+    assert [environment_of(action)["MAGEFLOW_RESUMED"] for action in resumed.after] == ["true", "false"]
     assert (again.interruptions, told(again, ConditionType.CONSISTENT)) == (1, "False/InterruptedWhileRunning")
 
 
@@ -447,7 +448,7 @@ def test_swarm_has_ended_when_its_last_task_ends_in_any_lifecycle(lifecycle: Lif
 def test_others_go_on_when_one_has_failed() -> None:
     decision, new = decide(swarm(old=running("a", "b"), runs={"a": FAILED, "b": RUNNING}))
 
-    assert (names_of(decision.actions), new.phase) == (["CreateJob c-1"], Phase.ACTIVE)
+    assert (names_of(decision.after), new.phase) == (["CreateJob c-1"], Phase.ACTIVE)
     assert counts_of(new) == (0, 1, 1, 3, 5)
     assert told(new, ConditionType.READY) == "True/Running"
     assert [(event.reason, event.message) for event in decision.events] == [
@@ -488,8 +489,8 @@ def test_task_backs_off_by_itself_when_it_failed_with_retries_left() -> None:
     decision, new = decide(swarm(old=running("a", "b"), runs={"a": FAILED, "b": DONE}, tasks=tasks))
     due, _ = decide(swarm(old=new, runs={"a": FAILED, "b": DONE, "c": RUNNING}, tasks=tasks), after(10))
 
-    assert (names_of(decision.actions), decision.recheck_at) == (["CreateJob c-1"], after(10))
-    assert names_of(due.actions) == ["CreateJob a-2"]
+    assert (names_of(decision.after), decision.recheck_at) == (["CreateJob c-1"], after(10))
+    assert names_of(due.after) == ["CreateJob a-2"]
 
 
 # ── the ledger, as small as it can be ──
@@ -531,7 +532,7 @@ def test_nothing_of_an_unstarted_task_is_kept_when_its_place_is_taken() -> None:
 def test_succeeded_task_is_not_run_again_when_only_its_small_entry_is_left() -> None:
     old = status(Phase.ACTIVE, map(compact, "abc"), started_at=EARLIER)
     decision, new = decide(swarm(old=old))
-    assert names_of(decision.actions) == ["CreateJob d-1", "CreateJob e-1"]
+    assert names_of(decision.after) == ["CreateJob d-1", "CreateJob e-1"]
     assert new.tasks[:3] == tuple(map(compact, "abc"))
 
 
@@ -557,7 +558,7 @@ def test_task_without_a_template_is_told_while_the_others_run(at_once: int) -> N
     decision, new = decide(observed)
     again, same = decide(seen_next(observed, decision))
 
-    assert names_of(decision.first) == [f"CreateJob {name}-1" for name in "bc"[:at_once]]
+    assert names_of(decision.before) == [f"CreateJob {name}-1" for name in "bc"[:at_once]]
     stalled = condition_in(new, ConditionType.STALLED)
     assert (stalled.reason, stalled.message) == ("InvalidTask", f"task a: {NO_TEMPLATE}")
     assert (same, all_of(again)) == (new, [])
@@ -579,9 +580,9 @@ def test_others_start_when_the_task_of_one_is_invalid() -> None:
     decision, new = decide(observed)
     again, same = decide(with_status(observed, new))
 
-    assert names_of(decision.actions) == ["CreateJob c-1"]
+    assert names_of(decision.after) == ["CreateJob c-1"]
     assert (entry_of(new, "a").phase, entry_of(new, "a").reason) == (TaskPhase.RECORDED, "InvalidTask")
-    assert (names_of(again.actions), same) == (["CreateJob c-1"], new)
+    assert (names_of(again.after), same) == (["CreateJob c-1"], new)
 
 
 @pytest.mark.parametrize(("at_once", "started"), [(1, []), (2, ["a-1"]), (3, ["a-1", "c-1"])])
@@ -590,7 +591,7 @@ def test_invalid_task_is_tried_again_only_when_a_place_is_free(at_once: int, sta
     refusal = Refusal("InvalidTask", "no image", True, after(-1))
     old = status(Phase.ACTIVE, (entry("a", TaskPhase.RECORDED, reason="InvalidTask"), entry("b", TaskPhase.RUNNING)))
     decision, _ = decide(swarm(old=old, runs={"b": RUNNING}, refusals={"a": refusal}, at_once=at_once))
-    assert names_of(decision.actions) == [f"CreateJob {name}" for name in started]
+    assert names_of(decision.after) == [f"CreateJob {name}" for name in started]
     assert decision.recheck_at is None
 
 
@@ -599,14 +600,14 @@ def test_invalid_task_takes_a_place_when_its_job_is_being_created() -> None:
     old = status(Phase.ACTIVE, (entry("a", TaskPhase.RECORDED, reason="InvalidTask"), entry("b", TaskPhase.RUNNING)))
     observed = swarm(old=old, runs={"b": RUNNING}, refusals={"a": refusal}, at_once=2)
     decision, _ = decide(replace(observed, creations={"a": Creation(1, None, NOON, after(35))}))
-    assert decision.actions == ()
+    assert decision.after == ()
 
 
 def test_place_is_kept_when_a_job_is_refused_for_now() -> None:
     refusal = Refusal("Forbidden", "exceeded quota", False, after(30))
     old = status(Phase.ACTIVE, (entry("a", TaskPhase.RECORDED), entry("b", TaskPhase.RUNNING)))
     decision, new = decide(swarm(old=old, runs={"b": RUNNING}, refusals={"a": refusal}))
-    assert (decision.actions, decision.recheck_at) == ((), after(30))
+    assert (decision.after, decision.recheck_at) == ((), after(30))
     assert entry_of(new, "a").phase is TaskPhase.RECORDED
 
 
@@ -627,7 +628,7 @@ def test_refused_task_is_tried_again_when_it_was_edited_while_its_place_was_take
     decision, _ = decide(swarm(old=new, runs={"a": DONE}, at_once=1))
 
     assert entry_of(new, "b").reason is None
-    assert names_of(decision.actions) == ["CreateJob b-2"]
+    assert names_of(decision.after) == ["CreateJob b-2"]
 
 
 # ── tasks that are removed while held, or despite the rules ──
@@ -639,11 +640,11 @@ def test_removed_task_is_stopped_and_takes_a_place_until_its_pod_is_gone() -> No
     quiet, still = decide(swarm(old=new, runs={"a": RUNNING, "b": STOPPED}, tasks="acde"))
     gone, later = decide(swarm(old=still, runs={"a": RUNNING}, tasks="acde"))
 
-    assert names_of(decision.actions) == ["StopJob b-1"]
+    assert names_of(decision.after) == ["StopJob b-1"]
     assert counts_of(new) == (0, 0, 1, 3, 4)
     assert (phases_of(new), new.phase) == ({"a": "Running", "b": "Stopping"}, Phase.ACTIVE)
-    assert names_of(quiet.actions) == ["DeleteJob b-1"]
-    assert names_of(gone.actions) == ["CreateJob c-1"]
+    assert names_of(quiet.after) == ["DeleteJob b-1"]
+    assert names_of(gone.after) == ["CreateJob c-1"]
     assert (entry_of(later, "b").phase, later.interruptions) == (TaskPhase.UNSTARTED, 1)
 
 
@@ -658,7 +659,7 @@ def test_removed_task_finishes_when_suspended() -> None:
 def test_pod_of_a_removed_task_is_evicted_when_it_is_pending_and_suspended() -> None:
     old = status(Phase.ACTIVE, (entry("b", TaskPhase.PENDING),))
     decision, new = decide(swarm(SUSPENDED, old, {"b": PENDING}, tasks="a"))
-    assert (names_of(decision.actions), new.phase) == (["EvictPod b-1"], Phase.SUSPENDING)
+    assert (names_of(decision.after), new.phase) == (["EvictPod b-1"], Phase.SUSPENDING)
 
 
 @pytest.mark.parametrize("lifecycle", [SUSPENDED, INTERRUPTED, CANCELED])
@@ -675,7 +676,7 @@ def test_removed_task_is_not_run_again_when_it_had_succeeded_and_comes_back() ->
     decision, back = decide(swarm(ACTIVE, without, tasks="abc"))
 
     assert (counts_of(without), entry_of(without, "a")) == ((1, 0, 0, 1, 2), compact("a"))
-    assert (names_of(decision.actions), counts_of(back)) == (["CreateJob c-1"], (2, 0, 0, 1, 3))
+    assert (names_of(decision.after), counts_of(back)) == (["CreateJob c-1"], (2, 0, 0, 1, 3))
 
 
 def test_removed_failed_task_does_not_fail_the_rest() -> None:
@@ -771,7 +772,7 @@ def test_task_that_cannot_start_is_told_when_another_runs() -> None:
 
 def test_tasks_own_options_are_given_to_it() -> None:
     tasks = [swarm_task("a", input={"shard": 1}, timeout_seconds=60), swarm_task("b", template=dict(OTHER_TEMPLATE))]
-    first, second = decide(swarm(tasks=tasks))[0].first
+    first, second = first_runs(decide(swarm(tasks=tasks))[0])
     spec = first.manifest["spec"]["template"]["spec"]
 
     assert environment_of(first)["MAGEFLOW_INPUT"] == '{"shard":1}'

@@ -146,7 +146,7 @@ def test_workflow_goes_on_to_a_phase_when_a_lifecycle_is_asked_for(cell: Cell) -
     assert new.phase is cell.new_phase
     assert told(new, ConditionType.READY) == cell.ready
     assert told(new, ConditionType.SUSPENDED) == cell.suspended
-    assert names_of((*decision.first, *decision.actions)) == list(cell.actions)
+    assert names_of((*decision.before, *decision.after)) == list(cell.actions)
 
 
 def told(new: Status, type_: ConditionType) -> str:
@@ -180,7 +180,7 @@ def test_a_namespace_holds_just_as_a_spec_does(phase: Phase | None, label: str) 
     by_spec, own = decide(workflow(Lifecycle(label), old, runs))
     by_namespace, new = decide(replace(workflow(ACTIVE, old, runs), namespace_lifecycle=label))
 
-    assert (by_namespace.first, by_namespace.actions) == (by_spec.first, by_spec.actions)
+    assert (by_namespace.before, by_namespace.after) == (by_spec.before, by_spec.after)
     assert [told(new, type_) for type_ in FACTS] == [told(own, type_) for type_ in FACTS]
     ignored = {"conditions", "lifecycle_source", "observed_namespace_lifecycle"}
     assert new.model_dump(exclude=ignored) == own.model_dump(exclude=ignored)
@@ -240,7 +240,7 @@ def test_it_says_so_and_starts_nothing_when_the_namespaces_label_is_no_lifecycle
 
     assert told(new, ConditionType.READY) == ready
     assert "'suspend'" in condition_in(new, ConditionType.READY).message
-    assert not decision.first
+    assert not decision.before
     assert new.lifecycle is max(own, SUSPENDED, key=[*Lifecycle].index)
 
 

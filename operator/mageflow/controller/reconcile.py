@@ -121,7 +121,7 @@ class Reconciler:
 
     async def _act(self, observed: ObservedResource, decision: Decision) -> None:
         actor = Actor(self._client, self._caches, observed, self._clock, self._means)
-        await actor.carry_out(decision.first)
+        await actor.carry_out(decision.before)
         if decision.status is not None and decision.status != observed.status:
             try:
                 await self._write(actor, observed, decision.status)
@@ -132,7 +132,7 @@ class Reconciler:
             for ending in decision.endings:
                 RUNS.labels(observed.kind.name, ending.value).inc()
         try:
-            await actor.carry_out(decision.actions)
+            await actor.carry_out(decision.after)
         finally:  # the status says it, so the events do too, whatever became of the actions
             await actor.record(decision.events)
 

@@ -1,16 +1,18 @@
-"""Decides on one resource of any kind: settles its ledger, lets each task take a step, and says what came of it.
+"""Decides on one resource of any kind, as a pipeline of named parts.
 
-spec  →  plan (plan.py)                                                            which tasks may run
-ledger + Jobs and pods  →  settled ledger (ledger.py, handover.py)                 what has happened
-lifecycle  →  run, hold or stop (lifecycle.py)                                     whether they may
-each task  →  a step (task.py)                                                     how that is done
-steps  →  phase, counts, conditions (report.py, readiness.py, conditions.py)       what is told
+spec  →  plan (plan.py)                                                         which tasks may run
+ledger + Jobs and pods  →  settled ledger (ledger.py, handover.py)              what has happened
+settled ledger  →  outcome (plan.py)                                            whether it is over
+spec, namespace, failure  →  holders  →  effective lifecycle (lifecycle.py)     whether tasks may run
+each task  →  what is wanted of it  →  a step (task.py)                         how that is done
+steps  →  status (status_builder.py, readiness.py, conditions.py)               what is told
+steps, old and new status  →  events (transition_events.py)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -18,46 +20,59 @@ from mageflow.api import (
     ENDED_PHASES,
     OCCUPIED_TASKS,
     WAITING_TASKS,
+    Lifecycle,
+    Phase,
     TaskPhase,
     TaskStatus,
     reasons,
 )
 from mageflow.core.blocked import put_off
-from mageflow.core.decision import Action, CreateJob, Decision
+from mageflow.core.decision import Action, CreateJob, Decision, earliest
+from mageflow.core.garbage import garbage_collect
 from mageflow.core.handover import hold_for_output, previous_output
 from mageflow.core.job_manifest import find_problem, job_name
 from mageflow.core.ledger import Settled, settle
-from mageflow.core.lifecycle import Holder, Wanted, holders_of, strongest, wanted_by
+from mageflow.core.lifecycle import Effective, Holder, Wanted, holders_of, strongest, wanted_by
 from mageflow.core.observed import NO_RUN, ObservedResource, Refusal
-from mageflow.core.plan import Ledger, LedgerMode, Owner, Plan, Task, Window, compute_outcome, compute_window, make_plan
-from mageflow.core.quota import make_room
-from mageflow.core.report import (
-    Report,
-    acknowledge,
-    build_status,
-    earliest,
-    find_events,
-    name_what_runs,
-    node_deadline,
+from mageflow.core.plan import (
+    Ledger,
+    LedgerMode,
+    Owner,
+    Plan,
+    StepRole,
+    Task,
+    Window,
+    compute_outcome,
+    compute_window,
+    make_plan,
 )
+from mageflow.core.quota import make_room
 from mageflow.core.run_result import RunResult
 from mageflow.core.run_state import RunState, derive_state
 from mageflow.core.sizes import find_size_problem
+from mageflow.core.status_builder import Report, acknowledge, build_status, name_what_runs
+from mageflow.core.steps import Step, run_of
 from mageflow.core.stopping import find_obstacle, hold_or_stop, stop_only, unreadable_spec
-from mageflow.core.task import CREATION_PATIENCE, StartPermit, Step, garbage_collect, take_step
+from mageflow.core.task import CREATION_PATIENCE, StartPermit, take_step
+from mageflow.core.transition_events import events_of
+from mageflow.core.trouble import compute_node_deadline
 
 ANSWER_PATIENCE: Final = timedelta(seconds=1)
 """How long the first runs may be unrecorded: no status stays empty for long."""
 
 
 def decide(observed: ObservedResource, now: datetime) -> Decision:
-    """Decide what is to be done about a resource: DESIGN sections 2 and 3."""
+    """Decide what is to be done about a resource: DESIGN sections 2 and 3.
+
+    `observed` is all that counts, at least as new as our own last write to any part of it; `now` is a whole second.
+    Whatever is observed, there is a decision: nothing is raised for it. Two decisions on the same are the same.
+    """
     if observed.is_terminating:
         return stop_only(observed, now)
     old = observed.status
     if old.phase in ENDED_PHASES:
         actions, blocked = put_off(_garbage_collect(observed), observed, now)
-        return Decision(status=acknowledge(observed), actions=actions, recheck_at=blocked.recheck_at)
+        return Decision(status=acknowledge(observed), after=actions, recheck_at=blocked.recheck_at)
     obstacle = find_obstacle(observed)
     if observed.spec is None or obstacle is not None:
         return hold_or_stop(observed, obstacle or unreadable_spec(observed), now)
@@ -65,33 +80,34 @@ def decide(observed: ObservedResource, now: datetime) -> Decision:
     removed = _list_removed(observed, plan)
     settled = _settle(observed, plan, (*plan.tasks, *removed), now)
     effective = strongest(holders_of(observed, settled.hold, now))
-    wanted = wanted_by(effective.lifecycle)
     size_problem = find_size_problem(observed, plan, removed)
-    steps = _take_steps(observed, plan, settled, wanted, now, has_room=size_problem is None)
-    if old.phase is None and wanted is Wanted.RUN:
+    steps = _take_steps(observed, plan, removed, settled, effective, now, has_room=size_problem is None)
+    if old.phase is None and effective.lifecycle is Lifecycle.ACTIVE:
         first = _create_first(observed, steps, now)
         if first is not None:
             return first
-    removals = _end_removed(observed, removed, settled, wanted, now)
     steps, room = make_room(observed, steps)
-    wanted_actions = tuple(action for step in (*steps, *removals) for action in step.actions)
+    wanted_actions = (action for step in steps for action in step.actions)
     actions, blocked = put_off((*wanted_actions, *room.actions), observed, now)
-    report = Report(observed, plan, effective, steps, removals, settled.ended, now, size_problem, blocked)
+    report = Report(observed, plan, effective, steps, settled.outcome, settled.ended, now, size_problem, blocked)
     status = build_status(report)
     if status != old:
         status = name_what_runs(status, observed)
     return Decision(
         status=status,
-        actions=actions,
-        events=(*find_events(report, status), *room.events),
+        after=actions,
+        events=(*events_of(report, status), *room.events),
         endings=tuple(result.ending for result in settled.ended.values()),
         recheck_at=earliest(
-            node_deadline(report),
+            compute_node_deadline((run_of(observed, step) for step in steps), now),
             blocked.recheck_at,
             effective.recheck_at,
-            *(step.recheck_at for step in (*steps, *removals)),
+            *(step.recheck_at for step in steps),
         ),
     )
+
+
+# ── what has happened ──
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +120,17 @@ class _SettledLedger:
     """Their entries."""
     ended: Mapping[str, RunResult]
     """How the runs ended that have ended since the last status."""
+    outcome: Phase | None
+    """How the resource has ended, by its tasks: no step changes that any more. None while it hasn't."""
     hold: Holder | None
     """What failed so that nothing more may start, if something did."""
 
 
 def _list_removed(observed: ObservedResource, plan: Plan) -> tuple[Task, ...]:
-    """Find the tasks that had a run and that the spec has no more: they end, and are not forgotten."""
+    """Return the tasks that had a run and that the spec has no more: they end, and are not forgotten."""
     planned = {task.name for task in plan.tasks}
     known = dict.fromkeys((*(entry.name for entry in observed.status.tasks if entry.run), *observed.runs))
-    return tuple(Task(name, {}) for name in known if name not in planned)
+    return tuple(Task(name, {}, role=StepRole.REMOVED) for name in known if name not in planned)
 
 
 def _settle(observed: ObservedResource, plan: Plan, tasks: Iterable[Task], now: datetime) -> _SettledLedger:
@@ -131,12 +149,14 @@ def _settle(observed: ObservedResource, plan: Plan, tasks: Iterable[Task], now: 
             each = each.with_changes(output=each.result.output)
         settled[task.name] = each
     ended = {name: each.result for name, each in settled.items() if each.result is not None}
-    ledger, hold = hold_for_output(plan, {name: each.entry for name, each in settled.items()})
+    ledger: Ledger = {name: each.entry for name, each in settled.items()}
+    outcome = compute_outcome(plan, ledger)
+    ledger, hold = hold_for_output(plan, ledger, outcome)
     for name, entry in ledger.items():
         if name not in settled or settled[name].entry is not entry:
             run = observed.runs_of(name).get(entry.run, NO_RUN)
             settled[name] = Settled(entry, derive_state(entry, run))
-    return _SettledLedger(settled, ledger, ended, hold)
+    return _SettledLedger(settled, ledger, ended, outcome, hold)
 
 
 def _note_creation(observed: ObservedResource, task: Task, entry: TaskStatus | None) -> TaskStatus | None:
@@ -155,22 +175,46 @@ def _note_creation(observed: ObservedResource, task: Task, entry: TaskStatus | N
     )
 
 
+# ── what becomes of each task ──
+
+
+def wanted_for(task: Task, effective: Effective, outcome: Phase | None) -> Wanted:
+    """Return what is wanted of one task: what the effective lifecycle asks, unless nothing of it is to run any more.
+
+    One that the spec has no more ends. Once the outcome is known nothing starts: a failed task has ended the resource,
+    and an edit may have put it before one that runs.
+    """
+    wanted = wanted_by(effective.lifecycle)
+    if wanted is Wanted.RUN and task.role is StepRole.REMOVED:
+        return Wanted.STOP
+    return Wanted.HOLD if wanted is Wanted.RUN and outcome is not None else wanted
+
+
 def _take_steps(
-    observed: ObservedResource, plan: Plan, settled: _SettledLedger, wanted: Wanted, now: datetime, *, has_room: bool
+    observed: ObservedResource,
+    plan: Plan,
+    removed: Iterable[Task],
+    settled: _SettledLedger,
+    effective: Effective,
+    now: datetime,
+    *,
+    has_room: bool,
 ) -> tuple[Step, ...]:
+    """Let each task take its step, those of the spec first; of a Swarm's not those that have no run and no turn.
+
+    `has_room` is False if nothing new may start, as the ledger might not fit. At most `plan.max_at_once` tasks have a
+    pod at once: `free` counts the places that are left, and each run that begins takes one.
+    """
     owner, ledger = Owner.of(observed), settled.ledger
-    if wanted is Wanted.RUN and compute_outcome(plan, ledger) is not None:
-        wanted = Wanted.HOLD  # a failed task has ended it; an edit may have put it before one that runs
     window: Window = {}
     if has_room:
         window = compute_window(plan, ledger, lambda task, entry: _find_refusal(observed, task, entry, now))
     free = plan.max_at_once - _count_occupied(observed, ledger, window)
     steps = []
-    for task in plan.tasks:
-        each, runs = settled.tasks.get(task.name), observed.runs_of(task.name)
-        is_its_turn = task.name in window
+    for task in (*plan.tasks, *removed):
+        each, is_its_turn = settled.tasks.get(task.name), task.name in window
         if each is None:
-            if not is_its_turn and plan.ledger is LedgerMode.COMPACT:
+            if not is_its_turn and not plan.keeps_entries:
                 continue
             each = Settled(TaskStatus(name=task.name), RunState.UNSTARTED)
         permit = StartPermit(
@@ -179,29 +223,11 @@ def _take_steps(
             window.get(task.name),
             observed.creations.get(task.name),
         )
-        step = take_step(owner, task, each, runs, wanted, now, permit)
+        wanted = wanted_for(task, effective, settled.outcome)
+        step = take_step(owner, task, each, observed.runs_of(task.name), wanted, now, permit)
         free -= _begins(step) and not _is_occupied(observed, each.entry, window)
-        steps.append(step)
+        steps.append(step if task.role is StepRole.TASK else replace(step, role=task.role))
     return tuple(steps)
-
-
-def _end_removed(
-    observed: ObservedResource, removed: Iterable[Task], settled: _SettledLedger, wanted: Wanted, now: datetime
-) -> tuple[Step, ...]:
-    owner = Owner.of(observed)
-    wanted = Wanted.STOP if wanted is Wanted.RUN else wanted
-    return tuple(
-        take_step(
-            owner,
-            task,
-            settled.tasks[task.name],
-            observed.runs_of(task.name),
-            wanted,
-            now,
-            StartPermit(creation=observed.creations.get(task.name)),
-        )
-        for task in removed
-    )
 
 
 def _count_occupied(observed: ObservedResource, ledger: Ledger, window: Window) -> int:
@@ -262,7 +288,7 @@ def _create_first(observed: ObservedResource, steps: Sequence[Step], now: dateti
     if not observed.creations:
         creations = (action for step in steps for action in step.actions if isinstance(action, CreateJob))
         first = tuple(creations)
-        return Decision(first=first, recheck_at=now + ANSWER_PATIENCE) if first else None
+        return Decision(before=first, recheck_at=now + ANSWER_PATIENCE) if first else None
     due = min(begun, default=now) + ANSWER_PATIENCE
     return Decision(recheck_at=due) if begun and now < due else None
 

@@ -126,16 +126,17 @@ def _is_a_stop(action: Action) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is to be done, in this order: `first`, write `status` if it changed, `actions`, `events`."""
+    """What is to be done, in this order: `before`, write `status` if it changed, `after`, `events`."""
 
+    before: tuple[Action, ...] = ()
+    """Carried out before the status is written, as what needs no record ahead.
+
+    Today the first runs of a resource that has no status yet: created before they are recorded (DESIGN section 3).
+    With them there is no `status`: it is decided upon when they are answered, or after a second."""
     status: Status | None = None
     """The whole new status; None: leave it as it is."""
-    first: tuple[CreateJob, ...] = ()
-    """The first runs of a resource that has no status yet: created before they are recorded (DESIGN section 3).
-
-    With them there is no `status`: it is decided upon when they are answered, or after a second."""
-    actions: tuple[Action, ...] = ()
-    """Carried out after the status is written: it is written ahead."""
+    after: tuple[Action, ...] = ()
+    """Carried out once the status is written, which says ahead what they do."""
     events: tuple[Event, ...] = ()
     endings: tuple[Ending, ...] = ()
     """How runs have ended, as the status says from now on."""
@@ -144,9 +145,14 @@ class Decision:
 
     @property
     def stops(self) -> tuple[Action, ...]:
-        """Those of the actions that are carried out even if the status can't be written: a stop reaches its pods.
+        """Those of `after` that are carried out even if the status can't be written: a stop reaches its pods.
 
         The mark that they leave on the Job keeps what they did until it is recorded. A hold's mark is the ledger, so a
         hold waits; and what is created or deleted without a record would be created or lost again.
         """
-        return tuple(action for action in self.actions if _is_a_stop(action))
+        return tuple(action for action in self.after if _is_a_stop(action))
+
+
+def earliest(*times: datetime | None) -> datetime | None:
+    """Return the earliest time, None if there is none."""
+    return min((time for time in times if time is not None), default=None)

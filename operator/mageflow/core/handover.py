@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from mageflow.api import ENDED_TASKS, WAITING_TASKS, Lifecycle, LifecycleSource, TaskPhase, TaskStatus, reasons
+from mageflow.api import ENDED_TASKS, WAITING_TASKS, Lifecycle, LifecycleSource, Phase, TaskPhase, TaskStatus, reasons
 from mageflow.core.lifecycle import Holder
-from mageflow.core.plan import Ledger, LedgerMode, Plan, Task, compute_outcome
+from mageflow.core.plan import Ledger, LedgerMode, Plan, Task
 
 UNUSABLE: Final = {reasons.OUTPUT_TRUNCATED: "cut", reasons.OUTPUT_LOST: "lost"}
 """The reasons of a task that succeeded and whose output is not handed on, with what became of it."""
@@ -23,7 +23,7 @@ def previous_output(task: Task, ledger: Ledger) -> Any:
     return None if before is None or _is_unusable(before) else before.output
 
 
-def hold_for_output(plan: Plan, ledger: Ledger) -> tuple[Ledger, Holder | None]:
+def hold_for_output(plan: Plan, ledger: Ledger, outcome: Phase | None) -> tuple[Ledger, Holder | None]:
     """Find whether the next task would get an output that was cut or lost, and note in its entry that it was refused.
 
     A task that has a pod is left alone; so is one that was edited since, until it is as it was again.
@@ -31,7 +31,7 @@ def hold_for_output(plan: Plan, ledger: Ledger) -> tuple[Ledger, Holder | None]:
     if plan.ledger is not LedgerMode.WITH_OUTPUTS:
         return ledger, None
     ledger = {**ledger, **dict(_list_forgotten(plan, ledger))}
-    task = _find_next(plan, ledger)
+    task = None if outcome is not None else _find_next(plan, ledger)
     before = None if task is None else _before(task, ledger)
     if task is None or before is None or not _is_unusable(before):
         return ledger, None
@@ -62,8 +62,6 @@ def _list_forgotten(plan: Plan, ledger: Ledger) -> Iterator[tuple[str, TaskStatu
 
 def _find_next(plan: Plan, ledger: Ledger) -> Task | None:
     """Return the task whose turn it is, if it gets the output of another and no run of it is under way."""
-    if compute_outcome(plan, ledger) is not None:
-        return None
     phases = {name: entry.phase for name, entry in ledger.items()}
     task = next(task for task in plan.tasks if phases.get(task.name) not in ENDED_TASKS)
     return task if task.after is not None and phases.get(task.name, TaskPhase.UNSTARTED) in WAITING_TASKS else None

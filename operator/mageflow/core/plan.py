@@ -59,6 +59,15 @@ class Owner:
         return cls(observed.kind.name, observed.namespace, observed.name, observed.uid)
 
 
+class StepRole(Enum):
+    """What part a task has in its resource."""
+
+    TASK = "task"
+    """It is in the spec: it may run, and its end counts."""
+    REMOVED = "removed"
+    """It had a run, and the spec has it no more: it ends, and isn't forgotten."""
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """What the spec asks of one task."""
@@ -74,6 +83,7 @@ class Task:
     """The task whose output it gets, in a Chain."""
     path: str = "spec"
     """Where it stands in the resource, for messages."""
+    role: StepRole = StepRole.TASK
 
     @property
     def grace_period(self) -> timedelta:
@@ -133,6 +143,11 @@ class Plan:
     @property
     def has_output(self) -> bool:
         """What its last task wrote is its own output."""
+        return self.ledger is not LedgerMode.COMPACT
+
+    @property
+    def keeps_entries(self) -> bool:
+        """The ledger has a full entry for each task."""
         return self.ledger is not LedgerMode.COMPACT
 
 

@@ -13,7 +13,7 @@ from mageflow.core.decision import Event, MakeRoom, key_of
 from mageflow.core.ledger import MAX_MESSAGE, shorten_message
 from mageflow.core.observed import ObservedJob, ObservedResource, Run
 from mageflow.core.run_state import RunState
-from mageflow.core.task import Step
+from mageflow.core.steps import Step
 
 
 @dataclass(frozen=True, slots=True)

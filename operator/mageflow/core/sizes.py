@@ -77,7 +77,7 @@ def largest_ledger(plan: Plan, removed: Sequence[Task] = ()) -> int:
     """Return how many bytes the status of a plan takes at most."""
     count, names = len(plan.tasks) + len(removed), sum(len(task.name) for task in (*plan.tasks, *removed))
     own = OUTPUT_LIMIT * ESCAPED if plan.has_output else 0
-    if plan.ledger is not LedgerMode.COMPACT:
+    if plan.keeps_entries:
         outputs = outputs_limit(plan) if plan.ledger is LedgerMode.WITH_OUTPUTS else 0
         return FRAME + names + count * (_FULL_ENTRY + MAX_MESSAGE) + outputs + own
     full = min(count, plan.max_at_once + MAX_PASSED_OVER)

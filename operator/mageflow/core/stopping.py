@@ -10,25 +10,27 @@ Its lifecycle is read by itself, and its namespace's label isn't its own: both a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from mageflow.api import ENDED_PHASES, WORKFLOW, Lifecycle, Phase, Status, TaskStatus, reasons
 from mageflow.core.asked import Asked
 from mageflow.core.blocked import Blocked, put_off
-from mageflow.core.conditions import Consistency, Readiness, build_conditions, was_disrupted
-from mageflow.core.decision import Action, Decision
+from mageflow.core.conditions import build_conditions
+from mageflow.core.decision import Action, Decision, earliest
+from mageflow.core.garbage import stop_runs
 from mageflow.core.ledger import settle
 from mageflow.core.lifecycle import Effective, Wanted, derive_phase, holders_of, strongest, wanted_by
 from mageflow.core.observed import ObservedResource
 from mageflow.core.plan import Owner, Task
-from mageflow.core.readiness import Progress, find_readiness
-from mageflow.core.report import earliest, events_of_transitions, run_of, tell_of_blocked
+from mageflow.core.readiness import Obstacle, View, derive_readiness
 from mageflow.core.run_result import Ending
 from mageflow.core.run_state import RunState, derive_state_by_cluster
-from mageflow.core.task import StartPermit, Step, stop_runs, take_step
+from mageflow.core.status_builder import count_state, derive_consistency, find_first_start
+from mageflow.core.steps import Step
+from mageflow.core.task import StartPermit, take_step
+from mageflow.core.transition_events import events_of_transitions
 
 OURS: Final = frozenset({Ending.HELD, Ending.INTERRUPTED})
 """Endings that are recorded though the spec can't be read. What becomes of others depends on it, such as on the retries
@@ -40,30 +42,30 @@ def stop_only(observed: ObservedResource, now: datetime) -> Decision:
     effective = strongest(holders_of(observed, None, now))
     is_stopped = wanted_by(effective.lifecycle) is Wanted.STOP
     actions, blocked = put_off(_stop_all(observed) if is_stopped else (), observed, now)
-    return Decision(actions=actions, recheck_at=earliest(effective.recheck_at, blocked.recheck_at))
+    return Decision(after=actions, recheck_at=earliest(effective.recheck_at, blocked.recheck_at))
 
 
-def find_obstacle(observed: ObservedResource) -> Readiness | None:
+def find_obstacle(observed: ObservedResource) -> Obstacle | None:
     """Tell what of a resource's status can't be understood; None if all can. Nothing is started from such a status."""
     status = observed.status
     if status.problem is not None:
         what = f"{status.problem}; nothing starts until its status is mended or removed, and a stop still works"
-        return Readiness(False, reasons.INVALID_STATUS, what, is_stalled=True)
+        return Obstacle(reasons.INVALID_STATUS, what, hides_phase=True)
     if status.phase is not None and not isinstance(status.phase, Phase):
         what = (
             f"status.phase is {status.phase!r}, a word of a newer version of the operator: "
             "nothing starts until that is back, and a stop still works"
         )
-        return Readiness(False, reasons.UNKNOWN_PHASE, what, is_stalled=True)
+        return Obstacle(reasons.UNKNOWN_PHASE, what, hides_phase=True)
     return None
 
 
-def unreadable_spec(observed: ObservedResource) -> Readiness:
+def unreadable_spec(observed: ObservedResource) -> Obstacle:
     """Say that the spec can't be read, which the schema of the CRD should have refused."""
-    return Readiness(False, reasons.INVALID_TASK, observed.problem or "", is_stalled=True)
+    return Obstacle(reasons.INVALID_TASK, observed.problem or "", hides_phase=False)
 
 
-def hold_or_stop(observed: ObservedResource, obstacle: Readiness, now: datetime) -> Decision:
+def hold_or_stop(observed: ObservedResource, obstacle: Obstacle, now: datetime) -> Decision:
     """Decide on a resource of which nothing may start: hold or stop it if that is asked for, and tell the obstacle."""
     effective = strongest(holders_of(observed, None, now))
     wanted = wanted_by(effective.lifecycle)
@@ -78,7 +80,7 @@ def hold_or_stop(observed: ObservedResource, obstacle: Readiness, now: datetime)
     status = _tell(observed, obstacle, effective, steps, now, blocked)
     return Decision(
         status=status,
-        actions=actions,
+        after=actions,
         events=tuple(events_of_transitions(observed.status, status)) if can_read else (),
         recheck_at=earliest(effective.recheck_at, blocked.recheck_at, *(step.recheck_at for step in steps)),
     )
@@ -107,24 +109,25 @@ def _stop_all(observed: ObservedResource) -> tuple[Action, ...]:
 
 def _tell(
     observed: ObservedResource,
-    obstacle: Readiness,
+    obstacle: Obstacle,
     effective: Effective,
     steps: Sequence[Step],
     now: datetime,
     blocked: Blocked,
 ) -> Status:
     """Build the new status: conditions and what the steps have changed; the rest stays as it is."""
-    old, generation = observed.status, observed.generation
-    started = [step.entry.started_at for step in steps if step.entry.started_at is not None]
-    started_at = old.started_at or min(started, default=None)
-    phase = _derive_phase(observed, effective, steps, has_ever_started=started_at is not None)
-    readiness = tell_of_blocked(blocked, phase, _find_readiness(observed, obstacle, phase, effective, steps, now))
-    before = {entry.name: entry.interruptions for entry in old.tasks}
-    new = sum(step.entry.interruptions - before.get(step.entry.name, 0) for step in steps)
-    consistency = Consistency(
-        old.interruptions + new, was_disrupted(old) or any(step.entry.cut_short for step in steps)
+    old, generation, is_single = observed.status, observed.generation, observed.kind is WORKFLOW
+    started_at = old.started_at or find_first_start(steps)
+    phase = derive_phase(
+        effective.lifecycle,
+        None,
+        frozenset((*(step.state for step in steps), *map(derive_state_by_cluster, observed.runs.values()))),
+        has_ever_started=started_at is not None,
+        runs_on_when_suspended=is_single,
     )
-    running = sum(step.state is RunState.RUNNING for step in steps) if steps else old.running
+    view = View(observed, phase, effective, steps, now, is_single, blocked=blocked, obstacle=obstacle)
+    consistency = derive_consistency(old, steps)
+    running = count_state(RunState.RUNNING, steps) if steps else old.running
     changes: dict[str, Any] = {
         "lifecycle": effective.lifecycle,
         "lifecycle_source": effective.source,
@@ -133,44 +136,10 @@ def _tell(
         "suspended_at": None if effective.lifecycle is Lifecycle.ACTIVE else old.suspended_at or now,
         "running": running,
         "pending": max(0, old.total - old.done - old.failed - running),
-        "interruptions": old.interruptions + new,
+        "interruptions": consistency.interruptions,
         "tasks": tuple(step.entry for step in steps) if steps else old.tasks,
-        "conditions": build_conditions(phase, readiness, consistency, old.conditions, generation, now),
+        "conditions": build_conditions(phase, derive_readiness(view), consistency, old.conditions, generation, now),
     }
-    if _is_phase_ours(observed.status):
+    if not obstacle.hides_phase:
         changes |= {"phase": phase, "finished_at": now if phase in ENDED_PHASES else None}
     return old.model_copy(update=changes)
-
-
-def _is_phase_ours(status: Status) -> bool:
-    """Tell whether the phase that is seen may be written: not over one that isn't understood, which may be an end."""
-    return status.problem is None and (status.phase is None or isinstance(status.phase, Phase))
-
-
-def _derive_phase(
-    observed: ObservedResource, effective: Effective, steps: Iterable[Step], *, has_ever_started: bool
-) -> Phase:
-    states = {*(step.state for step in steps), *map(derive_state_by_cluster, observed.runs.values())}
-    return derive_phase(
-        effective.lifecycle,
-        None,
-        frozenset(states),
-        has_ever_started=has_ever_started,
-        runs_on_when_suspended=observed.kind is WORKFLOW,
-    )
-
-
-def _find_readiness(
-    observed: ObservedResource,
-    obstacle: Readiness,
-    phase: Phase,
-    effective: Effective,
-    steps: Iterable[Step],
-    now: datetime,
-) -> Readiness:
-    """Tell of the hold or stop that is asked for, and of the obstacle; of that alone if it may run."""
-    if effective.lifecycle is Lifecycle.ACTIVE or not _is_phase_ours(observed.status):
-        return obstacle
-    progress = [Progress(step.entry, step.state, run_of(observed, step), None) for step in steps]
-    readiness = find_readiness(phase, effective, observed.kind is WORKFLOW, progress, now)
-    return replace(readiness, message=f"{readiness.message}; {obstacle.message}")

@@ -14,7 +14,6 @@ A Recorded run is ended once no Job can come of a request to create it: an admis
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, assert_never
@@ -24,20 +23,27 @@ from mageflow.core.decision import (
     Action,
     CreateJob,
     DeleteJob,
-    DeletePod,
     EvictPod,
     ExplainMissingPod,
     HoldJob,
-    StopJob,
 )
 from mageflow.core.evidence import awaits_evidence, plan_reading
+from mageflow.core.garbage import (
+    garbage_collect,
+    kill,
+    list_obsolete_jobs,
+    list_orphan_pods,
+    remove_orphan_pods,
+    stop_runs,
+)
 from mageflow.core.job_manifest import build_job, job_name
 from mageflow.core.ledger import MAX_MESSAGE, Settled, shorten_message
 from mageflow.core.lifecycle import Wanted
-from mageflow.core.observed import NO_RUN, Creation, ObservedJob, ObservedPod, Refusal, Run, Runs
+from mageflow.core.observed import NO_RUN, Creation, ObservedJob, Refusal, Run, Runs
 from mageflow.core.plan import Owner, Task
 from mageflow.core.run_result import is_stopped
-from mageflow.core.run_state import RunState, find_gate, is_cut_short_by_suspension
+from mageflow.core.run_state import RunState, find_gate
+from mageflow.core.steps import Step
 
 POD_PATIENCE: Final = timedelta(seconds=5)
 """How long a Job may be without a pod: before that its pod is taken to be on the way; then we ask why."""
@@ -47,20 +53,6 @@ EXPLAIN_INTERVAL: Final = timedelta(seconds=30)
 
 CREATION_PATIENCE: Final = timedelta(seconds=10)
 """How long the API server may take to create a Job before that is told: an admission takes its time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What becomes of one task in one reconcile."""
-
-    entry: TaskStatus
-    """Its new ledger entry."""
-    state: RunState
-    """The state that it is in then."""
-    actions: tuple[Action, ...] = ()
-    recheck_at: datetime | None = None
-    refusal: Refusal | None = None
-    """Why the API server refused its Job, if it did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +95,7 @@ def take_step(
         return Step(entry, state, () if reading is None else (reading,), due)
     gate = find_gate(entry, run)
     discards = tuple(DeleteJob(job) for job in list_obsolete_jobs(entry, runs) if job is not gate)
-    orphans = _list_orphan_pods(entry, runs)
+    orphans = list_orphan_pods(entry, runs)
     if orphans and wanted is Wanted.RUN and state is not RunState.RUNNING:
         state = RunState.STOPPING  # what would start waits for them; a hold or a stop doesn't
     if gate is not None:
@@ -111,7 +103,7 @@ def take_step(
     else:
         step = _dispatch(owner, task, entry, run, state, wanted, now, permit)
     state = RunState.STOPPING if orphans and step.state is not RunState.RUNNING else step.state
-    actions = (*discards, *_remove_orphan_pods(orphans, wanted), *step.actions)
+    actions = (*discards, *remove_orphan_pods(orphans, wanted), *step.actions)
     return replace(step, state=state, actions=actions, refusal=permit.refusal)
 
 
@@ -134,72 +126,6 @@ def _dispatch(
             return _stop(entry, run, state, now, permit.creation)
         case _:
             assert_never(wanted)
-
-
-def garbage_collect(entry: TaskStatus, runs: Runs) -> tuple[Action, ...]:
-    """Do what is left to do for a task that will not run again: no pod of it may, and Jobs that nobody needs go."""
-    if entry.phase in ENDED_TASKS and all(run.is_at_rest for run in runs.values()):
-        return ()  # as nearly all are in a Swarm that is nearly done
-    obsolete = list_obsolete_jobs(entry, runs)
-    actions: list[Action] = [DeleteJob(job) for job in obsolete]
-    for run in runs.values():
-        if run.job is not None and (run.job in obsolete or (run.job.is_suspended and run.job.is_stopped)):
-            continue
-        if run.may_get_a_pod or any(not pod.is_terminating for pod in run.live_pods):
-            actions += _kill(run)
-    return tuple(actions)
-
-
-def list_obsolete_jobs(entry: TaskStatus, runs: Runs) -> list[ObservedJob]:
-    """Find the Jobs of runs that are over and were held, stopped or disrupted.
-
-    Those that succeeded or failed stay, for their logs, until the resource goes.
-    """
-    obsolete = []
-    for number, run in sorted(runs.items()):
-        job = run.job
-        is_over = number < entry.run or entry.phase in CLOSED_TASKS
-        if job is None or job.is_terminating or run.live_pods or not is_over:
-            continue
-        if _is_obsolete(entry, job, run, is_latest=number == entry.run):
-            obsolete.append(job)
-    return obsolete
-
-
-def _is_obsolete(entry: TaskStatus, job: ObservedJob, run: Run, *, is_latest: bool) -> bool:
-    """Tell whether nobody needs the Job of a run that is over: it has no end of the task's own, of which it has logs.
-
-    A Job that says Complete of a run that was cut short would be taken for a success if the status were lost.
-    """
-    if is_latest and entry.phase is TaskPhase.UNSTARTED:
-        return True
-    if job.has_ended:
-        return job.is_disrupted or (job.is_complete and entry.phase is not TaskPhase.SUCCEEDED)
-    has_lost_its_pod = entry.phase is TaskPhase.BACKING_OFF and not run.pods
-    could_be_released = entry.phase in ENDED_TASKS and job.is_suspended and job.is_suspension_in_force
-    return not is_latest or has_lost_its_pod or could_be_released
-
-
-def _list_orphan_pods(entry: TaskStatus, runs: Runs) -> list[ObservedPod]:
-    """Find live pods of runs that are over: each slipped through a hold, or its Job was let go by who had suspended it.
-
-    One of the latest run that was given up as never started isn't: the run goes on with it (`ledger._reopen`).
-    """
-    is_over = entry.phase is TaskPhase.BACKING_OFF or is_cut_short_by_suspension(entry)
-    over = entry.run if is_over else entry.run - 1
-    return [pod for number, run in runs.items() if number <= over for pod in run.live_pods]
-
-
-def _remove_orphan_pods(orphans: Iterable[ObservedPod], wanted: Wanted) -> list[Action]:
-    actions: list[Action] = []
-    for pod in orphans:
-        if pod.is_terminating:
-            continue
-        if wanted is Wanted.STOP:
-            actions.append(DeletePod(pod))
-        elif not pod.has_started:
-            actions.append(EvictPod(pod))
-    return actions
 
 
 def _open_gate(entry: TaskStatus, gate: ObservedJob, run: Run, state: RunState, wanted: Wanted, now: datetime) -> Step:
@@ -348,7 +274,7 @@ def _stop(entry: TaskStatus, run: Run, state: RunState, now: datetime, creation:
             return _pause_backoff(entry, now)
         case RunState.PENDING | RunState.RUNNING:
             entry = entry.model_copy(update={"phase": TaskPhase.STOPPING})
-            return Step(entry, RunState.STOPPING, _kill(run))
+            return Step(entry, RunState.STOPPING, kill(run))
         case RunState.STOPPING:
             return _finish_stop(entry, run)
         case RunState.UNSTARTED | RunState.SUCCEEDED | RunState.FAILED:
@@ -373,30 +299,6 @@ def _finish_stop(entry: TaskStatus, run: Run) -> Step:
         return Step(entry, RunState.STOPPING, (DeleteJob(job, in_foreground=True),))
     is_quiet = job.is_suspension_in_force and not run.live_pods
     return Step(entry, RunState.STOPPING, (DeleteJob(job),) if is_quiet else ())
-
-
-def _kill(run: Run) -> tuple[Action, ...]:
-    """Stop a run by its Job, which tells afterwards what its pod had done before; by its pod where no Job can."""
-    job = run.job
-    if job is not None and not job.is_terminating and not job.has_ended:
-        if job.is_stop_undone:
-            return (DeleteJob(job, in_foreground=True),)
-        is_quiet = job.is_suspended and job.is_suspension_in_force and not run.live_pods
-        return (DeleteJob(job),) if is_quiet else (StopJob(job, was_running=run.has_started),)
-    return tuple(DeletePod(pod) for pod in run.live_pods if not pod.is_terminating)
-
-
-def stop_runs(runs: Runs) -> tuple[Action, ...]:
-    """Stop all runs of a task by what its Jobs and pods show, whatever its ledger says; nothing where that is done."""
-    return tuple(action for _, run in sorted(runs.items()) if _is_to_be_stopped(run) for action in _kill(run))
-
-
-def _is_to_be_stopped(run: Run) -> bool:
-    """Tell whether a pod of it can run, now or once somebody lets its Job go on, and nobody has stopped it."""
-    job = run.job
-    if job is not None and not job.has_ended and not job.is_terminating:
-        return not job.is_stopped or job.is_stop_undone
-    return any(not pod.is_terminating for pod in run.live_pods)
 
 
 def _leave_alone(settled: Settled, runs: Runs, wanted: Wanted, now: datetime) -> Step:
