@@ -8,7 +8,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from mageflow.controller import metrics
 from mageflow.controller.caches import Caches
-from mageflow.controller.exporter import ResourceCollector
+from mageflow.controller.instrumentation import ResourceCollector
 
 _HEADER = """# Metrics
 

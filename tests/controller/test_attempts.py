@@ -30,7 +30,7 @@ def clock() -> StillClock:
 def caches(clock: StillClock) -> Caches:
     """Caches that know one Workflow, and its namespace."""
     caches = Caches(clock)
-    caches.namespaces.see(namespace())
+    caches.namespaces.upsert(namespace())
     caches.upsert_resource(WORKFLOW, resource())
     return caches
 

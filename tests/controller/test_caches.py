@@ -22,8 +22,8 @@ FORBIDDEN = Refusal("Forbidden", "exceeded quota")
 def caches() -> Caches:
     """Caches that know one Workflow, and its namespace."""
     caches = Caches()
-    caches.namespaces.see(namespace())
-    caches.namespaces.take_news_of("team")
+    caches.namespaces.upsert(namespace())
+    caches.namespaces.take_changed("team")
     caches.upsert_resource(WORKFLOW, resource())
     return caches
 
@@ -308,7 +308,7 @@ def test_events_have_been_looked_for_since_they_were_first_read() -> None:
     """By the steady clock, whatever the wall clock is set to meanwhile."""
     clock = StillClock()
     caches = Caches(clock)
-    caches.namespaces.see(namespace())
+    caches.namespaces.upsert(namespace())
     caches.upsert_resource(WORKFLOW, recorded("Running"))
     for _ in range(3):
         clock.pass_time(5)
@@ -468,21 +468,21 @@ def test_snapshot_stays_as_it_was_when_more_is_seen(caches: Caches) -> None:
 
 def test_a_resource_knows_what_its_namespace_asks(caches: Caches) -> None:
     assert seen(caches).namespace_lifecycle is None
-    caches.namespaces.see(namespace(2, "suspended"))
+    caches.namespaces.upsert(namespace(2, "suspended"))
     assert seen(caches).namespace_lifecycle == "suspended"
-    caches.namespaces.see(namespace(1))
+    caches.namespaces.upsert(namespace(1))
     assert seen(caches).namespace_lifecycle == "suspended", "what is older is no news"
 
 
 def test_all_that_is_in_a_namespace_is_wanted_once_when_that_asks_something_else(caches: Caches) -> None:
     caches.upsert_resource(WORKFLOW, resource(uid="another"))
-    caches.namespaces.see(namespace(2, "suspended"))
-    assert sorted(caches.namespaces.take_news_of("team")) == sorted([UID, "another"])
-    assert caches.namespaces.take_news_of("team") == []
-    caches.namespaces.see(namespace(3, "suspended"))
-    assert caches.namespaces.take_news_of("team") == [], "another label has changed"
-    caches.namespaces.see(namespace(4))
-    assert len(caches.namespaces.take_news_of("team")) == 2
+    caches.namespaces.upsert(namespace(2, "suspended"))
+    assert sorted(caches.namespaces.take_changed("team")) == sorted([UID, "another"])
+    assert caches.namespaces.take_changed("team") == []
+    caches.namespaces.upsert(namespace(3, "suspended"))
+    assert caches.namespaces.take_changed("team") == [], "another label has changed"
+    caches.namespaces.upsert(namespace(4))
+    assert len(caches.namespaces.take_changed("team")) == 2
 
 
 def test_nothing_is_decided_before_the_namespace_is_known() -> None:
@@ -490,28 +490,28 @@ def test_nothing_is_decided_before_the_namespace_is_known() -> None:
     caches = Caches()
     caches.upsert_resource(WORKFLOW, resource())
     assert not caches.are_expectations_fulfilled(UID)
-    caches.namespaces.see(namespace(1, "suspended"))
+    caches.namespaces.upsert(namespace(1, "suspended"))
     assert caches.are_expectations_fulfilled(UID)
-    assert caches.namespaces.take_news_of("team") == [UID]
+    assert caches.namespaces.take_changed("team") == [UID]
 
 
 def test_a_namespace_is_unknown_when_it_is_deleted(caches: Caches) -> None:
-    caches.namespaces.see(namespace(2, "suspended"))
-    caches.namespaces.forget(namespace(3))
-    assert caches.namespaces.take_news_of("team") == []
+    caches.namespaces.upsert(namespace(2, "suspended"))
+    caches.namespaces.delete(namespace(3))
+    assert caches.namespaces.take_changed("team") == []
     assert not caches.are_expectations_fulfilled(UID)
 
 
 def test_a_namespace_is_known_when_the_deletion_of_its_predecessor_comes_late(caches: Caches) -> None:
     """What is told of each is handled on its own, in no order: nothing would be decided in the new one any more."""
     made_anew = namespace(30, "suspended", uid="anew")
-    caches.namespaces.see(made_anew)
-    caches.namespaces.forget(namespace(20))
+    caches.namespaces.upsert(made_anew)
+    caches.namespaces.delete(namespace(20))
     assert caches.are_expectations_fulfilled(UID)
     assert seen(caches).namespace_lifecycle == "suspended"
 
 
 def test_a_resource_that_is_gone_is_not_wanted_when_its_namespace_asks_something_else(caches: Caches) -> None:
     caches.delete_resource(resource())
-    caches.namespaces.see(namespace(2, "suspended"))
-    assert caches.namespaces.take_news_of("team") == []
+    caches.namespaces.upsert(namespace(2, "suspended"))
+    assert caches.namespaces.take_changed("team") == []

@@ -66,7 +66,7 @@ class Desk:
         self.creations = Creations(
             self.wire, self.caches, self.clock, self.background, lambda uid: self.woken.update([uid])
         )
-        self.caches.namespaces.see(namespace())
+        self.caches.namespaces.upsert(namespace())
         self.caches.upsert_resource(WORKFLOW, resource())
 
     @property

@@ -198,9 +198,9 @@ class Process:
             case "pods":
                 uid = self.caches.delete_pod(change.object) if is_gone else self.caches.upsert_pod(change.object)
             case "namespaces":
-                self.caches.namespaces.see(change.object)
+                self.caches.namespaces.upsert(change.object)
                 if not is_silent:
-                    self._run_in_loop(lambda: self._add(*self.caches.namespaces.take_news_of(NAMESPACE)))
+                    self._run_in_loop(lambda: self._add(*self.caches.namespaces.take_changed(NAMESPACE)))
                 return
             case plural if is_gone:
                 uid = self.caches.delete_resource(change.object)

@@ -64,15 +64,15 @@ class Candidate:
     def __init__(self, place: Place, identity: str) -> None:
         self._place = place
         self.line = Line(place.server)
-        self.election = Election(self.line, place.clock, LEASE, identity)  # type: ignore[arg-type]
-        self.election.stand(self._take_over)
+        self.election = Election(self.line, place.clock, LEASE, identity, self._take_over)  # type: ignore[arg-type]
+        self.election.become_candidate()
         self.takeovers = 0
         self.fails_to_take_over = False
         self._end = asyncio.Event()
         self.task = place.loop.create_task(self._run())
 
     async def _run(self) -> None:
-        async with self.election.campaign():
+        async with self.election.run():
             await self._end.wait()
 
     async def _take_over(self) -> None:
@@ -211,7 +211,7 @@ def test_take_over_is_told_and_tried_again_when_it_fails(place: Place, caplog: p
 def test_nobody_is_a_leader_without_being_a_candidate(place: Place) -> None:
     candidate = place.add("a")
     candidate.kill()
-    election = Election(Line(place.server), place.clock, LEASE, "b")  # type: ignore[arg-type]
+    election = Election(Line(place.server), place.clock, LEASE, "b", candidate._take_over)  # type: ignore[arg-type]
     assert not election.is_leader
 
 

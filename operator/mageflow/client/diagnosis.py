@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from mageflow.api import LABEL_UID, Lifecycle
+from mageflow.api import Lifecycle
 from mageflow.api.stored import MAX_OBJECT, size_of
 from mageflow.client.handle import ObjectHandle
 from mageflow.client.lifecycle_errors import BeingDeletedError
 from mageflow.kube.errors import MageflowError
+from mageflow.kube.selectors import uid_selector
 from mageflow.kube.transport import Raw
 
 STATUS_NOT_WRITTEN: Final = "StatusNotWritten"
@@ -35,7 +36,7 @@ def describe_deletion(resource: Mapping[str, Any], lifecycle: Lifecycle) -> str:
         what = f"an operator still stops its pods, now that spec.lifecycle is {lifecycle}"
     else:
         what = "what runs goes on until it is gone; interrupt or cancel stops its pods"
-    pods = f"kubectl -n {metadata['namespace']} get pods -l {LABEL_UID}={metadata['uid']}"
+    pods = f"kubectl -n {metadata['namespace']} get pods -l {uid_selector(metadata['uid'])}"
     since = metadata["deletionTimestamp"]
     return f"is being deleted since {since}{kept}: nothing starts, and no status tells of it; {what}. See `{pods}`"
 

@@ -14,12 +14,13 @@ from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from typing import Final
 
-from mageflow.api import ENDED_PHASES, LABEL_TASK, LABEL_UID, MAIN_TASK, WORKFLOW
+from mageflow.api import ENDED_PHASES, MAIN_TASK, WORKFLOW
 from mageflow.client.container_log import ContainerLog, Wanted, container_names, run_of, task_of
 from mageflow.client.handle import ObjectHandle
 from mageflow.client.log_line import LineQueue, LogLine
 from mageflow.client.log_merge import merge, read_in_turn
 from mageflow.kube.errors import NotFoundError
+from mageflow.kube.selectors import uid_selector
 from mageflow.kube.transport import Raw
 from mageflow.kube.watch import list_and_watch
 
@@ -49,7 +50,7 @@ class _Logs:
         self._wanted = wanted
         self._connection = handle.ref.connection
         self._path = f"/api/v1/namespaces/{handle.ref.namespace}/pods"
-        self._query = {"labelSelector": f"{LABEL_UID}={handle.uid}"}
+        self._query = {"labelSelector": uid_selector(handle.uid)}
 
     async def read(self, *, by_time: bool) -> AsyncGenerator[LogLine]:
         """Yield what there is."""
@@ -131,7 +132,7 @@ class _Logs:
             known = _task_names(resource)
             if task not in known:  # one that was taken out of the spec may still have pods
                 self._check_name("task", task, [*known, *map(task_of, await self._list())])
-            self._query["labelSelector"] += f",{LABEL_TASK}={task}"
+            self._query["labelSelector"] = uid_selector(self._handle.uid, task)
         pods = await self._list()
         if container is not None:
             specs = [*_pod_specs(resource), *(pod["spec"] for pod in pods)]

@@ -16,7 +16,7 @@ import typer
 import uvloop
 
 from mageflow import __version__
-from mageflow.controller.exporter import PortError
+from mageflow.controller.instrumentation import PortError
 from mageflow.controller.operator import MissingResourceError, NamespaceError, run_operator
 from mageflow.controller.settings import LeaseName, Settings
 from mageflow.kube.errors import ApiError, ConfigError

@@ -19,9 +19,9 @@ from mageflow.controller.background import FRESH_SECONDS, Background, Places
 from mageflow.controller.caches import Caches
 from mageflow.controller.clock import Clock
 from mageflow.controller.creations import Creations
-from mageflow.controller.events import find_pods, observe_events
 from mageflow.controller.lease import NotLeadingError
 from mageflow.controller.queue import RetryError
+from mageflow.controller.run_evidence import find_pods, observe_events
 from mageflow.controller.settings import FIELD_MANAGER
 from mageflow.core.decision import (
     Action,
@@ -40,6 +40,7 @@ from mageflow.core.decision import (
 from mageflow.core.job_manifest import ANNOTATION_STOPPED, STOPPED, STOPPED_WHILE_RUNNING
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Refusal
 from mageflow.kube.errors import ApiError
+from mageflow.kube.selectors import job_selector
 from mageflow.kube.transport import MERGE_PATCH, Raw, Requests
 
 MAX_REQUESTS = 16
@@ -276,7 +277,7 @@ class Actor:
         await self._see_pods_of(job)
 
     async def _see_pods_of(self, job: ObservedJob) -> bool:
-        answer = await self._client.request("GET", self._pods, query={"labelSelector": f"job-name={job.name}"})
+        answer = await self._client.request("GET", self._pods, query={"labelSelector": job_selector(job.name)})
         for raw in answer["items"]:
             self._caches.upsert_pod(raw)
         return bool(answer["items"])

@@ -18,7 +18,7 @@ from mageflow.controller.attempts import Attempts, Moment
 from mageflow.controller.cache_entry import CacheEntry
 from mageflow.controller.clock import Clock
 from mageflow.controller.findings import Findings
-from mageflow.controller.knownnamespaces import KnownNamespaces
+from mageflow.controller.namespace_cache import NamespaceCache
 from mageflow.controller.object_store import ObjectStore, Tombstones
 from mageflow.controller.observe import RunKey, is_controlled_by, observe_resource, run_key
 from mageflow.controller.snapshot import build_snapshot
@@ -38,7 +38,7 @@ class Caches:
         self._tombstones = Tombstones()
         self._resources: ObjectStore[ObservedResource] = ObjectStore(self._tombstones)
         self._entries: dict[str, CacheEntry] = {}
-        self.namespaces = KnownNamespaces()
+        self.namespaces = NamespaceCache()
 
     # ── from the watches, and from the answers to our own writes ──
 

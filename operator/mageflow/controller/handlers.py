@@ -21,13 +21,14 @@ from typing import Any
 
 import kopf
 
-from mageflow.api import GROUP, KINDS, LABEL_UID, VERSION
+from mageflow.api import GROUP, KINDS, VERSION
 from mageflow.controller.api_server import ApiServer
 from mageflow.controller.caches import Caches
 from mageflow.controller.health import Health
 from mageflow.controller.queue import WorkQueue
 from mageflow.controller.reconcile import Reconciler
 from mageflow.controller.settings import WATCH_SECONDS
+from mageflow.kube.selectors import MANAGED
 from mageflow.kube.transport import Raw
 
 JOBS = ("batch", "v1", "jobs")
@@ -98,7 +99,7 @@ class Handlers:
 
     async def index_namespace(self, body: kopf.Body, **_: Any) -> None:
         """Take in a Namespace before any event is handled."""
-        self._caches.namespaces.see(dict(body))
+        self._caches.namespaces.upsert(dict(body))
 
     async def index_job(self, body: kopf.Body, **_: Any) -> None:
         """Take in a Job before any event is handled."""
@@ -124,14 +125,14 @@ class Handlers:
         """Work on all that is in the Namespace, if its label says something new."""
         raw: Any = event["object"]
         if event["type"] == "DELETED":
-            self._caches.namespaces.forget(raw)
+            self._caches.namespaces.delete(raw)
         else:
-            self.see_namespace(raw)
+            self.upsert_namespace(raw)
 
-    def see_namespace(self, raw: Raw) -> None:
-        """Work on all that is in a Namespace that was read or watched, if its label says something new."""
-        self._caches.namespaces.see(raw)
-        self._wake(self._caches.namespaces.take_news_of(raw["metadata"]["name"]))
+    def upsert_namespace(self, raw: Raw) -> None:
+        """Take in a Namespace that was read or watched, and work on all that is in it if its label has changed."""
+        self._caches.namespaces.upsert(raw)
+        self._wake(self._caches.namespaces.take_changed(raw["metadata"]["name"]))
 
     def _pass_on(
         self, event: kopf.RawEvent, see: Callable[[Raw], str | None], forget: Callable[[Raw], str | None]
@@ -157,6 +158,6 @@ def build_settings() -> kopf.OperatorSettings:
     settings.watching.reconnect_backoff = 0.1
     settings.networking.request_timeout = 60.0
     settings.networking.error_backoffs = ListBackoffs()
-    settings.watching.label_selectors["jobs"] = LABEL_UID
-    settings.watching.label_selectors["pods"] = LABEL_UID
+    settings.watching.label_selectors["jobs"] = MANAGED
+    settings.watching.label_selectors["pods"] = MANAGED
     return settings

@@ -1,4 +1,4 @@
-"""Puts the operator together and runs it."""
+"""The operator: all its parts, put together and run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from http import HTTPStatus
 
@@ -14,17 +15,16 @@ import kopf
 from mageflow import __version__
 from mageflow.api import GROUP, KINDS, VERSION
 from mageflow.controller.api_server import ApiServer
-from mageflow.controller.background import Background
 from mageflow.controller.caches import Caches
 from mageflow.controller.clock import Clock
-from mageflow.controller.exporter import expose, serve
 from mageflow.controller.handlers import JOBS, NAMESPACES, PODS, Handlers, build_settings
 from mageflow.controller.health import Health
+from mageflow.controller.instrumentation import register_gauges, serve
 from mageflow.controller.lease import Election, FencedClient
-from mageflow.controller.listing import paths_of, read_everything
-from mageflow.controller.namespaces import NamespaceReader, path_of
+from mageflow.controller.namespace_poller import NamespacePoller, namespace_path
 from mageflow.controller.queue import WorkQueue
 from mageflow.controller.reconcile import Reconciler
+from mageflow.controller.resync import paths_of, relist_everything
 from mageflow.controller.settings import Settings
 from mageflow.kube.config import load_config
 from mageflow.kube.errors import ApiError
@@ -52,85 +52,99 @@ async def run_operator(settings: Settings) -> None:
         await _check_resources(client)
         where = ", ".join(settings.namespaces) or "all namespaces"
         logger.info("mageflow-operator %s at %s, watching %s", __version__, client.address, where)
-        reader = await _read_namespaces(client, settings.namespaces)
-        if settings.lease is None:
-            returned = await _watch_and_work(settings, client, reader, None)
-        else:
-            election = Election(client, Clock(), settings.lease, settings.identity)
-            async with election.campaign():
-                returned = await _watch_and_work(settings, client, reader, election)
+        poller = await _read_namespaces(client, settings.namespaces)
+        returned = await Operator(settings, client, poller).run()
     if returned:
         raise NamespaceError(f"namespace {', '.join(returned)} may be read now: start anew to watch it")
 
 
-async def _read_namespaces(client: ApiServer, namespaces: Sequence[str]) -> NamespaceReader | None:
+async def _read_namespaces(client: ApiServer, namespaces: Sequence[str]) -> NamespacePoller | None:
     """Find out which namespaces may be read; None if all are to be watched. Raises NamespaceError if none may."""
     if not namespaces:
         return None
-    reader = NamespaceReader(client, namespaces)
-    await reader.read_all(lambda _: None)
-    if not reader.readable():
+    poller = NamespacePoller(client, namespaces)
+    await poller.read_all(lambda _: None)
+    if not poller.readable():
         raise NamespaceError(f"there is no right to get any of the namespaces {', '.join(namespaces)}")
-    return reader
+    return poller
 
 
-async def _watch_and_work(
-    settings: Settings, client: ApiServer, reader: NamespaceReader | None, election: Election | None
-) -> set[str]:
-    """Run until it is to end; return the namespaces that weren't watched as they might not be read, and now may."""
-    clock = Clock()
-    caches = Caches(clock)
-    watched = () if reader is None else reader.readable()
-    returned: set[str] = set()
-    is_to_end = asyncio.Event()
-    requests = client if election is None else FencedClient(client, election)
-    reconciler = Reconciler(requests, caches, settings, clock, wake=lambda uid: queue.add(uid))
-    queue = WorkQueue(
-        reconciler.reconcile if election is None else election.guard(reconciler.reconcile), settings.workers
-    )
-    health = Health(client, queue, partial(_watch_paths, watched, reader), settings.stuck_after)
-    handlers = Handlers(client, caches, reconciler, queue, health)
-    expose(caches, queue, election)
+class Operator:
+    """All parts of one operator, connected. `poller` reads the namespaces that are watched; None: all are watched."""
 
-    async def take_over() -> None:
+    def __init__(self, settings: Settings, client: ApiServer, poller: NamespacePoller | None) -> None:
+        self._settings = settings
+        self._client = client
+        self._poller = poller
+        clock = Clock()
+        self._caches = Caches(clock)
+        self._election = (
+            None
+            if settings.lease is None
+            else Election(client, clock, settings.lease, settings.identity, self._take_over)
+        )
+        requests = client if self._election is None else FencedClient(client, self._election)
+        self._reconciler = Reconciler(requests, self._caches, settings, clock, wake=lambda uid: self._queue.add(uid))
+        reconcile = self._reconciler.reconcile
+        self._queue = WorkQueue(
+            reconcile if self._election is None else self._election.guard(reconcile), settings.workers
+        )
+        self._watched = () if poller is None else poller.readable()
+        """The namespaces that are watched; empty: all."""
+        self._returned: set[str] = set()
+        """The namespaces that weren't watched as they might not be read, and that may be read now."""
+        self._is_to_end = asyncio.Event()
+        health = Health(client, self._queue, partial(_watch_paths, self._watched, poller), settings.stuck_after)
+        self._handlers = Handlers(client, self._caches, self._reconciler, self._queue, health)
+        register_gauges(self._caches, self._queue, self._election)
+
+    async def run(self) -> set[str]:
+        """Run until it is to end; return the namespaces that are to be watched from a new start on."""
+        async with nullcontext() if self._election is None else self._election.run():
+            await self._watch_and_work()
+        return self._returned
+
+    async def _watch_and_work(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            working = group.create_task(self._queue.run())
+            await asyncio.sleep(0)  # the workers are there before kopf, which at its end cancels what came after it
+            if self._election is not None:
+                self._election.become_candidate()
+            polling = None if self._poller is None else group.create_task(self._poll(self._poller))
+            try:
+                await _run_kopf(
+                    self._handlers, self._settings, self._watched, self._is_to_end, partial(self._finish_work, working)
+                )
+            finally:
+                if polling is not None:
+                    polling.cancel()
+                self._queue.close()
+                await self._reconciler.background.close()  # if kopf ended by an error, nobody else has
+
+    async def _take_over(self) -> None:
         """Know everything that there is, and work on all of it."""
-        caches.begin_term()
-        await read_everything(client, caches, reader)
-        for uid in caches.uids():
-            queue.add(uid)
+        self._caches.begin_term()
+        await relist_everything(self._client, self._caches, self._poller)
+        for uid in self._caches.uids():
+            self._queue.add(uid)
 
-    def see_namespace(raw: Raw) -> None:
-        handlers.see_namespace(raw)
-        if raw["metadata"]["name"] not in watched:
-            returned.add(raw["metadata"]["name"])
-            is_to_end.set()
+    async def _poll(self, poller: NamespacePoller) -> None:
+        await poller.poll(self._upsert_namespace, self._caches.namespaces.mark_unknown)
 
-    async with asyncio.TaskGroup() as group:
-        working = group.create_task(queue.run())
-        await asyncio.sleep(0)  # the workers are there before kopf, which at its end cancels what came after it
-        if election is not None:
-            election.stand(take_over)
-        following = None if reader is None else group.create_task(reader.follow(see_namespace, caches.namespaces.lose))
-        finish = partial(_finish_work, queue, working, reconciler.background, election)
-        try:
-            await _run_kopf(handlers, settings, watched, is_to_end, finish)
-        finally:
-            if following is not None:
-                following.cancel()
-            queue.close()
-            await reconciler.background.close()  # if kopf ended by an error, nobody else has
-    return returned
+    def _upsert_namespace(self, raw: Raw) -> None:
+        """Take in a Namespace that was read; end if its resources aren't watched, as a watch can't be added."""
+        self._handlers.upsert_namespace(raw)
+        if raw["metadata"]["name"] not in self._watched:
+            self._returned.add(raw["metadata"]["name"])
+            self._is_to_end.set()
 
-
-async def _finish_work(
-    queue: WorkQueue, working: asyncio.Task[None], background: Background, election: Election | None
-) -> None:
-    """Finish the reconciles in hand and what they have asked for, and begin no other."""
-    queue.close()
-    await asyncio.wait((working,))
-    await background.close()
-    if election is not None:
-        election.withdraw()
+    async def _finish_work(self, working: asyncio.Task[None]) -> None:
+        """Finish the reconciles in hand and what they have asked for, and begin no other."""
+        self._queue.close()
+        await asyncio.wait((working,))
+        await self._reconciler.background.close()
+        if self._election is not None:
+            self._election.withdraw()
 
 
 async def _run_kopf(
@@ -142,9 +156,9 @@ async def _run_kopf(
 ) -> None:
     """Watch the namespaces `watched`, none: all, until SIGTERM, SIGINT or `is_to_end`; then finish the work, and end.
 
-    kopf takes each task of the loop that was made after its start for its own: at its end it waits for them, after 5 s
-    it cancels them. It leaves such a task itself, the one that waits for the stop flag, if it is ended by a signal. So
-    it gets no signal, but the flag, and that once no task of ours is left.
+    kopf takes each task of the loop that was made after its start for its own: at its end it waits for all of them, and
+    cancels them after 5 s. If a signal ends it, it leaves behind a task of its own, which waits for the stop flag. So
+    it is given no signal but the stop flag, and that when no task of ours is left.
     """
     ours = asyncio.all_tasks()
     is_finished = asyncio.Event()
@@ -190,13 +204,13 @@ async def _check_resources(client: ApiServer) -> None:
         )
 
 
-def _watch_paths(watched: Sequence[str], reader: NamespaceReader | None) -> Iterator[str]:
-    """Yield the paths of all watches that are to be there; Namespaces that are read by one of their own count as such.
+def _watch_paths(watched: Sequence[str], poller: NamespacePoller | None) -> Iterator[str]:
+    """Yield the paths of all watches that are to be there; a Namespace that is polled counts as one.
 
-    Those in a namespace that may not be read any more are not to be.
+    None is to be there of what is in a namespace that may not be read any more.
     """
     ours = ((GROUP, VERSION, kind.plural) for kind in KINDS)
-    namespaces = None if reader is None else [name for name in watched if name not in reader.forbidden]
+    namespaces = None if poller is None else [name for name in watched if name not in poller.forbidden]
     for collection in (*ours, JOBS, PODS):
         yield from paths_of(*collection, namespaces)
-    yield from paths_of(*NAMESPACES, None) if namespaces is None else map(path_of, namespaces)
+    yield from paths_of(*NAMESPACES, None) if namespaces is None else map(namespace_path, namespaces)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 
-from mageflow.api import LABEL_UID, OCCUPIED_TASKS, Status, TaskPhase, reasons
+from mageflow.api import OCCUPIED_TASKS, Status, TaskPhase, reasons
 from mageflow.controller.act import Actor, Means, read_children, read_resource
 from mageflow.controller.background import Background
 from mageflow.controller.caches import Caches
@@ -16,11 +16,12 @@ from mageflow.controller.metrics import RECONCILE_ERRORS, RECONCILE_SECONDS, RUN
 from mageflow.controller.pacing import Pace
 from mageflow.controller.queue import RetryError
 from mageflow.controller.settings import Settings
-from mageflow.controller.transitions import Transitions
+from mageflow.controller.transition_latency import TransitionLatency
 from mageflow.core.decide import decide
 from mageflow.core.decision import Decision, Event
 from mageflow.core.observed import ObservedResource
 from mageflow.kube.errors import ApiError
+from mageflow.kube.selectors import uid_selector
 from mageflow.kube.transport import Requests
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class Reconciler:
         self._said: dict[str, str] = {}
         self._heard_at: dict[str, float] = {}
         self._pace = Pace(clock)
-        self._transitions = Transitions(clock)
+        self._transitions = TransitionLatency(clock)
         self._unwritten: dict[str, str] = {}
         """What was last said of each status that can't be written, by the uid of its resource."""
 
@@ -171,7 +172,7 @@ class Reconciler:
         self.hear(observed.uid)
         known = self._caches.children_of(observed.uid)
         try:
-            jobs, pods = await read_children(self._client, observed.namespace, f"{LABEL_UID}={observed.uid}")
+            jobs, pods = await read_children(self._client, observed.namespace, uid_selector(observed.uid))
         except ApiError:
             self._caches.findings_of(observed.uid).mark_stale()
             raise

@@ -1,10 +1,10 @@
-"""Reads the Namespaces that an operator with rights in these alone can't watch, every 2 seconds.
+"""Poller of the Namespaces that an operator with rights in these alone can't watch; each is read every 2 seconds.
 
-A Role may let one `get` its own Namespace, but neither list nor watch it: those requests are made of the whole cluster.
+A Role may allow to `get` its own Namespace, but not to list or watch it: Namespaces are listed in the whole cluster.
 https://kubernetes.io/docs/reference/access-authn-authz/rbac/#role-and-clusterrole
 
-With a Namespace go the Roles in it. So one that may not be read any more is left alone: nothing is known of it, and so
-nothing is decided about what is in it. The others are worked on.
+The Roles in a Namespace go with it. So one that may not be read any more is left alone, and the others are worked on:
+what isn't known of a Namespace leaves what is in it undecided.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from mageflow.kube.transport import Raw
 logger = logging.getLogger(__name__)
 
 
-def path_of(namespace: str) -> str:
+def namespace_path(namespace: str) -> str:
     """Return the path of a Namespace."""
     return f"/api/v1/namespaces/{namespace}"
 
 
-class NamespaceReader:
-    """Knows which of some Namespaces may be read, and what was read."""
+class NamespacePoller:
+    """Reads the Namespaces that it was made for, and tells which of them may be read."""
 
     def __init__(self, client: ApiServer, namespaces: Sequence[str]) -> None:
         self._client = client
         self._namespaces = namespaces
         self._problems: dict[str, str] = {}
-        """Why one can't be read, as it was logged."""
+        """By name: why one can't be read, as it was logged."""
         self.forbidden: set[str] = set()
-        """Those that may not be read now: they are gone, with the Roles in them, or the Roles are."""
+        """Those that may not be read now: either they are gone, and the Roles in them, or only the Roles are."""
 
-    async def read_all(self, lose: Callable[[str], None]) -> list[Raw]:
-        """Read each that may be read and is there; `lose` is called with the names of the others.
+    async def read_all(self, mark_unknown: Callable[[str], None]) -> list[Raw]:
+        """Return those that are there and may be read; `mark_unknown` is called with the name of each other.
 
         Raises ApiError if one can't be read for another reason.
         """
@@ -48,7 +48,7 @@ class NamespaceReader:
         for namespace in self._namespaces:
             raw = await self._read(namespace)
             if raw is None:
-                lose(namespace)
+                mark_unknown(namespace)
             else:
                 found.append(raw)
         return found
@@ -57,23 +57,27 @@ class NamespaceReader:
         """Return the names of those that may be read, as far as is known."""
         return tuple(namespace for namespace in self._namespaces if namespace not in self.forbidden)
 
-    async def follow(self, see: Callable[[Raw], None], lose: Callable[[str], None]) -> None:
-        """Read each again and again, and pass on what was read, until cancelled; not all at the same moment."""
+    async def poll(self, upsert: Callable[[Raw], None], mark_unknown: Callable[[str], None]) -> None:
+        """Read each again and again until cancelled, not all at the same moment.
+
+        `upsert` is called with each that was read, `mark_unknown` with the name of one that isn't there, or may not be
+        read. After any other failure what is known of it stays.
+        """
         count = len(self._namespaces)
         delays = (NAMESPACE_SECONDS * number / count for number in range(count))
-        followers = zip(self._namespaces, delays, strict=True)
-        await asyncio.gather(*(self._follow(namespace, delay, see, lose) for namespace, delay in followers))
+        pollers = zip(self._namespaces, delays, strict=True)
+        await asyncio.gather(*(self._poll(namespace, delay, upsert, mark_unknown) for namespace, delay in pollers))
 
-    async def _follow(
-        self, namespace: str, delay: float, see: Callable[[Raw], None], lose: Callable[[str], None]
+    async def _poll(
+        self, namespace: str, delay: float, upsert: Callable[[Raw], None], mark_unknown: Callable[[str], None]
     ) -> None:
         while True:
             try:
                 raw = await self._read(namespace)
                 if raw is None:
-                    lose(namespace)
+                    mark_unknown(namespace)
                 else:
-                    see(raw)
+                    upsert(raw)
             except ApiError as error:
                 self._tell(namespace, f"can't be read, and what it asked last counts: {error}")
             except Exception:
@@ -83,7 +87,7 @@ class NamespaceReader:
 
     async def _read(self, namespace: str) -> Raw | None:
         """Return a Namespace; None if there is none, or it may not be read. Raises ApiError."""
-        path, raw = path_of(namespace), None
+        path, raw = namespace_path(namespace), None
         try:
             raw = await self._client.request("GET", path)
         except ApiError as error:

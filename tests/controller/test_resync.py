@@ -8,8 +8,8 @@ import pytest
 
 from mageflow.api import WORKFLOW
 from mageflow.controller.caches import Caches
-from mageflow.controller.listing import read_everything
-from mageflow.controller.namespaces import NamespaceReader
+from mageflow.controller.namespace_poller import NamespacePoller
+from mageflow.controller.resync import relist_everything
 from mageflow.kube.errors import ApiError
 
 from .documents import UID, Raw, namespace, resource
@@ -45,34 +45,34 @@ def answers() -> Answers:
 
 
 @pytest.fixture
-def reader(answers: Answers) -> NamespaceReader:
-    return NamespaceReader(answers, ["team", "other"])  # type: ignore[arg-type]
+def poller(answers: Answers) -> NamespacePoller:
+    return NamespacePoller(answers, ["team", "other"])  # type: ignore[arg-type]
 
 
-async def take_over(answers: Answers, caches: Caches, reader: NamespaceReader | None) -> None:
-    await read_everything(answers, caches, reader)  # type: ignore[arg-type]
+async def take_over(answers: Answers, caches: Caches, poller: NamespacePoller | None) -> None:
+    await relist_everything(answers, caches, poller)  # type: ignore[arg-type]
 
 
-async def test_what_is_there_is_known_and_what_is_not_is_gone(answers: Answers, reader: NamespaceReader) -> None:
+async def test_what_is_there_is_known_and_what_is_not_is_gone(answers: Answers, poller: NamespacePoller) -> None:
     caches = Caches()
     caches.upsert_resource(WORKFLOW, resource(uid="gone"))
-    await take_over(answers, caches, reader)
+    await take_over(answers, caches, poller)
     assert caches.are_expectations_fulfilled(UID)
     assert caches.find(UID) is not None
     assert caches.find("gone") is None
 
 
 async def test_a_resource_comes_back_when_its_namespace_might_not_be_read_at_a_take_over(
-    answers: Answers, reader: NamespaceReader
+    answers: Answers, poller: NamespacePoller
 ) -> None:
     """It was taken for deleted, and what the watch told of it afterwards for old news."""
     caches = Caches()
-    await take_over(answers, caches, reader)
+    await take_over(answers, caches, poller)
     answers.by_path[TEAM] = 403
-    await take_over(answers, caches, reader)
+    await take_over(answers, caches, poller)
     assert not caches.are_expectations_fulfilled(UID), "nothing is decided meanwhile"
     answers.by_path[TEAM] = namespace(2)
-    await take_over(answers, caches, reader)
+    await take_over(answers, caches, poller)
     caches.upsert_resource(WORKFLOW, resource(version=101))
     found = caches.find(UID)
     assert caches.are_expectations_fulfilled(UID)
@@ -81,26 +81,26 @@ async def test_a_resource_comes_back_when_its_namespace_might_not_be_read_at_a_t
 
 
 async def test_nothing_is_listed_of_all_namespaces_when_none_of_some_may_be_read(
-    answers: Answers, reader: NamespaceReader
+    answers: Answers, poller: NamespacePoller
 ) -> None:
     answers.by_path |= {TEAM: 403, OTHER: 403}
-    await take_over(answers, Caches(), reader)
+    await take_over(answers, Caches(), poller)
     assert answers.asked == [TEAM, OTHER]
 
 
-async def test_a_namespace_is_unknown_when_it_is_not_there_any_more(answers: Answers, reader: NamespaceReader) -> None:
+async def test_a_namespace_is_unknown_when_it_is_not_there_any_more(answers: Answers, poller: NamespacePoller) -> None:
     caches = Caches()
-    await take_over(answers, caches, reader)
+    await take_over(answers, caches, poller)
     assert "team" in caches.namespaces
     answers.by_path[TEAM] = 404
-    await take_over(answers, caches, reader)
+    await take_over(answers, caches, poller)
     assert "team" not in caches.namespaces
 
 
-async def test_another_failure_is_raised(answers: Answers, reader: NamespaceReader) -> None:
+async def test_another_failure_is_raised(answers: Answers, poller: NamespacePoller) -> None:
     answers.by_path[TEAM] = 500
     with pytest.raises(ApiError):
-        await take_over(answers, Caches(), reader)
+        await take_over(answers, Caches(), poller)
 
 
 async def test_all_namespaces_are_listed_when_all_are_worked_on(answers: Answers) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mageflow.controller.events import find_pods, observe_events
+from mageflow.controller.run_evidence import find_pods, observe_events
 from mageflow.core.observed import ReasonMessage
 
 Raw = dict[str, Any]

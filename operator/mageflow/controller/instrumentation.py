@@ -1,4 +1,4 @@
-"""Serves /metrics: what was counted, and what is so at the moment when it is asked."""
+"""Instrumentation: serves /metrics, and measures what is read only when it is scraped."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from mageflow.controller.queue import WorkQueue
 
 
 class ResourceCollector(Collector):
-    """Counts the resources by kind and phase, when it is asked."""
+    """Counts the resources by kind and phase at each scrape."""
 
     def __init__(self, caches: Caches) -> None:
         self._caches = caches
 
     def describe(self) -> Iterable[Metric]:
-        """Tell what there is, without values."""
+        """Yield the metric without values."""
         yield GaugeMetricFamily(RESOURCES_NAME, RESOURCES_HELP, labels=RESOURCES_LABELS)
 
     def collect(self) -> Iterator[Metric]:
-        """Count."""
+        """Yield the number of resources of each kind and phase."""
         counts = Counter((resource.kind.name, resource.status.phase or "") for resource in self._caches.resources())
         family = GaugeMetricFamily(RESOURCES_NAME, RESOURCES_HELP, labels=RESOURCES_LABELS)
         for kind in KINDS:
@@ -61,8 +61,8 @@ def serve(port: int) -> None:
         raise PortError(f"/metrics can't be served on port {port}: {error.strerror}") from error
 
 
-def expose(caches: Caches, queue: WorkQueue, election: Election | None) -> None:
-    """Have it told, whenever it is asked, how these are."""
+def register_gauges(caches: Caches, queue: WorkQueue, election: Election | None) -> None:
+    """Register the gauges of resources, queue depth, oldest key and leadership, each read at every scrape."""
     REGISTRY.register(ResourceCollector(caches))
     QUEUE_DEPTH.set_function(queue.depth)
     QUEUE_OLDEST_SECONDS.set_function(queue.oldest_seconds)

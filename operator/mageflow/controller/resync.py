@@ -1,6 +1,6 @@
-"""Reads everything from the API server into the caches: what an operator does that is to act from now on.
+"""Resync: relists everything into the caches. A new leader does this before its first reconcile.
 
-Its watches may be late, so it lists each kind first, and acts on nothing older than that (DESIGN section 3).
+Its watches may be late, so it lists each kind first, and acts on nothing older than that (docs/adr/0010).
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from mageflow.api import GROUP, KINDS, LABEL_UID, VERSION
+from mageflow.api import GROUP, KINDS, VERSION
 from mageflow.controller.api_server import ApiServer
 from mageflow.controller.caches import Caches
 from mageflow.controller.handlers import JOBS, NAMESPACES, PODS
-from mageflow.controller.namespaces import NamespaceReader
+from mageflow.controller.namespace_poller import NamespacePoller
 from mageflow.controller.observe import run_key
+from mageflow.kube.selectors import MANAGED
 from mageflow.kube.transport import Raw
 
 LIST_SECONDS: Final = 60.0
@@ -30,26 +31,26 @@ def paths_of(group: str, version: str, plural: str, namespaces: Sequence[str] | 
         yield from (f"{prefix}/namespaces/{namespace}/{plural}" for namespace in namespaces)
 
 
-async def read_everything(client: ApiServer, caches: Caches, reader: NamespaceReader | None) -> None:
-    """List all resources, their Jobs, pods and namespaces into the caches; what is known and isn't there is gone.
+async def relist_everything(client: ApiServer, caches: Caches, poller: NamespacePoller | None) -> None:
+    """List all resources, their Jobs, pods and Namespaces into the caches; what is known and isn't there is gone.
 
-    `reader` knows the namespaces that are worked on; None: all of them are. What is in one that may not be read stays
-    as it is known. Raises ApiError.
+    `poller` reads the Namespaces that are worked on; None: all are. What is in one that may not be read stays as it is
+    known. Raises ApiError.
     """
-    if reader is None:
+    if poller is None:
         there = await _list(client, NAMESPACES, None)
     else:
-        there = await reader.read_all(caches.namespaces.lose)
+        there = await poller.read_all(caches.namespaces.mark_unknown)
     for raw in there:
-        caches.namespaces.see(raw)
-    namespaces = None if reader is None else reader.readable()
+        caches.namespaces.upsert(raw)
+    namespaces = None if poller is None else poller.readable()
     known = {uid: caches.children_of(uid) for uid in caches.uids() if _is_listed(caches, uid, namespaces)}
     present = set()
     for kind in KINDS:
         for raw in await _list(client, (GROUP, VERSION, kind.plural), namespaces):
             present.add(caches.upsert_resource(kind, raw))
-    jobs = _by_owner(await _list(client, JOBS, namespaces, LABEL_UID))
-    pods = _by_owner(await _list(client, PODS, namespaces, LABEL_UID))
+    jobs = _by_owner(await _list(client, JOBS, namespaces, MANAGED))
+    pods = _by_owner(await _list(client, PODS, namespaces, MANAGED))
     for uid in known.keys() - present:
         resource = caches.find(uid)
         if resource is not None:

@@ -11,7 +11,7 @@ from mageflow.api import WORKFLOW, Condition, ConditionType, Lifecycle, Status
 from mageflow.controller.clock import Clock
 from mageflow.controller.metrics import REGISTRY
 from mageflow.controller.observe import observe_resource
-from mageflow.controller.transitions import Transitions
+from mageflow.controller.transition_latency import TransitionLatency
 from mageflow.core.observed import ObservedResource
 
 from .documents import resource
@@ -35,8 +35,8 @@ def clock() -> Watch:
 
 
 @pytest.fixture
-def transitions(clock: Watch) -> Transitions:
-    return Transitions(clock)
+def transitions(clock: Watch) -> TransitionLatency:
+    return TransitionLatency(clock)
 
 
 def status(*, is_ready: bool, label: str | None = None) -> Status:
@@ -63,12 +63,12 @@ def measured() -> tuple[float, float]:
     return count, seconds
 
 
-def write(transitions: Transitions, resource: ObservedResource, status: Status) -> None:
+def write(transitions: TransitionLatency, resource: ObservedResource, status: Status) -> None:
     with transitions.writing(resource, status):
         pass
 
 
-def test_transition_lasts_until_it_is_in_force(transitions: Transitions, clock: Watch) -> None:
+def test_transition_lasts_until_it_is_in_force(transitions: TransitionLatency, clock: Watch) -> None:
     count, seconds = measured()
     transitions.note_spec(SEEN)
     clock.time += 1
@@ -79,7 +79,7 @@ def test_transition_lasts_until_it_is_in_force(transitions: Transitions, clock: 
     assert measured() == (count + 1, seconds + 3)
 
 
-def test_a_label_of_the_namespace_is_a_transition_of_its_own(transitions: Transitions, clock: Watch) -> None:
+def test_a_label_of_the_namespace_is_a_transition_of_its_own(transitions: TransitionLatency, clock: Watch) -> None:
     count, seconds = measured()
     held: ObservedResource = replace(SEEN, status=status(is_ready=True), namespace_lifecycle="suspended")
     transitions.note_spec(held)
@@ -88,7 +88,7 @@ def test_a_label_of_the_namespace_is_a_transition_of_its_own(transitions: Transi
     assert measured() == (count + 1, seconds + 4)
 
 
-def test_what_another_operator_has_seen_to_is_not_measured(transitions: Transitions, clock: Watch) -> None:
+def test_what_another_operator_has_seen_to_is_not_measured(transitions: TransitionLatency, clock: Watch) -> None:
     """A follower that took over measured hours: since it had first seen the spec."""
     before = measured()
     transitions.note_spec(SEEN)
@@ -100,7 +100,7 @@ def test_what_another_operator_has_seen_to_is_not_measured(transitions: Transiti
 
 
 def test_a_write_is_ours_though_the_watch_tells_of_it_before_its_answer_comes(
-    transitions: Transitions, clock: Watch
+    transitions: TransitionLatency, clock: Watch
 ) -> None:
     count, seconds = measured()
     transitions.note_spec(SEEN)
@@ -110,7 +110,7 @@ def test_a_write_is_ours_though_the_watch_tells_of_it_before_its_answer_comes(
     assert measured() == (count + 1, seconds + 1)
 
 
-def test_nothing_is_measured_when_a_write_fails(transitions: Transitions, clock: Watch) -> None:
+def test_nothing_is_measured_when_a_write_fails(transitions: TransitionLatency, clock: Watch) -> None:
     count, seconds = measured()
     transitions.note_spec(SEEN)
     with pytest.raises(TimeoutError), transitions.writing(SEEN, status(is_ready=True)):

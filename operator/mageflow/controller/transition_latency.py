@@ -1,4 +1,4 @@
-"""How long it takes until what a spec, or the label of its namespace, asks is in force."""
+"""Transition latency: from when a spec, or a namespace's label, was seen until what it asks is in force."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def _in_force(status: Status) -> Asked | None:
     return Asked.answered_by(status) if ready is not None and ready.status == "True" else None
 
 
-class Transitions:
-    """Remembers when that was seen, of each resource, which isn't in force yet."""
+class TransitionLatency:
+    """For each resource, when the spec and label that aren't in force yet were first seen; measured when they are."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._seen: dict[str, tuple[Asked, float]] = {}
 
     def note_spec(self, resource: ObservedResource) -> None:
-        """Note that a resource was seen. If what it asks is in force, another operator has seen to it."""
+        """Note that a resource was seen; if what it asks is in force, another operator has brought that about."""
         known, _ = self._seen.get(resource.uid, (None, 0.0))
         asked = Asked.of(resource)
         if asked == _in_force(resource.status) or resource.status.phase in ENDED_PHASES:
@@ -35,9 +35,10 @@ class Transitions:
 
     @contextmanager
     def writing(self, resource: ObservedResource, status: Status) -> Iterator[None]:
-        """Measure a transition if it is in force by what is written of it in this block, and the write succeeds.
+        """Context manager around the write of `status`: measure the transition if the write brings it into force.
 
-        The watch may tell of the write before its answer comes, as if another operator had made it.
+        Nothing is measured if the write fails. The watch may tell of the write before its answer comes, which looks as if
+        another operator had made it; so the time is taken before.
         """
         asked, since = self._seen.get(resource.uid, (None, 0.0))
         if asked is None or asked != _in_force(status):
