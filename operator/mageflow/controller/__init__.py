@@ -1,11 +1,34 @@
-"""All that touches the cluster. It observes, lets `mageflow.core` decide, and acts.
+"""The operator: all that touches the cluster. It observes, lets `mageflow.core` decide, and acts.
 
-handlers.py   kopf's watch events  →  caches.py  and a key in queue.py
-queue.py      one key per resource, a limit on workers, back-off, delayed re-checks
-reconcile.py  one resource: snapshot from the caches → decide → act
-pacing.py     how soon a resource with many tasks is decided upon again
-act.py        actions, the status write and events as API requests with preconditions
-observe.py    API objects → the few facts that the core reads
-client.py     the requests: credentials, errors, kopf's session
-health.py     whether watches and queue move
+The way of an event, from a watch to a request:
+
+handlers.py            what kopf calls for each watch event: the caches take the object in, the queue gets a key
+caches.py              what is known of each resource, its Jobs, their pods and its namespace; made of
+  observe.py             an API object → the few facts that the core reads; of a pod's containers: containers.py
+  object_store.py        the newest known version of each object
+  cache_entry.py         the Jobs and pods of one resource; which of their last states stay: retention.py
+  expectations.py        what our own writes have done, and no watch has shown yet
+  findings.py            what was learned, and stands in no object
+  namespace_cache.py     the label of each namespace
+  snapshot.py            all of these → the frozen ObservedResource
+queue.py               one key for each resource, a limit on workers, back-off, delayed re-checks
+lease.py               which one of several operators acts; the others let keys pass
+reconcile.py           one resource: snapshot → decide → act; how soon again, if it has many tasks: pacing.py
+act.py                 a decision → API requests with preconditions
+  creations.py           the creations of Jobs, each in a task of its own: background.py
+  attempts.py            what was refused or isn't answered, and when it is tried again
+  run_evidence.py        Events of a run that is gone → what they tell of its end
+transition_latency.py  how long it took until what was asked is in force
+
+What is around it:
+
+__main__.py            the command line
+settings.py            what can be set, and the limits that nobody can set
+operator.py            all parts, put together and run
+api_server.py          requests: counted, with time limits, and a session for kopf
+resync.py              everything listed anew, when this operator is elected
+namespace_poller.py    Namespaces read one by one, where the rights don't allow to watch them
+health.py              whether watches and queue move: /healthz
+metrics.py             what is measured; served at /metrics by instrumentation.py
+clock.py               the two clocks
 """

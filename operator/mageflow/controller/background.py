@@ -1,4 +1,4 @@
-"""Requests that may take long: nobody waits for one longer than a second, and none keeps others from being made."""
+"""Background tasks for requests that may take long: none is waited for longer than a second, or holds others up."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ FRESH_SECONDS: Final = 1.0
 """How long a request is waited for, and holds a place."""
 
 CLOSE_SECONDS: Final = 10.0
-"""How long what is under way is waited for at the end."""
+"""How long `close` waits."""
 
 T = TypeVar("T")
 
 
 class Background:
-    """Tasks that go on by themselves."""
+    """Tasks that go on by themselves, until they end or `close` is called."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Start one."""
+        """Start a task, and return it."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
     def cancel(self) -> None:
-        """Give up all that go on."""
+        """Cancel all tasks."""
         for task in self._tasks:
             task.cancel()
 
     async def close(self) -> None:
-        """Give those that go on some time, and then give them up: whoever comes next reckons with them."""
+        """Wait for all tasks for some time, then cancel them; the next operator copes with what comes of them."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
         self.cancel()
 
 
 class Places:
-    """Lets so many requests be made at once; one that takes more than a second gives up its place, and goes on."""
+    """Limits how many requests are made at once. One that takes longer than a second goes on, and doesn't count."""
 
     def __init__(self, count: int) -> None:
         self._free = asyncio.Semaphore(count)
 
     async def make(self, request: Coroutine[Any, Any, T]) -> T:
-        """Make a request when there is a place; return what it returns."""
+        """Await `request` once there is a place for it; return what it returns, and raise what it raises."""
         async with self._free:
             task = asyncio.create_task(request)
             try:

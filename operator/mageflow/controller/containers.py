@@ -1,4 +1,4 @@
-"""What the containers of a pod tell: why it failed, what its main one wrote, and which keep it when that has ended."""
+"""Parser of container states: why a pod failed, the state of its main container, what keeps it running. Pure."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from mageflow.core.observed import Cause
 from mageflow.core.pods import main_container
 
 USUAL_ENDS: Final = frozenset({"Completed", "Error"})
-"""The kubelet's reasons that say no more than the exit code."""
+"""The kubelet's reasons that say no more than the exit code does."""
 
 SIGNALS: Final = frozenset({137, 143})
-"""Exit codes of a container that was killed, from outside as a rule; one that takes too much memory says OOMKilled."""
+"""Exit codes of a container that was killed, as a rule from outside; for its own memory the reason is OOMKilled."""
 
 
 def find_main_state(raw: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the state of the container whose output counts; empty while nothing is told of it."""
+    """Return the state of the main container, whose output counts; empty as long as the kubelet tells nothing of it."""
     name = main_container(raw)
     return next((_state(status) for status in _statuses(raw, "containerStatuses") if status.get("name") == name), {})
 
 
 def has_deadly_probe(raw: Mapping[str, Any]) -> bool:
-    """Tell whether the kubelet may kill the main container for a probe or a hook, whatever it exits with then.
+    """Tell whether the kubelet may kill the main container for a probe or a hook. Its exit code tells nothing then.
 
     https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/
     """
@@ -36,8 +36,9 @@ def has_deadly_probe(raw: Mapping[str, Any]) -> bool:
 def find_cause(raw: Mapping[str, Any]) -> Cause | None:
     """Find the container by which a pod failed; None if none did.
 
-    That is an init container, after which no other began; else the main one; else the first other that failed by
-    itself. A native sidecar never is: what it exits with once the main one has ended is to be ignored.
+    It is the first of these that there is: an init container, after which no other began; the main container; of the
+    others the one that failed first, by itself if one did. It is never a native sidecar: what one exits with after the
+    end of the main container says nothing.
     https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/
     """
     main, sidecars = main_container(raw), _sidecars(raw)
@@ -55,7 +56,7 @@ def find_cause(raw: Mapping[str, Any]) -> Cause | None:
 def find_lingering(raw: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the names of the containers that keep a pod running though its main one has ended.
 
-    Native sidecars don't: the kubelet stops them by itself.
+    No native sidecar does: the kubelet stops those by itself.
     """
     if "terminated" not in find_main_state(raw):
         return ()
@@ -82,7 +83,7 @@ def _has_failed(status: Mapping[str, Any]) -> bool:
 
 
 def _order(status: Mapping[str, Any]) -> tuple[bool, str]:
-    """Order containers that failed: what ended by itself before what was killed, then by time."""
+    """Sort key of containers that failed: what ended by itself comes before what was killed, then by time."""
     ended = _state(status)["terminated"]
     was_killed = ended["exitCode"] in SIGNALS and ended.get("reason") in USUAL_ENDS
     return was_killed, ended.get("finishedAt") or ""

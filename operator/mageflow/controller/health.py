@@ -1,4 +1,4 @@
-"""Whether the operator moves: its watches are made anew in time, and nothing is stuck in its queue."""
+"""Health check behind /healthz: the watches are made anew in time, and nothing is stuck in the queue."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from mageflow.controller.settings import WATCH_SECONDS, WATCH_SLACK_SECONDS
 
 
 class Health:
-    """Answers /healthz."""
+    """Answers /healthz. `watches` returns the paths of all watches that are to be there now.
+
+    `stuck_after`: seconds in which something must come of the queue.
+    """
 
     def __init__(
         self, client: ApiServer, queue: WorkQueue, watches: Callable[[], Iterable[str]], stuck_after: float

@@ -1,4 +1,4 @@
-"""What is measured, for Prometheus: the names, in base units. docs/metrics.md is generated from here.
+"""Metrics for Prometheus: their names, labels and meanings, in base units. docs/metrics.md is generated from here.
 
 No label has a resource's name: the number of series doesn't grow with the number of resources.
 https://prometheus.io/docs/practices/naming/

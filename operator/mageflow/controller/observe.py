@@ -1,4 +1,4 @@
-"""API objects → the few facts that the core reads. Pure: the caches keep what is returned, not the objects."""
+"""Parsers of API objects: what is returned has the few facts that the core reads, and is what the caches keep. Pure."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, R
 from mageflow.core.output import output_limit_of
 
 IMAGE_PROBLEMS = frozenset({"ErrImagePull", "ImagePullBackOff"})
-"""The kubelet alternates between the two; they are one fact."""
+"""The kubelet alternates between these two reasons, which are one fact."""
 
 MAX_PROBLEMS = 5
-"""How much that is wrong with a spec is told at once."""
+"""How many mistakes in a spec are told at once."""
 
 USUAL_WAITS = frozenset({"ContainerCreating", "PodInitializing"})
-"""Why a container waits when all is well."""
+"""The reasons for which a container waits when all is well."""
 
 FIT_ERROR: Final = re.compile(r"\d+/\d+ nodes are available: (?P<causes>.+?)\.?(?:$|\. )")
 CAUSES: Final = re.compile(r", (?=\d+ )")
@@ -65,10 +65,10 @@ def is_controlled_by(raw: Mapping[str, Any], uid: str) -> bool:
 
 
 def observe_resource(kind: Kind, raw: Mapping[str, Any], known: ObservedResource | None = None) -> ObservedResource:
-    """Read a resource without its Jobs and pods.
+    """Read a Workflow, Chain or Swarm, without its Jobs and pods.
 
-    `known` is what it was before: its spec is taken over if the generation is still the same. A spec or status that
-    can't be read is a problem to report, not an exception.
+    `known` is what was read of it before; if the generation is the same, so is the spec, which isn't parsed again. A
+    spec that can't be read is no exception: `spec` is None then, and `problem` says why.
     """
     metadata = raw["metadata"]
     generation = metadata.get("generation", 1)
@@ -119,7 +119,7 @@ def _read_spec(kind: Kind, raw: Mapping[str, Any]) -> tuple[Spec | None, str | N
 
 
 def observe_job(raw: Mapping[str, Any]) -> ObservedJob:
-    """Read a Job."""
+    """Read a Job; raises nothing for what is missing in its status."""
     metadata, status = raw["metadata"], raw.get("status") or {}
     conditions = _true_conditions(status)
     failed = conditions.get("Failed")
@@ -144,7 +144,7 @@ def observe_job(raw: Mapping[str, Any]) -> ObservedJob:
 def _find_suspender(metadata: Mapping[str, Any]) -> str | None:
     """Return the field manager of a Job's `spec.suspend`; None if none is named, or it is us.
 
-    It is us where an admission webhook has set it at the creation.
+    It is us also where an admission webhook has set it, in our own creation of the Job.
     https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management
     """
     for entry in metadata.get("managedFields") or ():
@@ -155,7 +155,7 @@ def _find_suspender(metadata: Mapping[str, Any]) -> str | None:
 
 
 def observe_pod(raw: Mapping[str, Any]) -> ObservedPod:
-    """Read a pod."""
+    """Read a pod, with what its containers tell."""
     metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status") or {}
     phase = status.get("phase") or "Pending"
     states = [container.get("state") or {} for container in _containers(status)]
@@ -183,7 +183,7 @@ def observe_pod(raw: Mapping[str, Any]) -> ObservedPod:
 
 
 def _has_begun(state: Mapping[str, Any]) -> bool:
-    """Tell whether a container runs or has run: the kubelet reports some that never ran as terminated too."""
+    """Tell whether a container runs or has run. The kubelet reports some as terminated that never ran."""
     if "running" in state:
         return True
     return "terminated" in state and state["terminated"].get("startedAt") is not None
@@ -195,7 +195,7 @@ def _containers(status: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _find_waiting(spec: Mapping[str, Any], status: Mapping[str, Any]) -> ReasonMessage | None:
-    """Tell why a pod doesn't start, if it is more than the usual start."""
+    """Return why a pod doesn't start; None if it has started, or all is well so far."""
     for condition in status.get("conditions") or ():
         if condition["type"] == "PodScheduled" and condition["status"] == "False" and "nodeName" not in spec:
             reason = condition.get("reason") or reasons.UNSCHEDULABLE
@@ -212,10 +212,10 @@ def _find_waiting(spec: Mapping[str, Any], status: Mapping[str, Any]) -> ReasonM
 
 
 def _read_scheduler(message: str) -> str:
-    """Return why no node takes a pod, without the figures and what preemption found.
+    """Return why no node takes a pod, from the scheduler's message, without its figures and what it says of preemption.
 
-    These change with each look of the scheduler, and with them the order of the causes: the status would be written for
-    each look. https://github.com/kubernetes/kubernetes/blob/v1.34.4/pkg/scheduler/framework/types.go#L787
+    The figures, and with them the order of the causes, change with each attempt of the scheduler, and each change would
+    be a write of the status. https://github.com/kubernetes/kubernetes/blob/v1.34.4/pkg/scheduler/framework/types.go#L787
     """
     found = FIT_ERROR.match(message)
     if found is None:

@@ -1,7 +1,7 @@
-"""The work queue: each key is worked on by one worker at a time, at once, later, or after a back-off.
+"""Work queue of keys: each is worked on by one worker at a time, at once, later, or after a back-off.
 
-The same promises as client-go's work queue: a key added many times while it waits is worked on once; one added while
-it is worked on is worked on again afterwards.
+It promises what client-go's does (https://pkg.go.dev/k8s.io/client-go/util/workqueue): a key that is added many times
+while it waits is worked on once; one that is added while it is worked on is worked on once more.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ logger = logging.getLogger(__name__)
 
 
 class RetryError(Exception):
-    """Raised by a handler that wants its key again after a back-off, for a reason that is no fault.
+    """A handler wants its key again after a back-off, for a reason that is no bug and needs no traceback.
 
-    `at_least`: how many seconds the back-off is to be at least, as the API server's `Retry-After` may ask.
+    `at_least`: the least seconds of the back-off, as the API server's `Retry-After` may ask for.
     """
 
     def __init__(self, message: str, at_least: float = 0.0) -> None:
@@ -31,10 +31,10 @@ class RetryError(Exception):
 
 
 class WorkQueue:
-    """Keys to work on.
+    """Keys, and the `workers` that call `handler` with them, never two at once with the same key.
 
-    `handler` is called with one key, by one worker at a time, and returns after how many seconds it wants the key
-    again, or None. If it raises, the key comes again after a back-off that doubles from 50 ms to a minute.
+    The handler returns in how many seconds it wants the key again, or None. If it raises, the key comes again after a
+    back-off that doubles from 50 ms to a minute; RetryError is logged as what it is, any other error as a bug.
     """
 
     def __init__(self, handler: Callable[[str], Awaitable[float | None]], workers: int) -> None:
@@ -45,14 +45,14 @@ class WorkQueue:
         self._working_since: dict[str, float] = {}
         self._again: set[str] = set()
         self._timers: dict[str, tuple[float, asyncio.Handle]] = {}
-        """When each is due, in the loop's time: uvloop's handle of what is due at once doesn't tell."""
+        """When each is due, in the loop's time, which uvloop's handle doesn't tell of a timer that is due at once."""
         self._failures: dict[str, int] = {}
         self._finished_at = 0.0
-        """When an entry was worked on to its end, by the monotonic clock."""
+        """When the handler returned last, on the monotonic clock."""
         self._is_closing = False
 
     def add(self, key: str) -> None:
-        """Have a key worked on as soon as a worker is free."""
+        """Have a key worked on as soon as a worker is free. What `add_after` was told of it stays."""
         if key in self._working_since:
             self._again.add(key)
         elif key not in self._waiting_since:
@@ -60,7 +60,7 @@ class WorkQueue:
             self._ready.put_nowait(key)
 
     def add_after(self, key: str, seconds: float) -> None:
-        """Have a key worked on in `seconds`, unless it is wanted sooner already."""
+        """Have a key worked on in `seconds`, or sooner if an earlier call said so."""
         loop = asyncio.get_running_loop()
         due = loop.time() + max(0.0, seconds)
         known_due, timer = self._timers.get(key, (None, None))
@@ -80,9 +80,9 @@ class WorkQueue:
         return time.monotonic() - min(times) if times else 0.0
 
     def stuck_seconds(self) -> float:
-        """Return for how long nothing has come of it: an entry is worked on, or some wait and none was finished.
+        """Return for how long the queue has been stuck: one key is worked on, or keys wait and none was finished.
 
-        A long queue isn't stuck: its last entry may have waited for long. Safe as `depth` is.
+        A long queue isn't stuck, however long its last key has waited. Safe as `depth` is.
         """
         now = time.monotonic()
         working, waiting = list(self._working_since.values()), list(self._waiting_since.values())
@@ -97,7 +97,7 @@ class WorkQueue:
                 group.create_task(self._work())
 
     def close(self) -> None:
-        """Start nothing more."""
+        """Begin no other key; `run` returns when those in hand are finished."""
         self._is_closing = True
         for _, timer in self._timers.values():
             timer.cancel()

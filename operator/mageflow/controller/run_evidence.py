@@ -1,6 +1,7 @@
-"""Events → what they tell of a run that is gone. Pure.
+"""Parser of Kubernetes Events: what those of a run's Job and pod tell of its end, when both are gone (ADR 14). Pure.
 
-The texts are the kubelet's, the scheduler's and the controllers' of Kubernetes 1.34, and no API:
+What follows from that is decided by `mageflow.core.evidence`. The texts are those of the kubelet, the scheduler and the
+controllers of Kubernetes 1.34, and no API:
 
 pkg/kubelet: kuberuntime, prober, eviction, preemption, active_deadline.go
 pkg/controller: job, tainteviction, controller_utils.go
@@ -29,20 +30,20 @@ STOPPED_BY_OTHERS: Final = frozenset({"Preempted", "Preempting"})
 
 TAINTED: Final = "TaintManagerEviction"
 NOT_AFTER_ALL: Final = "Cancelling deletion"
-"""How that event's message begins when the pod stays."""
+"""How the message of a TaintManagerEviction begins if the pod is to stay after all."""
 
 OF_THE_NODE: Final = ("The node was low on resource", "The node had condition")
-"""How the message of an eviction begins that was no fault of the pod."""
+"""How the message of an eviction begins if it was no fault of the pod."""
 
 OWN_FAULTS: Final = ("failed liveness probe", "failed startup probe", "FailedPostStartHook")
-"""What the kubelet says of a container that it kills for a fault of the container."""
+"""Parts of the kubelet's message when it kills a container for a fault of that container."""
 
 DEADLY_PROBES: Final = ("Liveness probe ", "Startup probe ")
-"""How the message of Unhealthy begins if the probe is one that the kubelet kills for."""
+"""How the message of Unhealthy begins if the kubelet kills for that probe."""
 
 PROBE_WINDOW: Final = timedelta(seconds=10)
-"""A kill that comes so soon after a probe failed, by the kubelet's own clock, was for that. With `restartPolicy: Never`
-the kubelet kills the whole pod, and its event doesn't say why."""
+"""A kill that soon after a failed probe, by the kubelet's own clock, was for the probe. With `restartPolicy: Never` the
+kubelet kills the whole pod, and its event doesn't say why."""
 
 
 def find_pods(job_events: Iterable[Raw]) -> list[str]:
@@ -52,10 +53,10 @@ def find_pods(job_events: Iterable[Raw]) -> list[str]:
 
 
 def observe_events(job_events: Iterable[Raw], pod_events: Iterable[Raw], main: str | None) -> Evidence:
-    """Read what the events of a run's Job and pod tell.
+    """Return what the Events of a run's Job and pod tell.
 
-    `main` is the name of the container whose end counts; None if it isn't known: then any of them, but for init
-    containers.
+    `main` is the name of the container whose end counts. If it isn't known (None), the end of any container counts, but
+    for init containers.
     """
     of_job, of_pod = list(job_events), list(pod_events)
     is_main = _is_of(main)
@@ -71,7 +72,8 @@ def observe_events(job_events: Iterable[Raw], pod_events: Iterable[Raw], main: s
     if fault is None and stop is None:
         fault = _find_fault_of_main(kills, [event for event in of_pod if is_main(event)])
         if fault is None:
-            # Else a native sidecar, which is killed at each end.
+            # Without an init container that is under way, a kill of one is that of a native sidecar: one comes with
+            # each end of a pod.
             is_in_init = is_from_the_start and not has_main_started
             stop = _find_kill([event for event in of_pod if event.get("reason") == "Killing"] if is_in_init else kills)
     return Evidence(
@@ -135,7 +137,7 @@ JOB_ENDS: Final = frozenset({"Completed", "BackoffLimitExceeded", "PodFailurePol
 
 
 def _is_of(main: str | None) -> Callable[[Raw], bool]:
-    """Return what tells whether an event is the main container's; native sidecars are `spec.initContainers{…}`."""
+    """Return a predicate: is an Event that of the main container? (Native sidecars are `spec.initContainers{…}`.)"""
     path = "spec.containers{" if main is None else f"spec.containers{{{main}}}"
     return lambda event: str((event.get("involvedObject") or {}).get("fieldPath") or "").startswith(path)
 

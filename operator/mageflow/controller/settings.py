@@ -1,4 +1,4 @@
-"""What can be set when the operator starts."""
+"""Settings of the operator: what can be set when it starts, and the time limits that nobody can set."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ https://kubernetes.io/docs/reference/using-api/server-side-apply/#managers
 """
 
 WATCH_SECONDS: Final = 240
-"""How long one watch request lasts before it is made anew, so that a watch that can't be made anew is noticed."""
+"""How long one watch request lasts before it is made anew: a watch that can't be made anew is noticed by that."""
 
 WATCH_SLACK_SECONDS: Final = 120.0
-"""How much longer a watch may take before it counts as stuck: a missed bookmark, a busy API server."""
+"""How much later than that a watch may be made anew before it counts as stuck: the API server may be busy."""
 
 NAMESPACE_SECONDS: Final = 2.0
-"""How often a Namespace is read that can't be watched."""
+"""How long after it was read last a Namespace that can't be watched is read again."""
 
 READ_SECONDS: Final = 10.0
 """How long one read other than a watch may take."""
 
 WRITE_SECONDS: Final = 30
-"""How long the API server may take for a write, which it is told and ends it after: admission takes its time.
+"""How long the API server may take for a write: admission takes its time. It is told so, and ends the write then.
 
 https://kubernetes.io/docs/reference/using-api/api-concepts/#timeouts
 """
 
 ANSWER_SECONDS: Final = 2.0
-"""How much longer the answer may be on its way."""
+"""How much longer the answer to a write may be on its way."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseName:
-    """Where a Lease is."""
+    """Namespace and name of a Lease."""
 
     namespace: str
     name: str
@@ -71,7 +71,7 @@ class Settings:
     lease: LeaseName | None = None
     """The Lease that lets one of several operators act; None: there is only this one."""
     identity: str = ""
-    """What it calls itself in the Lease: no other process ever has the same."""
+    """Its name in the Lease, which no other process ever has."""
     verify_after: float = 300.0
     """Seconds without news of a running task after which its Job and pods are read again: a watch that had to
     list anew doesn't tell what was deleted meanwhile."""

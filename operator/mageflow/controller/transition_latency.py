@@ -37,8 +37,8 @@ class TransitionLatency:
     def writing(self, resource: ObservedResource, status: Status) -> Iterator[None]:
         """Context manager around the write of `status`: measure the transition if the write brings it into force.
 
-        Nothing is measured if the write fails. The watch may tell of the write before its answer comes, which looks as if
-        another operator had made it; so the time is taken before.
+        Nothing is measured if the write fails. The watch may tell of the write before its answer comes, as if another
+        operator had made it; so the start is taken out of memory first, and put back if the write fails.
         """
         asked, since = self._seen.get(resource.uid, (None, 0.0))
         if asked is None or asked != _in_force(status):
