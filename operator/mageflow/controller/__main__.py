@@ -7,7 +7,6 @@ import logging
 import socket
 import sys
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Final
 from uuid import uuid4
 
@@ -19,15 +18,12 @@ from mageflow import __version__
 from mageflow.controller.instrumentation import PortError
 from mageflow.controller.operator import MissingResourceError, NamespaceError, run_operator
 from mageflow.controller.settings import LeaseName, Settings
+from mageflow.kube.config import read_own_namespace
 from mageflow.kube.errors import ApiError, ConfigError
 
 RECURSION_LIMIT: Final = 40_000
-"""Deep enough for any object that the API server takes, whose JSON may be nested 10,000 levels deep: a single one
-that Python can't read would end the watch for everyone."""
-
-
-POD_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-"""Where a pod finds the name of its namespace."""
+"""Enough for any object that the API server takes, whose JSON may be nested 10,000 levels deep. A single object that
+Python can't read would end the watch, for all others as well."""
 
 
 class LogFormat(StrEnum):
@@ -90,9 +86,9 @@ def start(
 
 
 def _find_lease(namespace: str | None, name: str) -> LeaseName:
-    """Return where the Lease is; in a pod, its service account tells the namespace."""
-    if namespace is None and POD_NAMESPACE.exists():
-        namespace = POD_NAMESPACE.read_text().strip()
+    """Return where the Lease is; in a pod `namespace` defaults to the pod's own."""
+    if namespace is None:
+        namespace = read_own_namespace()
     if not namespace:
         raise typer.BadParameter("outside of a cluster --leader-elect takes --lease-namespace NAME")
     return LeaseName(namespace, name)

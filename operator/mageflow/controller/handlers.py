@@ -36,11 +36,15 @@ PODS = ("", "v1", "pods")
 NAMESPACES = ("", "v1", "namespaces")
 
 
-class ListBackoffs:
-    """Seconds between the tries of a list or watch, without an end; /healthz tells when it takes too long.
+LOGIN_SECONDS = 1.0
+"""The least time between two logins: as long as credentials are refused, each watch asks for others."""
 
-    kopf's own grow to minutes, and a cluster is soon well again. After the last of them it would end the operator, also
-    if a single namespace was deleted.
+
+class ListBackoffs:
+    """The pauses between attempts to list or watch, in seconds; they have no end, and /healthz tells of a long row.
+
+    kopf's own pauses grow to minutes, though a cluster is soon well again. And after the last of them it would end the
+    operator, even if only one namespace was deleted.
     """
 
     def __iter__(self) -> Iterator[float]:
@@ -48,12 +52,8 @@ class ListBackoffs:
         return chain((0.1, 0.2, 0.5), repeat(1.0, 10), repeat(5.0))
 
 
-LOGIN_SECONDS = 1.0
-"""The least time between two logins: as long as credentials are refused, each watch asks for others."""
-
-
 class Handlers:
-    """The functions that kopf calls, one line each."""
+    """The functions that kopf calls, one line each; `register` tells kopf of them."""
 
     def __init__(
         self, client: ApiServer, caches: Caches, reconciler: Reconciler, queue: WorkQueue, health: Health
@@ -66,7 +66,7 @@ class Handlers:
         self._logs_in_after = 0.0
 
     def register(self, *, clusterwide: bool) -> kopf.OperatorRegistry:
-        """Build the registry of everything that kopf calls; Namespaces can be watched by none but all together."""
+        """Build the registry of all that kopf calls; Namespaces are watched only if all of them are (`clusterwide`)."""
         registry = kopf.OperatorRegistry()
         kopf.on.login(registry=registry)(self.log_in)
         kopf.on.probe(registry=registry, id="health")(self.probe)
@@ -84,13 +84,13 @@ class Handlers:
         return registry
 
     async def log_in(self, **_: Any) -> kopf.AiohttpSession:
-        """Lend kopf a session with our credentials: another one if it was refused, but not too often."""
+        """Lend kopf a new session with our credentials, at most one a second; it asks again when one is refused."""
         await asyncio.sleep(max(0.0, self._logs_in_after - time.monotonic()))
         self._logs_in_after = time.monotonic() + LOGIN_SECONDS
         return kopf.AiohttpSession(server=self._client.address, aiohttp_session=await self._client.lend_session())
 
     async def probe(self, **_: Any) -> str:
-        """Answer /healthz."""
+        """Answer /healthz: "ok", or an exception that kopf answers with status 500."""
         return self._health.check()
 
     async def index_resource(self, body: kopf.Body, param: Any = None, **_: Any) -> None:

@@ -43,7 +43,7 @@ async def load_config(kubeconfig: str | Path | None = None, context: str | None 
             namespace = (current.get("context") or {}).get("namespace")
         elif not is_asked_for and _is_there(SERVICE_TOKEN_FILENAME):
             load_incluster_config(client_configuration=configuration)
-            namespace = _read_own_namespace()
+            namespace = read_own_namespace()
         else:
             account = f" nor a service account ({SERVICE_TOKEN_FILENAME}, {SERVICE_HOST_ENV_NAME})"
             where = f"kubeconfig ({paths}; set KUBECONFIG to name another)"
@@ -58,5 +58,6 @@ def _is_there(*paths: str) -> bool:
     return any(path and Path(path).expanduser().exists() for path in paths)
 
 
-def _read_own_namespace() -> str | None:
+def read_own_namespace() -> str | None:
+    """Return the namespace of the pod that this process runs in; None outside of a cluster."""
     return NAMESPACE_FILE.read_text().strip() if NAMESPACE_FILE.exists() else None
