@@ -12,10 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from typing import Any, Final
 
 from mageflow.api import TaskPhase, TaskStatus
+from mageflow.controller.clock import Moment
 from mageflow.controller.settings import WRITE_SECONDS
 from mageflow.core.observed import Creation, ObservedResource, Refusal
 
@@ -38,18 +38,6 @@ SLOW_SECONDS: Final = 10.0
 
 ROOM_SECONDS: Final = 10.0
 """How long a quota may take to learn that a Job is gone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """Now, by both clocks."""
-
-    now: datetime
-    steady: float
-
-    def at(self, steady: float) -> datetime:
-        """Return by the wall clock, as it goes now, when something was or will be."""
-        return self.now + timedelta(seconds=steady - self.steady)
 
 
 @dataclass(slots=True)

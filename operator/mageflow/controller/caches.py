@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from mageflow.api import Kind
-from mageflow.controller.attempts import Attempts, Moment
+from mageflow.controller.attempts import Attempts
 from mageflow.controller.cache_entry import CacheEntry
 from mageflow.controller.clock import Clock
 from mageflow.controller.findings import Findings
@@ -185,7 +185,7 @@ class Caches:
             return None
         entry = self._entries[uid]
         entry.findings.note_found_records(resource)
-        moment = Moment(self._clock.now(), self._clock.monotonic())
+        moment = self._clock.moment()
         return build_snapshot(resource, entry.jobs.values(), entry.pods.values(), entry.findings, moment)
 
     # ── inside ──

@@ -1,9 +1,22 @@
-"""The two clocks: one that people and objects go by, and one that is never set."""
+"""The two clocks: the wall clock, which people and objects go by, and a steady one, which is never set."""
 
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One moment by both clocks."""
+
+    now: datetime
+    steady: float
+
+    def at(self, steady: float) -> datetime:
+        """Return by the wall clock, as it goes now, when something was or will be."""
+        return self.now + timedelta(seconds=steady - self.steady)
 
 
 class Clock:
@@ -16,3 +29,7 @@ class Clock:
     def monotonic(self) -> float:
         """Return seconds that only ever grow, to measure how long something lasts."""
         return time.monotonic()
+
+    def moment(self) -> Moment:
+        """Return the present moment by both clocks."""
+        return Moment(self.now(), self.monotonic())

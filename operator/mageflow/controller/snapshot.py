@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
-from mageflow.controller.attempts import Moment
+from mageflow.controller.clock import Moment
 from mageflow.controller.findings import Findings
 from mageflow.controller.observe import JobOfRun, PodOfRun
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Run
