@@ -24,18 +24,8 @@ and a pod stays Pending until the test binds it. Set the Node's `spec.taints` to
 Nothing else taints a Node that nobody renews, and nothing evicts its pods; the pod garbage collector runs.
 The Job controller keeps its default back-off; only its request rate and its number of workers are raised.
 
-The programs alone::
-
-    from localcluster.binaries import ensure
-
-    ensure()["kubectl"]                          # Path; builds what the cache lacks: minutes the first time
-
-The cluster that the demo and e2e use, whichever it is (see `provider`)::
-
-    from localcluster import commands
-
-    commands.up()                                # Path of a kubeconfig; mends a local cluster that is there
-    commands.down(check=True)                    # ClusterError if anything of a local cluster is left
+The programs alone: `binaries.ensure()["kubectl"]` is a path; what the cache lacks is built, for minutes the first time.
+The cluster that the demo and e2e use, whichever it is: `commands.up()` returns the path of its kubeconfig.
 
 Everything that goes wrong as foreseen is a `localcluster.tools.ClusterError`, which says what to do about it.
 

@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from localcluster.components import (
     render_go_mod,
     render_tools_go,
 )
-from localcluster.progress import Step, Steps
+from localcluster.progress import Steps
 from localcluster.tools import ClusterError, alone, run, succeeds
 
 MINIMUM_GO = "1.24"
@@ -130,18 +130,18 @@ def _build_group(modules: Sequence[Module], components: Sequence[Component], scr
         (scratch / "go.mod").write_text(render_go_mod(modules, go_mods))
         (scratch / "tools.go").write_text(render_tools_go(components))
         _go(scratch, "mod", "tidy")
-    with steps.step("compile", f"{_cold_build_seconds(modules):.0f} s if little else runs") as step:
+    with steps.step("compile", f"{_cold_build_seconds(modules):.0f} s if little else runs") as tell:
         packages = [component.package for component in components]
         total = len(_go(scratch, "list", "-deps", *packages).splitlines())
         output = scratch / "bin"
         output.mkdir()
         tags = ",".join(module.tags for module in modules if module.tags)
-        _compile([f"-tags={tags}", "-o", f"{output}/", *packages], scratch, total, step)
+        _compile([f"-tags={tags}", "-o", f"{output}/", *packages], scratch, total, tell)
     for component in components:
         (output / _program_name(component.package)).rename(path_of(component))
 
 
-def _compile(arguments: Sequence[str], scratch: Path, total: int, step: Step) -> None:
+def _compile(arguments: Sequence[str], scratch: Path, total: int, tell: Callable[[str], None]) -> None:
     """Run `go build -v`, which prints a line for each package that it has compiled."""
     version = KUBERNETES.version
     major, minor, _ = version.removeprefix("v").split(".", 2)
@@ -153,8 +153,8 @@ def _compile(arguments: Sequence[str], scratch: Path, total: int, step: Step) ->
         assert build.stderr is not None
         for line in build.stderr:
             lines.append(line)
-            step.detail = f"{len(lines)} of at most {total} packages"
-    step.detail = ""
+            tell(f"{len(lines)} of at most {total} packages")
+    tell("")
     if build.returncode != 0:
         raise ClusterError("`go build` failed:\n" + "".join(lines[-20:]))
 

@@ -18,17 +18,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from localcluster.tools import write_whole
 
 _IS_AUTHORITY = x509.BasicConstraints(ca=True, path_length=None)
-_SIGNS_CERTIFICATES = x509.KeyUsage(
-    key_cert_sign=True,
-    crl_sign=False,
-    digital_signature=False,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    encipher_only=False,
-    decipher_only=False,
+_OTHER_USES = (
+    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
+    *("crl_sign", "encipher_only", "decipher_only"),
 )
+_SIGNS_CERTIFICATES = x509.KeyUsage(key_cert_sign=True, **dict.fromkeys(_OTHER_USES, False))
 
 
 @dataclass(frozen=True)

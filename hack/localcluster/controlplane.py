@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from localcluster.binaries import ensure
 from localcluster.certificates import Authority
@@ -22,13 +22,10 @@ SERVICE_SUBNET = "10.96.0.0/16"
 SERVICE_IP = "10.96.0.1"
 """The first address of the service subnet: the service `kubernetes` in the namespace `default`."""
 
-NAMES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+Name = Literal["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
 """The processes, in the order in which they start."""
 
 _AUDIT_POLICY = Path(__file__).with_name("audit_policy.yaml")
-
-_CLIENT = ("--leader-elect=false", "--secure-port=0", "--kube-api-qps=200", "--kube-api-burst=400")
-"""For those that only ask the API server: alone, without a port of their own, as fast as tests are."""
 
 
 class Ports(NamedTuple):
@@ -88,28 +85,28 @@ class ControlPlane:
         self.ports = self._keep_ports()
         self._admin = self.authority.client("admin", ("system:masters",), "admin")
         self.authority.kubeconfig(self.kubeconfig, self.server, "admin", self._admin)
-        for name in NAMES:
+        for name in get_args(Name):
             self._start(name)
         self._wait_for("/api/v1/namespaces/default/serviceaccounts/default", "the default service account")
 
     def stop(self) -> None:
         """End every process at once; the data stays, so that `start` goes on from there."""
-        for name in reversed(NAMES):
+        for name in reversed(get_args(Name)):
             self.processes.kill(name)
 
-    def pause(self, name: str) -> None:
+    def pause(self, name: Name) -> None:
         """Stop a process in its tracks (SIGSTOP): to the others it is there, and answers nothing."""
-        self.processes.signal(self._known(name), signal.SIGSTOP)
+        self.processes.signal(name, signal.SIGSTOP)
 
-    def resume(self, name: str) -> None:
+    def resume(self, name: Name) -> None:
         """Let a paused process go on (SIGCONT)."""
-        self.processes.signal(self._known(name), signal.SIGCONT)
+        self.processes.signal(name, signal.SIGCONT)
 
-    def kill(self, name: str) -> None:
+    def kill(self, name: Name) -> None:
         """End a process without warning (SIGKILL)."""
-        self.processes.kill(self._known(name))
+        self.processes.kill(name)
 
-    def restart(self, name: str) -> None:
+    def restart(self, name: Name) -> None:
         """Kill a process if it runs, start it again, and wait for it if it is the API server."""
         self.kill(name)
         self._start(name)
@@ -120,28 +117,23 @@ class ControlPlane:
         pair = self.authority.client(user, groups, f"client-{file_name}")
         return self.authority.kubeconfig(self.directory / "kubeconfigs" / file_name, self.server, user, pair)
 
-    def _known(self, name: str) -> str:
-        if name not in NAMES:
-            raise ValueError(f"{name!r} is none of {', '.join(NAMES)}")
-        return name
-
-    def _start(self, name: str) -> None:
+    def _start(self, name: Name) -> None:
         if self.processes.is_running(name):
             return
         self.processes.start(name, [self.binaries[name], *self._arguments(name)])
         if name == "kube-apiserver":
             self._wait_for("/readyz", "the API server")
 
-    def _arguments(self, name: str) -> list[str]:
+    def _arguments(self, name: Name) -> list[str]:
         match name:
             case "etcd":
                 return self._etcd_arguments()
             case "kube-apiserver":
                 return self._api_arguments()
             case "kube-controller-manager":
-                return self._controller_arguments()
-            case _:
-                return [f"--kubeconfig={self._component_kubeconfig(name)}", *_CLIENT]
+                return [*self._client_arguments(name), *self._controller_arguments()]
+            case "kube-scheduler":
+                return self._client_arguments(name)
 
     def _etcd_arguments(self) -> list[str]:
         client, peer = (f"http://127.0.0.1:{port}" for port in (self.ports.etcd, self.ports.etcd_peer))
@@ -189,8 +181,6 @@ class ControlPlane:
 
     def _controller_arguments(self) -> list[str]:
         return [
-            f"--kubeconfig={self._component_kubeconfig('kube-controller-manager')}",
-            *_CLIENT,
             "--use-service-account-credentials",
             f"--root-ca-file={self.authority.pair.certificate}",
             f"--service-account-private-key-file={self.authority.service_account_keys().key}",
@@ -200,11 +190,11 @@ class ControlPlane:
             *([] if self._has_nodes else ["--controllers=*,-node-lifecycle-controller,-taint-eviction-controller"]),
         ]
 
-    def _component_kubeconfig(self, name: str) -> Path:
-        """Write the kubeconfig of a component; its user is one that RBAC knows by default."""
-        pair = self.authority.client(f"system:{name}", (), name)
-        path = self.directory / "kubeconfigs" / f"system-{name}"
-        return self.authority.kubeconfig(path, self.server, f"system:{name}", pair)
+    def _client_arguments(self, name: Name) -> list[str]:
+        """What only asks the API server is alone, has no port, and is as fast as tests; RBAC knows its user."""
+        kubeconfig = self.kubeconfig_for(f"system:{name}", ())
+        speed = ("--kube-api-qps=200", "--kube-api-burst=400")
+        return [f"--kubeconfig={kubeconfig}", "--leader-elect=false", "--secure-port=0", *speed]
 
     def _keep_ports(self) -> Ports:
         """Read the directory's ports, or choose free ones; anew if others took them since."""

@@ -45,22 +45,21 @@ def load(layout: Layout) -> None:
         busybox = static_busybox(cache_folder(), layout.logs / "packages.log")
         layer = build_layer(busybox.read_bytes(), run([busybox, "--list"]).split())
         for image in lacking:
-            _import(layout, build_archive(image, layer, platform.machine()))
+            with tempfile.NamedTemporaryFile(suffix=".tar") as file:
+                file.write(build_archive(image, layer, platform.machine()))
+                file.flush()
+                import_archive(layout, Path(file.name))
 
 
 def build_layer(busybox: bytes, applets: Sequence[str]) -> bytes:
     """Lay out a file system: /bin with busybox and a link to it for each applet, and a /tmp for everyone."""
-    passwd = b"root:x:0:0:root:/root:/bin/sh\n"
-    links = [_entry(f"bin/{applet}", link="busybox") for applet in applets if applet != "busybox"]
     return _tar(
-        [
-            *(_entry(folder, mode=0o755, folder=True) for folder in ("bin", "etc", "root", "usr", "usr/bin")),
-            _entry("tmp", mode=0o1777, folder=True),
-            _entry("bin/busybox", busybox, mode=0o755),
-            *links,
-            _entry("usr/bin/env", link="../../bin/busybox"),
-            _entry("etc/passwd", passwd),
-        ]
+        *(_entry(folder, mode=0o755, kind=tarfile.DIRTYPE) for folder in ("bin", "etc", "root", "usr", "usr/bin")),
+        _entry("tmp", mode=0o1777, kind=tarfile.DIRTYPE),
+        _entry("bin/busybox", busybox, mode=0o755),
+        *(_entry(f"bin/{applet}", link="busybox") for applet in applets if applet != "busybox"),
+        _entry("usr/bin/env", link="../../bin/busybox"),
+        _entry("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n"),
     )
 
 
@@ -77,39 +76,25 @@ def build_archive(image: Image, layer: bytes, machine: str) -> bytes:
     config_name = f"{hashlib.sha256(config).hexdigest()}.json"
     manifest = [{"Config": config_name, "RepoTags": [image.name], "Layers": ["layer.tar"]}]
     return _tar(
-        [
-            _entry(config_name, config),
-            _entry("layer.tar", layer),
-            _entry("manifest.json", json.dumps(manifest).encode()),
-        ]
+        _entry(config_name, config), _entry("layer.tar", layer), _entry("manifest.json", json.dumps(manifest).encode())
     )
 
 
-_Entry = tuple[tarfile.TarInfo, bytes]
-
-
-def _entry(name: str, content: bytes = b"", *, mode: int = 0o644, folder: bool = False, link: str = "") -> _Entry:
+def _entry(
+    name: str, content: bytes = b"", *, mode: int = 0o644, kind: bytes = tarfile.REGTYPE, link: str = ""
+) -> tuple[tarfile.TarInfo, bytes]:
     info = tarfile.TarInfo(name)
-    info.mode = mode
-    info.size = len(content)
-    info.linkname = link
-    info.type = tarfile.DIRTYPE if folder else tarfile.SYMTYPE if link else tarfile.REGTYPE
+    info.mode, info.size, info.linkname = mode, len(content), link
+    info.type = tarfile.SYMTYPE if link else kind
     return info, content
 
 
-def _tar(entries: Sequence[_Entry]) -> bytes:
+def _tar(*entries: tuple[tarfile.TarInfo, bytes]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for info, content in entries:
             archive.addfile(info, io.BytesIO(content))
     return buffer.getvalue()
-
-
-def _import(layout: Layout, archive: bytes) -> None:
-    with tempfile.NamedTemporaryFile(suffix=".tar") as file:
-        file.write(archive)
-        file.flush()
-        import_archive(layout, Path(file.name))
 
 
 def import_archive(layout: Layout, archive: Path) -> None:

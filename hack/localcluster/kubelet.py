@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -56,24 +55,19 @@ def kubelet_config(layout: Layout, address: str, port: int, authority: Path, ser
 
 def start(layout: Layout, control_plane: ControlPlane) -> None:
     """Start the kubelet and wait until its node is ready."""
-    started = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     processes = control_plane.processes
-    was_running = processes.is_running("kubelet")
-    if not was_running:
+    since = ""
+    if not processes.is_running("kubelet"):
+        since = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
         kernel.create_cgroup(layout.network)
         processes.start("kubelet", [control_plane.binaries["kubelet"], *_arguments(layout, control_plane)])
-    wait_until(
-        lambda: _is_ready(control_plane, None if was_running else started),
-        60,
-        f"the node to be ready (the kubelet's log is {processes.log('kubelet')})",
-    )
+    what = f"the node to be ready (the kubelet's log is {processes.log('kubelet')})"
+    wait_until(lambda: _is_ready(control_plane, since), 60, what)
 
 
 def _arguments(layout: Layout, control_plane: ControlPlane) -> list[str]:
     authority = control_plane.authority
-    user = f"system:node:{NODE_NAME}"
-    client = authority.client(user, ("system:nodes",), "kubelet")
-    kubeconfig = authority.kubeconfig(layout.state / "kubeconfigs" / "kubelet", control_plane.server, user, client)
+    kubeconfig = control_plane.kubeconfig_for(f"system:node:{NODE_NAME}", ("system:nodes",))
     serving = authority.server(NODE_NAME, (control_plane.address, NODE_NAME), "kubelet-serving")
     config = layout.run / "kubelet.yaml"
     [port] = free_ports(control_plane.address)
@@ -88,12 +82,11 @@ def _arguments(layout: Layout, control_plane: ControlPlane) -> list[str]:
     ]
 
 
-def _is_ready(control_plane: ControlPlane, since: datetime.datetime | None) -> bool:
-    """Tell whether the node says that it is ready, and said so since a kubelet was started."""
-    kubeconfig = f"--kubeconfig={control_plane.kubeconfig}"
-    for node in json.loads(run([control_plane.kubectl, kubeconfig, "get", "node", "--output=json"]))["items"]:
-        for condition in node["status"].get("conditions", []):
-            if condition["type"] == "Ready" and condition["status"] == "True":
-                heartbeat = datetime.datetime.fromisoformat(condition["lastHeartbeatTime"])
-                return since is None or heartbeat >= since
-    return False
+def _is_ready(control_plane: ControlPlane, since: str) -> bool:
+    """Tell whether the node says that it is ready, and has said so since a kubelet was started."""
+    ready = '{.items[*].status.conditions[?(@.type=="Ready")]'
+    query = f"--output=jsonpath={ready}.status}} {ready}.lastHeartbeatTime}}"
+    status, _, heartbeat = run(
+        [control_plane.kubectl, f"--kubeconfig={control_plane.kubeconfig}", "get", "node", query]
+    ).partition(" ")
+    return status == "True" and heartbeat >= since

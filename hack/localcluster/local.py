@@ -28,10 +28,10 @@ def up(layout: Layout) -> None:
     ensure()
     steps = Steps(total=6)
     missing = packages.missing(packages.PACKAGES, packages.has_program)
-    with steps.step("install packages", "half a minute" if missing else "") as step:
-        step.detail = " ".join(missing) or "none missing"
+    with steps.step("install packages", "half a minute" if missing else "") as tell:
+        tell(" ".join(missing) or "none missing")
         packages.install(missing, layout.logs / "packages.log")
-    with steps.step("make the pods' network") as step:
+    with steps.step("make the pods' network") as tell:
         if has_traces(layout) and not layout.kubeconfig.exists():
             # The clone was cleaned while its cluster ran: the new one could not talk to what is left of it.
             tear_down(layout)
@@ -40,7 +40,7 @@ def up(layout: Layout) -> None:
         kernel.allow_forwarding()
         subnet = network.keep_subnet(layout)
         network.create_bridge(layout, subnet)
-        step.detail = f"{layout.bridge}, {subnet}"
+        tell(f"{layout.bridge}, {subnet}")
     with steps.step("start the control plane"):
         control_plane = ControlPlane(
             layout.state,
@@ -53,8 +53,8 @@ def up(layout: Layout) -> None:
         network.apply_rules(layout, subnet, control_plane.ports.api)
     with steps.step("start containerd"):
         runtime.start(layout, control_plane.processes, subnet)
-    with steps.step("load the images") as step:
-        step.detail = f"{images.PAUSE.name}, {images.BUSYBOX.name}"
+    with steps.step("load the images") as tell:
+        tell(f"{images.PAUSE.name}, {images.BUSYBOX.name}")
         images.load(layout)
     with steps.step("start the kubelet"):
         kubelet.start(layout, control_plane)

@@ -75,8 +75,8 @@ def load_operator_image(layout: Layout) -> str:
         with steps.step("build the operator's image", "a few seconds; a minute once for its dependencies"):
             image_id = _build(store, layout.root, base)
         name = f"{REPOSITORY}:{image_id[:12]}"
-        with steps.step("import it") as step:
-            step.detail = name
+        with steps.step("import it") as tell:
+            tell(name)
             _import(store, layout, image_id, name)
     return name
 

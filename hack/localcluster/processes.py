@@ -110,7 +110,7 @@ class Supervisor:
         self._logs.mkdir(parents=True, exist_ok=True)
         self._reap(name)
         bond = _DIE_WITH_PARENT if self._bound_to_parent else _LEAVE_TO_INIT
-        program = [*bond, "/bin/sh", "-c", _RECORD_THEN_BECOME, self._record(name), *command]
+        program = [*bond, "/bin/sh", "-c", _RECORD_THEN_BECOME, self._records / name, *command]
         with self.log(name).open("ab") as log:
             child = subprocess.Popen(program, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         if self._bound_to_parent:
@@ -121,10 +121,7 @@ class Supervisor:
 
     def is_running(self, name: str) -> bool:
         """Tell whether the recorded process is there (a stopped one, too)."""
-        if (child := self._children.get(name)) is not None:
-            child.poll()
-        identity = self._identity(name)
-        return identity is not None and is_alive(identity, observe_process(identity.pid), boot_id())
+        return self.pid(name) is not None
 
     def names(self) -> list[str]:
         """Name every process that has a record, running or not."""
@@ -132,33 +129,30 @@ class Supervisor:
 
     def pid(self, name: str) -> int | None:
         """Return the process id, if it runs."""
+        if (child := self._children.get(name)) is not None:
+            child.poll()
         identity = self._identity(name)
-        return identity.pid if identity is not None and self.is_running(name) else None
+        if identity is not None and is_alive(identity, observe_process(identity.pid), boot_id()):
+            return identity.pid
+        return None
 
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal, if the process runs."""
-        pid = self.pid(name)
-        if pid is not None:
+        if (pid := self.pid(name)) is not None:
             os.kill(pid, number)
 
-    def kill(self, name: str, timeout_s: float = 60) -> None:
+    def kill(self, name: str) -> None:
         """End the process at once, wait until it is gone, and forget it."""
         self.signal(name, signal.SIGKILL)
-        wait_until(lambda: not self.is_running(name), timeout_s, f"{name} to end", interval_s=0.01)
+        wait_until(lambda: not self.is_running(name), 60, f"{name} to end", interval_s=0.01)
         self._reap(name)
-        self._record(name).unlink(missing_ok=True)
-
-    def _record(self, name: str) -> Path:
-        return self._records / name
 
     def _identity(self, name: str) -> ProcessIdentity | None:
-        try:
-            return parse_record(self._record(name).read_text())
-        except FileNotFoundError:
-            return None
+        record = self._records / name
+        return parse_record(record.read_text()) if record.exists() else None
 
     def _reap(self, name: str) -> None:
-        child = self._children.pop(name, None)
-        if child is not None:
+        """Forget the process, which has ended."""
+        if (child := self._children.pop(name, None)) is not None:
             child.wait()
-        self._record(name).unlink(missing_ok=True)
+        (self._records / name).unlink(missing_ok=True)

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-TERMINAL_INTERVAL_S, LOG_INTERVAL_S = 0.5, 30.0
-"""How often it is told of a step that it still runs."""
-
-
-class Step:
-    """A step that is under way; `detail` is shown beside its title and may be set at any time."""
-
-    def __init__(self, title: str, expect: str) -> None:
-        self.detail = ""
-        self._title = title
-        self._expect = f", usually {expect}" if expect else ""
-        self._started = time.monotonic()
-
-    def describe(self, *, ended: bool = False) -> str:
-        """Say in one line what goes on, or has ended, and how long that takes."""
-        seconds = time.monotonic() - self._started
-        detail = f" ({self.detail})" if self.detail else ""
-        duration = f"{seconds:.1f} s" if ended else f"{seconds:.0f} s so far{self._expect}"
-        return f"{self._title}{detail} … {duration}"
+LOG_INTERVAL_S = 30.0
+"""How often a step that tells how far it is gets a line where there is no terminal."""
 
 
 class Steps:
-    """The steps of a command, counted; which one runs is shown, for how long, and how long it usually takes."""
+    """The steps of a command, counted; it is shown which one runs, for how long, and how long it usually takes."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -43,24 +26,28 @@ class Steps:
         self._console.print(text, markup=False)
 
     @contextmanager
-    def step(self, title: str, expect: str = "") -> Iterator[Step]:
-        """Run a block as the next step; `expect` is a duration in words, as in "5 minutes"."""
+    def step(self, title: str, expect: str = "") -> Iterator[Callable[[str], None]]:
+        """Run a block as the next step; `expect` is a duration in words, as in "5 minutes".
+
+        Yields a function that tells a detail, shown beside the title until another is told.
+        """
         self._done += 1
-        step = Step(f"step {self._done} of {self._total}: {title}", expect)
-        ended = threading.Event()
-        with self._console.status(step.describe()) as status:  # shows nothing where there is no terminal
+        label, usually = f"step {self._done} of {self._total}: {title}", f", usually {expect}" if expect else ""
+        is_log = not self._console.is_terminal
+        started = logged = time.monotonic()
+        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+        with Progress(*columns, console=self._console, transient=True, disable=is_log) as progress:
+            task = progress.add_task(label + usually, total=None)
 
-            def tell() -> None:
-                while not ended.wait(TERMINAL_INTERVAL_S if self._console.is_terminal else LOG_INTERVAL_S):
-                    (status.update if self._console.is_terminal else self.say)(step.describe())
+            def tell(detail: str) -> None:
+                nonlocal label, logged
+                label = f"step {self._done} of {self._total}: {title}{f' ({detail})' if detail else ''}"
+                progress.update(task, description=label + usually)
+                if is_log and time.monotonic() - logged > LOG_INTERVAL_S:
+                    logged = time.monotonic()
+                    self.say(label + usually)
 
-            if expect and not self._console.is_terminal:
-                self.say(step.describe())
-            thread = threading.Thread(target=tell, daemon=True)
-            thread.start()
-            try:
-                yield step
-            finally:
-                ended.set()
-                thread.join()
-        self.say(step.describe(ended=True))
+            if is_log and expect:
+                self.say(label + usually)
+            yield tell
+        self.say(f"{label} … {time.monotonic() - started:.1f} s")

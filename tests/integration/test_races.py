@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 import pytest
 
@@ -20,7 +21,7 @@ from .kubelet import OnSigterm
 from .stage import WITH_INIT, Namespace, Workflow
 from .wire import When, Write
 
-CONTROLLER_MANAGER = "kube-controller-manager"
+CONTROLLER_MANAGER: Final = "kube-controller-manager"
 
 
 # ── the pod starts between observation and eviction ──
