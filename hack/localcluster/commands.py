@@ -61,7 +61,7 @@ def prepare_image() -> None:
     except ClusterError:
         return  # whoever needs it says what is missing
     extend_path()
-    prepare_base(of_this_clone())
+    prepare_base()
 
 
 def recorded_provider(layout: Layout) -> Provider | None:

@@ -13,8 +13,8 @@ import platform
 import tarfile
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from localcluster.binaries import cache_folder
 from localcluster.layout import Layout
@@ -22,8 +22,7 @@ from localcluster.packages import static_busybox
 from localcluster.tools import run
 
 
-@dataclass(frozen=True)
-class Image:
+class Image(NamedTuple):
     """An image that holds busybox alone: its full name, and what its containers run by default."""
 
     name: str
@@ -42,7 +41,7 @@ def load(layout: Layout) -> None:
     present = list_images(layout)
     lacking = [image for image in (PAUSE, BUSYBOX) if image.name not in present]
     if lacking:
-        busybox = static_busybox(cache_folder(), layout.logs / "packages.log")
+        busybox = static_busybox(cache_folder())
         layer = build_layer(busybox.read_bytes(), run([busybox, "--list"]).split())
         for image in lacking:
             with tempfile.NamedTemporaryFile(suffix=".tar") as file:

@@ -41,7 +41,7 @@ def kubelet_config(layout: Layout, address: str, port: int, authority: Path, ser
         "makeIPTablesUtilChains": False,
         "oomScoreAdj": 0,
         "maxPods": 250,
-        "podLogsDir": str(layout.pod_logs),
+        "podLogsDir": str(layout.data / "pod-logs"),
         "volumePluginDir": str(layout.data / "volume-plugins"),
         "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
         # Images come from no registry: one that is collected is gone.

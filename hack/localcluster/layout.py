@@ -27,13 +27,12 @@ class Layout:
         self.kubeconfig = self.state / "kubeconfig"
         """The administrator's, whichever provider made the cluster."""
         self.logs = self.state / "logs"
-        """A file per process, and one for what installing packages printed."""
+        """A file per process."""
         self.kind_record = self.state / "kind"
         """Is there if the cluster was made by kind."""
 
         self.data = DATA / self.id
         """The container runtime's and the kubelet's files."""
-        self.pod_logs = self.data / "pod-logs"
         self.run = RUN / self.id
         """Sockets, process records and the container runtime's volatile state."""
         self.runtime_socket = self.run / "containerd.sock"

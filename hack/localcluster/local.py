@@ -30,7 +30,7 @@ def up(layout: Layout) -> None:
     missing = packages.missing(packages.PACKAGES, packages.has_program)
     with steps.step("install packages", "half a minute" if missing else "") as tell:
         tell(" ".join(missing) or "none missing")
-        packages.install(missing, layout.logs / "packages.log")
+        packages.install(missing)
     with steps.step("make the pods' network") as tell:
         if has_traces(layout) and not layout.kubeconfig.exists():
             # The clone was cleaned while its cluster ran: the new one could not talk to what is left of it.

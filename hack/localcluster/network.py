@@ -99,22 +99,14 @@ def apply_rules(layout: Layout, subnet: IPv4Network, api_port: int) -> None:
 
 def cni_config(layout: Layout, subnet: IPv4Network) -> Mapping[str, Any]:
     """Describe the network to the container runtime: an address from the subnet, a port on the bridge."""
-    return {
-        "cniVersion": "0.4.0",
-        "name": layout.network,
-        "plugins": [
-            {
-                "type": "bridge",
-                "bridge": layout.bridge,
-                "ipam": {
-                    "type": "host-local",
-                    "ranges": [[{"subnet": str(subnet), "gateway": gateway(subnet)}]],
-                    "routes": [{"dst": "0.0.0.0/0"}],
-                    "dataDir": str(layout.data / "cni"),
-                },
-            }
-        ],
+    addresses = {
+        "type": "host-local",
+        "ranges": [[{"subnet": str(subnet), "gateway": gateway(subnet)}]],
+        "routes": [{"dst": "0.0.0.0/0"}],
+        "dataDir": str(layout.data / "cni"),
     }
+    plugin = {"type": "bridge", "bridge": layout.bridge, "ipam": addresses}
+    return {"cniVersion": "0.4.0", "name": layout.network, "plugins": [plugin]}
 
 
 def remove(layout: Layout) -> None:

@@ -7,16 +7,15 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from localcluster.tools import ClusterError, run
+from localcluster.tools import run
 
 CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 
 
-@dataclass(frozen=True)
-class Package:
+class Package(NamedTuple):
     """A Debian package, and the programs of it that are used; another vendor's are as good."""
 
     name: str
@@ -50,36 +49,28 @@ def cni_folder() -> Path:
     return next(folder for folder in CNI_FOLDERS if (folder / "bridge").exists())
 
 
-def install(names: Sequence[str], log: Path) -> None:
+def install(names: Sequence[str]) -> None:
     """Install packages, removing none; raise ClusterError with the end of apt's output if that fails."""
     if names:
-        _apt(log, "update")
-        _apt(log, "install", "--yes", "--no-install-recommends", "--no-remove", *names)
+        _apt("update")
+        _apt("install", "--yes", "--no-install-recommends", "--no-remove", *names)
 
 
-def static_busybox(cache: Path, log: Path) -> Path:
+def static_busybox(cache: Path) -> Path:
     """Return a busybox that needs no libraries, unpacked from Debian's busybox-static into the cache.
 
     It is not installed: Debian's busybox, which many machines have, would have to go.
     """
     busybox = cache / "busybox"
     if not busybox.exists():
-        _apt(log, "update")
+        _apt("update")
         with tempfile.TemporaryDirectory(dir=cache, prefix="build-") as scratch:
-            _apt(log, "download", "--option", "APT::Sandbox::User=root", "busybox-static", cwd=Path(scratch))
+            _apt("download", "--option", "APT::Sandbox::User=root", "busybox-static", cwd=scratch)
             run(["dpkg-deb", "--extract", *Path(scratch).glob("*.deb"), scratch])
             (Path(scratch) / "bin" / "busybox").rename(busybox)
     return busybox
 
 
-def _apt(log: Path, *arguments: str, cwd: Path | None = None) -> None:
+def _apt(*arguments: str, cwd: str | None = None) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a") as output:
-        command = ["apt-get", *arguments]
-        code = subprocess.call(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, cwd=cwd
-        )
-    if code != 0:
-        end = "\n".join(log.read_text().splitlines()[-10:])
-        raise ClusterError(f"`{' '.join(command)}` failed:\n{end}", f"All it printed is in {log}.")
+    run(["apt-get", *arguments], stdin=subprocess.DEVNULL, env=environment, cwd=cwd)

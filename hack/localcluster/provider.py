@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from localcluster.binaries import cache_folder, check_go, go_version, missing
 from localcluster.components import COMPONENTS
@@ -68,8 +69,7 @@ def find_distribution(os_release: Mapping[str, str]) -> frozenset[str]:
     return frozenset(f"{os_release.get('ID', '')} {os_release.get('ID_LIKE', '')}".split())
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """A provider, and why it was chosen, as the end of a sentence."""
 
     provider: Provider

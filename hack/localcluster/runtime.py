@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import NamedTuple
 
 from localcluster import network
 from localcluster.images import PAUSE
@@ -21,8 +21,7 @@ SHIM_SOCKETS = Path("/run/containerd/s")
 _CAP_SYS_RESOURCE = 24
 
 
-@dataclass(frozen=True)
-class RuntimeSettings:
+class RuntimeSettings(NamedTuple):
     """What depends on the machine."""
 
     cni_folder: Path
@@ -34,16 +33,6 @@ def has_capability(status: str, number: int) -> bool:
     """Tell from the text of /proc/self/status whether a capability is in effect."""
     line = next(line for line in status.splitlines() if line.startswith("CapEff:"))
     return bool(int(line.split()[1], 16) >> number & 1)
-
-
-def observe_settings(layout: Layout) -> RuntimeSettings:
-    """Find out what this machine needs."""
-    status = Path("/proc/self/status").read_text()
-    return RuntimeSettings(
-        cni_folder=cni_folder(),
-        snapshotter="overlayfs" if _can_overlay(layout.data) else "native",
-        may_lower_oom_score=has_capability(status, _CAP_SYS_RESOURCE),
-    )
 
 
 def render_config(layout: Layout, settings: RuntimeSettings) -> str:
@@ -87,16 +76,15 @@ def start(layout: Layout, processes: Supervisor, subnet: IPv4Network) -> None:
     if not processes.is_running("containerd"):
         layout.data.mkdir(parents=True, exist_ok=True)
         remove_dead_sockets(layout)
-        config.write_text(render_config(layout, observe_settings(layout)))
+        snapshotter = "overlayfs" if _can_overlay(layout.data) else "native"
+        may_lower_oom_score = has_capability(Path("/proc/self/status").read_text(), _CAP_SYS_RESOURCE)
+        config.write_text(render_config(layout, RuntimeSettings(cni_folder(), snapshotter, may_lower_oom_score)))
     cni = layout.run / "cni" / "mageflow.conflist"
     cni.parent.mkdir(exist_ok=True)
     cni.write_text(json.dumps(network.cni_config(layout, subnet), indent=2))
     processes.start("containerd", ["containerd", "--config", config])
-    wait_until(
-        lambda: succeeds(["ctr", "--address", layout.runtime_socket, "version"]),
-        30,
-        f"containerd (its log is {processes.log('containerd')})",
-    )
+    question = ("ctr", "--address", layout.runtime_socket, "version")
+    wait_until(lambda: succeeds(question), 30, f"containerd (its log is {processes.log('containerd')})")
 
 
 def observe_shims(layout: Layout) -> set[int]:
