@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 import time
 from io import StringIO
@@ -22,8 +23,8 @@ from mageflow.cli.completion import candidates, complete_names
 from mageflow.cli.exit_codes import Exit, describe, exit_for_all
 from mageflow.cli.progress import Bars, Lines, choose_progress
 from mageflow.cli.verbs import SUSPEND
-from mageflow.client.fake import FakeCluster
 from mageflow.client.resource import Resource
+from mageflow.testing import FakeCluster
 
 from .builders import done, running, view
 
@@ -239,7 +240,7 @@ def test_nothing_is_done_when_nothing_is_selected() -> None:
 @pytest.mark.usefixtures("cluster")
 def test_interrupt_says_what_is_lost_and_refuses_to_guess_the_answer() -> None:
     result = run("interrupt", "--all", code=2)
-    assert "load is running (run 1): its work is lost" in result.stderr
+    assert re.search(r"load is running \(run 1, for \d+s\): its work is lost", result.stderr)
     assert "this would interrupt 2 resources, and there is no terminal to ask on: say --yes" in result.stderr
     assert lifecycle_of("chain", "nightly") == "active"
     done = run("interrupt", "--all", "-y", "--wait")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import mageflow
-from mageflow.client.fake import FakeCluster
+from mageflow.testing import FakeCluster
 
 POD = {"spec": {"containers": [{"name": "main", "image": "busybox:1.36"}]}}
 
@@ -23,9 +23,8 @@ async def start(cluster: FakeCluster, **spec: Any) -> mageflow.Workflow:
 
 def mark(cluster: FakeCluster, **metadata: Any) -> None:
     """Change the metadata of the resource, as its deletion does."""
-    server = cluster._server
-    (resource,) = server.resources
-    server.put({**resource, "metadata": {**resource["metadata"], **metadata}})
+    server = cluster.transport.server("default")
+    server.change("a finalizer's owner", "workflows", "report", lambda raw: raw["metadata"].update(metadata))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +52,7 @@ async def test_deletion_is_told_at_once_when_a_finalizer_keeps_it(
 async def test_refused_status_is_told_when_an_event_says_so(
     mageflow_fake: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = mageflow_fake._server
+    server = mageflow_fake.transport
     answer = server.request
 
     async def request(method: str, path: str, body: Any = None, **options: Any) -> Any:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import mageflow.client.lifecycle_errors
-from mageflow.client.fake import FakeCluster
+from mageflow.testing import FakeCluster
 
 DOCS = Path(__file__).parents[2] / "docs" / "client.md"
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", DOCS.read_text(), re.DOTALL | re.MULTILINE)

@@ -14,7 +14,7 @@ import pytest
 
 import mageflow
 import mageflow.sync
-from mageflow.client.fake import FakeCluster
+from mageflow.testing import FakeCluster
 
 
 def tasks(*names: str, retries: int = 0) -> list[mageflow.Task]:
@@ -108,6 +108,29 @@ async def test_deadline_error_tells_what_is_not_so_when_nothing_happens(mageflow
             await chain.wait(seconds=0.05)
         mageflow_fake.start_operator()
         assert (await chain.wait("Suspended")).is_in_force
+
+
+async def test_a_namespace_that_is_held_holds_what_is_in_it(mageflow_fake: FakeCluster) -> None:
+    mageflow_fake.task("a").keeps_running()
+    chain = await start_chain("a", "b")
+    mageflow_fake.label_namespace("interrupted")
+    status = await chain.wait("Interrupted")
+    assert (status.lifecycle, status.lifecycle_source, status.interruptions) == ("interrupted", "namespace", 1)
+    mageflow_fake.task("a").succeeds()
+    mageflow_fake.label_namespace(None)
+    assert (await chain.wait()).progress == "2/2"
+    assert mageflow_fake.started == ["x/a", "x/a", "x/b"]
+
+
+async def test_a_back_off_passes_at_once_and_not_while_it_is_held(mageflow_fake: FakeCluster) -> None:
+    mageflow_fake.task("a").keeps_running()
+    chain = await mageflow.chain(tasks("a", retries=1), name="x")
+    await chain.start()
+    await chain.suspend()
+    mageflow_fake.task("a").fails(times=1)
+    assert (await chain.wait("Suspended")).tasks[0].phase == "BackingOff"
+    await chain.resume()
+    assert (await chain.wait()).tasks[0].failures == 1
 
 
 async def test_it_is_gone_when_it_is_deleted(mageflow_fake: FakeCluster) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 import mageflow
 import mageflow.sync
-from mageflow.client.fake import FakeCluster
+from mageflow.testing import FakeCluster
 
 
 async def start(name: str, namespace: str = "default", **labels: str) -> mageflow.Chain:

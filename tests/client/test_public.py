@@ -33,14 +33,14 @@ sys.meta_path.insert(0, Blocker())
 
 USE = """
 import asyncio, mageflow, mageflow.sync
-from mageflow.client.fake import FakeCluster
+from mageflow.testing import FakeCluster
 async def main():
     chain = await mageflow.chain([mageflow.task('a', image='x')], name='x')
     await chain.start()
     return await chain.wait()
 with FakeCluster().installed():
     assert asyncio.run(main()).phase == 'Succeeded'
-import mageflow.kube.config, mageflow.kube.http, mageflow.client.pytest_plugin
+import mageflow.kube.config, mageflow.kube.http, mageflow.testing.pytest_plugin
 """
 
 TYPES = """
@@ -193,7 +193,7 @@ def test_the_client_works_without_what_only_the_operator_needs(tmp_path: Path) -
 
 def test_the_pytest_plugin_imports_nothing_of_the_client_until_it_is_used(tmp_path: Path) -> None:
     blocked = {"kopf", "kubernetes", "aiohttp", "pydantic", "yaml"}
-    run_python(f"BLOCKED = {blocked!r}{BLOCKED}import mageflow.client.pytest_plugin", tmp_path)
+    run_python(f"BLOCKED = {blocked!r}{BLOCKED}import mageflow.testing.pytest_plugin", tmp_path)
 
 
 def test_default_connection_is_closed_when_asyncio_run_ends(tmp_path: Path) -> None:

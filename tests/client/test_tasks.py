@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import mageflow
-from mageflow.client.fake import FakeCluster
+from mageflow.testing import FakeCluster
 
 
 def causes_of(error: mageflow.InvalidError) -> list[str]:

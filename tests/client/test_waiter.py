@@ -12,11 +12,11 @@ import pytest
 import mageflow
 from mageflow.api import CHAIN, WORKFLOW, Kind, Lifecycle
 from mageflow.client.connection import Connection, open_connection
-from mageflow.client.fake import FakeCluster
 from mageflow.client.handle import ObjectHandle, ObjectRef
 from mageflow.client.lifecycle_requests import LifecycleRequest, send_request
 from mageflow.client.scopes import MAX_NAMED
 from mageflow.client.waiter import Answer, Failure, Outcome, Waiter
+from mageflow.testing import FakeCluster
 
 SUSPENDED = Lifecycle.SUSPENDED
 
@@ -60,7 +60,7 @@ class Seen:
 def watches(mageflow_fake: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The field selectors of all watches that are opened."""
     opened: list[str] = []
-    server, lines = mageflow_fake._server, mageflow_fake._server.lines
+    server, lines = mageflow_fake.transport, mageflow_fake.transport.lines
 
     def note(path: str, query: Mapping[str, str]) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         opened.append(query.get("fieldSelector", "all"))
@@ -128,7 +128,7 @@ async def test_patience_with_the_operator_begins_anew_with_each_answer(mageflow_
     waiting = asyncio.create_task(seen.waiter(connection, until_in_force=False).run(requests))
     await asyncio.sleep(0.2)
     resource = await requests[0][0].read()
-    mageflow_fake._server.write_status(resource, {**resource["status"], "observedGeneration": 2})
+    mageflow_fake.transport.write_status(resource, {**resource["status"], "observedGeneration": 2})
     answered_at = asyncio.get_running_loop().time()
     await waiting
     assert asyncio.get_running_loop().time() - answered_at > 0.95
@@ -149,7 +149,7 @@ async def test_a_suspend_that_finds_its_task_running_is_taken_back(mageflow_fake
         {"type": "Ready", "status": "False", "reason": "TaskAlreadyRunning", "message": "run 1 runs",
          "observedGeneration": 2, "lastTransitionTime": "2026-11-24T12:00:00Z"}
     ]}  # fmt: skip
-    mageflow_fake._server.write_status(written, status)
+    mageflow_fake.transport.write_status(written, status)
     seen = Seen()
     await seen.waiter(handle.ref.connection, until_in_force=True).run([(handle, request)])
     (outcome,) = seen.outcomes.values()
@@ -165,7 +165,7 @@ async def test_an_error_of_a_watch_is_the_outcome_of_what_it_was_to_tell_of(
     mageflow_fake.task("work").keeps_running()
     await start("mine", "other")
     requests = await suspend("mine", "other")
-    server, ask = mageflow_fake._server, mageflow_fake._server.request
+    server, ask = mageflow_fake.transport, mageflow_fake.transport.request
 
     async def refuse(method: str, path: str, body: Any = None, **options: Any) -> Any:
         if (options.get("query") or {}).get("fieldSelector") == "metadata.name=other":

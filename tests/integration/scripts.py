@@ -32,14 +32,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from tests.model.controllers import Collector, JobController
-from tests.model.nodes import Node
-from tests.model.server import NAMESPACE, TRACKING, Server
+from tests.model.process import NAMESPACE
 
 from mageflow.api import API_VERSION, LABEL_RUN, WORKFLOW
 from mageflow.core.job_manifest import build_job
 from mageflow.core.plan import Owner, Task
 from mageflow.kube.errors import ApiError
+from mageflow.testing.controllers import Collector, JobController
+from mageflow.testing.node import Node
+from mageflow.testing.server import TRACKING, Server
 
 from .control import Raw
 from .history import has_ended, has_started, is_bound, is_terminating
@@ -261,7 +262,7 @@ class Model:
     """Plays scripts on the model of the cluster."""
 
     def __init__(self) -> None:
-        self._server = Server(lambda: NOON)
+        self._server = Server(lambda: NOON, NAMESPACE)
         self._node = Node(self._server)
         self._seen = Seen()
         self._heard: defaultdict[str, int] = defaultdict(int)

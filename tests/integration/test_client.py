@@ -16,8 +16,8 @@ import mageflow
 import mageflow.sync
 from devkit.patience import PATIENCE
 from localcluster.controlplane import ControlPlane
-from mageflow.client.fake import FakeCluster
 from mageflow.client.handle import ObjectHandle
+from mageflow.testing import FakeCluster
 
 from .control import Raw
 from .stage import Namespace, Workflow, wait_until

@@ -25,10 +25,11 @@ from mageflow.core.job_manifest import ANNOTATION_STOPPED
 from mageflow.core.lifecycle import strongest_lifecycle
 from mageflow.kube.errors import ApiError
 from mageflow.kube.transport import Raw
+from mageflow.testing.controllers import Collector, JobController
+from mageflow.testing.node import SIGTERM_EXIT_CODE, Node
+from mageflow.testing.server import OPERATOR, Server, find_condition, has_ended, is_terminating, name_of, uid_of
 
-from .controllers import Collector, JobController
-from .nodes import SIGTERM_EXIT_CODE, Node
-from .process import FROZEN, Flight, ModelClock, ModelLoop, Process
+from .process import FROZEN, NAMESPACE, Flight, ModelClock, ModelLoop, Process
 from .promises import (
     ACTIVE,
     CANCELED,
@@ -40,7 +41,6 @@ from .promises import (
     label_of_namespace,
     phase_of,
 )
-from .server import NAMESPACE, OPERATOR, Server, find_condition, has_ended, is_terminating, name_of, uid_of
 
 NAME: Final = "report"
 REST: Final = {
@@ -78,7 +78,7 @@ class Cluster:
     def __post_init__(self) -> None:
         self.loop = ModelLoop()
         self.clock = ModelClock(self.loop)
-        self.server = Server(self.clock.now)
+        self.server = Server(self.clock.now, NAMESPACE)
         self.node = Node(self.server)
         self.promises = Promises(self.server, self.node)
         self.jobs = JobController(self.server)

@@ -22,8 +22,9 @@ from mageflow.controller.reconcile import Reconciler
 from mageflow.controller.settings import Settings
 from mageflow.kube.errors import NO_ANSWER, ApiError
 from mageflow.kube.transport import Raw
+from mageflow.testing.server import OPERATOR, Change, Server
 
-from .server import NAMESPACE, OPERATOR, Change, Server
+NAMESPACE: Final = "team"
 
 FROZEN: Final = "frozen leader"
 """Who makes the requests of an operator that goes on after another took over."""

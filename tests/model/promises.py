@@ -26,12 +26,9 @@ from mageflow.api.reasons import OUTPUT_LOST, TOO_MANY_DISRUPTIONS
 from mageflow.core.job_manifest import ANNOTATION_STOPPED
 from mageflow.core.lifecycle import strongest_lifecycle
 from mageflow.kube.transport import Raw
-
-from .controllers import COLLECTOR, JOB_CONTROLLER
-from .nodes import Container, Node
-from .process import FROZEN
-from .server import (
-    NAMESPACE,
+from mageflow.testing.controllers import COLLECTOR, JOB_CONTROLLER
+from mageflow.testing.node import Container, Node
+from mageflow.testing.server import (
     OPERATOR,
     Change,
     Server,
@@ -43,6 +40,8 @@ from .server import (
     owner_of,
     uid_of,
 )
+
+from .process import FROZEN, NAMESPACE
 
 ACTIVE, SUSPENDED, INTERRUPTED, CANCELED = Lifecycle
 RESOURCES: Final = tuple(kind.plural for kind in KINDS)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mageflow.api import ENDED_PHASES, HELD_PHASES, KINDS, Kind, Lifecycle
+from mageflow.testing.server import is_terminating
 
 from .cluster import Cluster, Shape
 from .promises import ACTIVE, INTERRUPTED, SUSPENDED, has_started, phase_of
-from .server import is_terminating
 
 EVERY = int(os.environ.get("MAGEFLOW_EVERY", "12"))
 """Of so many points one is struck at: all of them in `make nightly`."""

@@ -13,12 +13,12 @@ from mageflow.controller.metrics import RECONCILE_ERRORS, ReconcileError
 from mageflow.core.task import POD_PATIENCE
 from mageflow.kube.errors import ApiError
 from mageflow.kube.transport import Raw
+from mageflow.testing.node import SIGTERM_EXIT_CODE
+from mageflow.testing.server import EVENT_TTL, find_condition, is_terminating
 
 from .cluster import Cluster, Shape
-from .nodes import SIGTERM_EXIT_CODE
 from .process import WATCHED
 from .promises import ACTIVE, CANCELED, INTERRUPTED, SUSPENDED, can_run, phase_of
-from .server import EVENT_TTL, find_condition, is_terminating
 from .stories import STORIES, Story, strike_at_each_point
 
 each_story = pytest.mark.parametrize("story", STORIES, ids=str)

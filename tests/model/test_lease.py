@@ -15,9 +15,9 @@ from mageflow.controller.lease import LEASE_SECONDS, LOOK_SECONDS, MARGIN_SECOND
 from mageflow.controller.settings import LeaseName
 from mageflow.kube.errors import NO_ANSWER, ApiError
 from mageflow.kube.transport import JSON, Raw
+from mageflow.testing.server import Server
 
-from .process import ModelClock, ModelLoop
-from .server import Server
+from .process import NAMESPACE, ModelClock, ModelLoop
 
 LEASE = LeaseName("team", "mageflow-operator")
 TICK = 0.1
@@ -96,7 +96,7 @@ class Place:
     def __init__(self) -> None:
         self.loop = ModelLoop()
         self.clock = ModelClock(self.loop)
-        self.server = Server(self.clock.now)
+        self.server = Server(self.clock.now, NAMESPACE)
         self.candidates: list[Candidate] = []
 
     def add(self, identity: str) -> Candidate:

@@ -12,10 +12,8 @@ from typing import Any, Final
 
 from mageflow.kube.errors import ApiError
 from mageflow.kube.transport import Raw
-
-from .server import (
+from mageflow.testing.server import (
     FOREGROUND,
-    NAMESPACE,
     ORPHAN,
     TRACKING,
     Server,
@@ -144,7 +142,7 @@ class JobController:
         failed = [pod for pod in pods if pod.get("status", {}).get("phase") == "Failed"]
         for pod in failed:
             if find_condition(pod, "DisruptionTarget"):
-                message = MATCHED.format(namespace=NAMESPACE, name=name_of(pod))
+                message = MATCHED.format(namespace=self._server.namespace, name=name_of(pod))
                 return {"type": "Failed", "why": {"reason": "PodFailurePolicy", "message": message}}
         if any(pod in ended for pod in failed) or uncounted.get("failed"):
             why = {"reason": "BackoffLimitExceeded", "message": "Job has reached the specified backoff limit"}

@@ -1,4 +1,7 @@
-"""The scheduler and the kubelet in miniature: what is so on the node, and what of it has been reported."""
+"""The scheduler and the kubelet in miniature: what is so on the node, and what of it has been reported.
+
+Held to the real ones by the same scripts as the server.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,7 @@ from typing import Any, Final
 from mageflow.api import LABEL_TASK, LABEL_UID
 from mageflow.kube.errors import ApiError
 from mageflow.kube.transport import Raw
-
-from .server import Server, has_ended, is_terminating, label_of, mark_disrupted, name_of, uid_of
+from mageflow.testing.server import Server, has_ended, is_terminating, label_of, mark_disrupted, name_of, uid_of
 
 SCHEDULER: Final = "scheduler"
 KUBELET: Final = "kubelet"
@@ -35,6 +37,8 @@ class Container:
     """It, or the init container before it, runs."""
     is_in_init: bool = False
     exit_code: int | None = None
+    message: str = ""
+    """What it has written to its termination message."""
     was_told_to_stop: bool = False
     """Its pod was deleted before it ended."""
     has_failed_by_itself: bool = False
@@ -167,7 +171,8 @@ class Node:
     def _status(self, container: Container) -> Raw:
         now = self._server.timestamp()
         if container.exit_code is not None:
-            ended = {"terminated": {"exitCode": container.exit_code, "startedAt": now, "finishedAt": now}}
+            written = {"message": container.message} if container.message else {}
+            ended = {"terminated": {"exitCode": container.exit_code, "startedAt": now, "finishedAt": now, **written}}
             phase = "Failed" if container.exit_code else "Succeeded"
             return {"phase": phase, "containerStatuses": [{"name": "main", "state": ended}]}
         running: Raw = {"state": {"running": {"startedAt": now}}}

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from mageflow.client.fake import FakeCluster
+    from mageflow.testing.cluster import FakeCluster
 
 
 @pytest.fixture
 def mageflow_fake() -> Iterator[FakeCluster]:
     """A cluster in memory, to which `mageflow` and `mageflow.sync` connect in this test: no real one is asked."""
-    from mageflow.client.fake import FakeCluster
+    from mageflow.testing.cluster import FakeCluster
 
     with FakeCluster().installed() as cluster:
         yield cluster

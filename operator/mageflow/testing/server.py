@@ -9,16 +9,15 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, Final
 
-from mageflow.kube.errors import ApiError
+from mageflow.kube.errors import AlreadyExistsError, ApiError, Cause, ConflictError, InvalidRequestError, NotFoundError
 from mageflow.kube.transport import Raw
 
-NAMESPACE: Final = "team"
 OPERATOR: Final = "operator"
 """Who makes the operator's requests."""
 GRACE_SECONDS: Final = 30
@@ -32,7 +31,8 @@ DEFAULT_POLICIES: Final = {"jobs": "Orphan"}
 """What is done where a deletion doesn't say."""
 
 PATH: Final = re.compile(
-    rf"/apis?/(?:[a-z0-9.]+/)?v1/namespaces/{NAMESPACE}/(?P<plural>[a-z]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>[a-z]+))?"
+    r"/apis?/(?:[a-z0-9.]+/)?v1/namespaces/(?P<namespace>[^/]+)"
+    r"/(?P<plural>[a-z]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>[a-z]+))?"
 )
 
 
@@ -50,12 +50,19 @@ Listener = Callable[[str, "Change", Raw | None], None]
 
 
 class Server:
-    """All objects of one namespace."""
+    """All objects of one namespace. Several that share `versions` and `uids` are the namespaces of one cluster."""
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        now: Callable[[], datetime],
+        namespace: str,
+        versions: Iterator[int] | None = None,
+        uids: Iterator[int] | None = None,
+    ) -> None:
         self._now = now
-        self._version = 100
-        self._uids: count[int] = count(1)
+        self.namespace = namespace
+        self._versions = count(101) if versions is None else versions
+        self._uids = count(1) if uids is None else uids
         self.objects: defaultdict[str, dict[str, Raw]] = defaultdict(dict)
         self.log: defaultdict[str, list[Change]] = defaultdict(list)
         self.listeners: list[Listener] = []
@@ -73,7 +80,7 @@ class Server:
     def handle(self, by: str, method: str, path: str, body: Any = None, query: Mapping[str, str] | None = None) -> Raw:
         """Answer one request made `by` someone; raise ApiError as the real one does."""
         match = PATH.fullmatch(path)
-        if match is None:
+        if match is None or match["namespace"] != self.namespace:
             raise NotImplementedError(f"{method} {path}")
         plural, name, sub = match["plural"], match["name"], match["sub"]
         self._ask_admission(by, f"{method} {sub or plural}")
@@ -108,7 +115,7 @@ class Server:
         """Return an object; raise ApiError 404 if it isn't there."""
         raw = self.find(plural, name)
         if raw is None:
-            raise ApiError(404, "NotFound", f"{plural} {name!r} not found")
+            raise NotFoundError(404, "NotFound", f'{plural} "{name}" not found')
         return raw
 
     def list(self, plural: str, query: Mapping[str, str] | None = None) -> list[Raw]:
@@ -131,8 +138,8 @@ class Server:
         if "name" not in metadata:
             metadata["name"] = f"{metadata['generateName']}{next(self._uids)}"
         if metadata["name"] in self.objects[plural]:
-            raise ApiError(409, "AlreadyExists", f"{plural} {metadata['name']!r} already exists")
-        metadata |= {"namespace": NAMESPACE, "uid": f"{plural}-{next(self._uids)}", "generation": 1}
+            raise AlreadyExistsError(409, "AlreadyExists", f'{plural} "{metadata["name"]}" already exists')
+        metadata |= {"namespace": self.namespace, "uid": f"{plural}-{next(self._uids)}", "generation": 1}
         metadata["creationTimestamp"] = self.timestamp()
         self._store(by, "ADDED", plural, raw, None)
         return raw
@@ -193,7 +200,7 @@ class Server:
         marked = self.change(by, "pods", name, lambda raw: mark_disrupted(raw, "EvictionByEvictionAPI"))
         if self.fails_half_way:
             self.fails_half_way = False
-            raise ApiError(409, "Conflict", "the pod has changed")
+            raise ConflictError(409, "Conflict", "the pod has changed")
         if "resourceVersion" in preconditions:
             preconditions["resourceVersion"] = marked["metadata"]["resourceVersion"]
         return self.delete(by, "pods", name, {"preconditions": preconditions})
@@ -261,18 +268,17 @@ class Server:
         old = self.get(plural, name)
         uid = body.get("metadata", {}).get("uid", old["metadata"]["uid"])
         if uid != old["metadata"]["uid"]:
-            raise ApiError(422, "Invalid", "metadata.uid: field is immutable")
+            immutable = Cause("metadata.uid", "field is immutable")
+            raise InvalidRequestError(f"{plural} {name!r}", [immutable], str(immutable), status=422, reason="Invalid")
         return self.change(by, plural, name, lambda raw: _merge(raw, body))
 
     def _store(self, by: str, type_: str, plural: str, raw: Raw, old: Raw | None) -> None:
-        self._version += 1
-        raw["metadata"]["resourceVersion"] = str(self._version)
+        raw["metadata"]["resourceVersion"] = str(next(self._versions))
         self.objects[plural][raw["metadata"]["name"]] = raw
         self._tell(by, Change(type_, plural, raw), old)
 
     def _remove(self, by: str, plural: str, raw: Raw, old: Raw) -> None:
-        self._version += 1
-        raw["metadata"]["resourceVersion"] = str(self._version)
+        raw["metadata"]["resourceVersion"] = str(next(self._versions))
         del self.objects[plural][raw["metadata"]["name"]]
         self._tell(by, Change("DELETED", plural, raw), old)
 
@@ -286,16 +292,19 @@ class Server:
 
 
 def uid_of(raw: Raw) -> str:
+    """Return an object's uid."""
     uid: str = raw["metadata"]["uid"]
     return uid
 
 
 def name_of(raw: Raw) -> str:
+    """Return an object's name."""
     name: str = raw["metadata"]["name"]
     return name
 
 
 def label_of(raw: Raw, label: str) -> str:
+    """Return the value of a label that an object has."""
     value: str = raw["metadata"]["labels"][label]
     return value
 
@@ -307,10 +316,12 @@ def owner_of(raw: Raw) -> str | None:
 
 
 def is_terminating(raw: Raw) -> bool:
+    """It is being deleted."""
     return "deletionTimestamp" in raw["metadata"]
 
 
 def has_ended(raw: Raw) -> bool:
+    """The pod has ended."""
     return raw.get("status", {}).get("phase") in ("Succeeded", "Failed")
 
 
@@ -326,16 +337,19 @@ def find_condition(raw: Raw, type_: str) -> Raw | None:
 
 
 def mark_disrupted(raw: Raw, reason: str) -> None:
+    """Say in a pod's status that it is ended through no fault of its own."""
     set_condition(raw, {"type": "DisruptionTarget", "status": "True", "reason": reason})
 
 
 def set_condition(raw: Raw, condition: Raw) -> None:
+    """Put a condition in place of that of its type."""
     status = raw.setdefault("status", {})
     others = [each for each in status.get("conditions", ()) if each["type"] != condition["type"]]
     status["conditions"] = [*others, condition]
 
 
 def drop_finalizer(raw: Raw, finalizer: str) -> None:
+    """Take a finalizer off an object."""
     kept = [each for each in raw["metadata"].get("finalizers", ()) if each != finalizer]
     raw["metadata"]["finalizers"] = kept
 
@@ -354,12 +368,12 @@ def _field_of(raw: Raw, path: str) -> Any:
 
 def _check_version(raw: Raw, version: str | None) -> None:
     if version is not None and version != raw["metadata"]["resourceVersion"]:
-        raise ApiError(409, "Conflict", "the object has been modified")
+        raise ConflictError(409, "Conflict", "the object has been modified")
 
 
 def _check_preconditions(raw: Raw, preconditions: Mapping[str, str]) -> None:
     if preconditions.get("uid", uid_of(raw)) != uid_of(raw):
-        raise ApiError(409, "Conflict", "the uid in the precondition isn't the object's")
+        raise ConflictError(409, "Conflict", "the uid in the precondition isn't the object's")
     _check_version(raw, preconditions.get("resourceVersion"))
 
 
