@@ -112,9 +112,8 @@ class Operator:
                 self._election.become_candidate()
             polling = None if self._poller is None else group.create_task(self._poll(self._poller))
             try:
-                await _run_kopf(
-                    self._handlers, self._settings, self._watched, self._is_to_end, partial(self._finish_work, working)
-                )
+                finish = partial(self._finish_work, working, polling)
+                await _run_kopf(self._handlers, self._settings, self._watched, self._is_to_end, finish)
             finally:
                 if polling is not None:
                     polling.cancel()
@@ -138,8 +137,10 @@ class Operator:
             self._returned.add(raw["metadata"]["name"])
             self._is_to_end.set()
 
-    async def _finish_work(self, working: asyncio.Task[None]) -> None:
+    async def _finish_work(self, working: asyncio.Task[None], polling: asyncio.Task[None] | None) -> None:
         """Finish the reconciles in hand and what they have asked for, and begin no other."""
+        if polling is not None:
+            polling.cancel()  # kopf takes the tasks that it has made for its own
         self._queue.close()
         await asyncio.wait((working,))
         await self._reconciler.background.close()
