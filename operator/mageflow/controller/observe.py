@@ -137,7 +137,7 @@ def observe_job(raw: Mapping[str, Any]) -> ObservedJob:
         is_terminating="deletionTimestamp" in metadata,
         is_complete="Complete" in conditions,
         failure=None if failed is None else ReasonMessage(failed.get("reason") or "", failed.get("message") or ""),
-        created_at=_time(metadata.get("creationTimestamp")),
+        created_at=read_time(metadata.get("creationTimestamp")),
     )
 
 
@@ -230,5 +230,6 @@ def _true_conditions(status: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     }
 
 
-def _time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+def read_time(text: str | None) -> datetime | None:
+    """Read a time as Kubernetes writes it, in RFC 3339; None if there is none."""
+    return None if not text else datetime.fromisoformat(text)

@@ -10,14 +10,14 @@ pkg/scheduler/framework/preemption
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from mageflow.api import reasons
+from mageflow.controller.observe import read_time
 from mageflow.core.observed import Evidence, ReasonMessage
-
-Raw = Mapping[str, Any]
+from mageflow.kube.transport import Raw
 
 CREATED: Final = "SuccessfulCreate"
 CREATED_POD: Final = "Created pod: "
@@ -147,13 +147,9 @@ def _message(event: Raw) -> str:
 
 
 def _first_time(event: Raw) -> datetime | None:
-    return _time(event.get("firstTimestamp") or event.get("eventTime") or event.get("lastTimestamp"))
+    return read_time(event.get("firstTimestamp") or event.get("eventTime") or event.get("lastTimestamp"))
 
 
 def _last_time(event: Raw) -> datetime | None:
     series = event.get("series") or {}
-    return _time(series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime"))
-
-
-def _time(text: str | None) -> datetime | None:
-    return None if not text else datetime.fromisoformat(text)
+    return read_time(series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime"))
