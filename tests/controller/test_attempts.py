@@ -71,6 +71,35 @@ def test_pause_grows_with_each_refusal(
         assert seen(caches).refusals["main"].retry_at == clock.now() + timedelta(seconds=pause)
 
 
+@pytest.mark.parametrize(
+    ("retry_after", "pauses"),
+    [
+        pytest.param(None, [1, 2, 4, 8], id="it says nothing"),
+        pytest.param(5.0, [5, 5, 5, 8], id="for longer than the pause"),
+        pytest.param(0.0, [1, 2, 4, 8], id="not at all"),
+    ],
+)
+def test_api_server_is_left_alone_for_as_long_as_it_says(
+    caches: Caches, attempts: Attempts, clock: StillClock, retry_after: float | None, pauses: list[float]
+) -> None:
+    """A disruption budget that isn't counted yet refuses an eviction for ten seconds: it was tried after one."""
+    for pause in pauses:
+        attempts.refuse("main", 1, 1, TROUBLE, clock.monotonic(), retry_after)
+        attempts.block("EvictPod pod-1", Refusal("EvictionRefused", "no"), clock.monotonic(), retry_after)
+        due = clock.now() + timedelta(seconds=pause)
+        assert seen(caches).refusals["main"].retry_at == due
+        assert seen(caches).blocked["EvictPod pod-1"].retry_at == due
+
+
+def test_api_server_is_left_alone_though_there_is_room_under_a_quota(
+    caches: Caches, attempts: Attempts, clock: StillClock
+) -> None:
+    caches.upsert_job(job())
+    attempts.refuse("main", 2, 1, OF_QUOTA, clock.monotonic(), 20.0)
+    caches.delete_job(job(version=11))
+    assert seen(caches).refusals["main"].retry_at == clock.now() + timedelta(seconds=20)
+
+
 def test_cause_is_news_once_whatever_is_counted_in_it_and_whichever_job_it_names(attempts: Attempts) -> None:
     def refuse(task: str, message: str, reason: str = "Forbidden") -> bool:
         return attempts.refuse(task, 1, 1, Refusal(reason, message), 0.0)

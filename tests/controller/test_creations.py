@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -133,6 +134,18 @@ async def test_refusal_is_noted_and_the_resource_woken(
     await settle()
     assert desk.seen.refusals["main"].reason == reason
     assert (desk.seen.creations["main"].ends_at is not None, desk.woken[UID]) == (may_come, 1)
+
+
+async def test_refused_request_is_made_again_when_the_api_server_said(desk: Desk) -> None:
+    busy = ApiError(429, "TooManyRequests", "x", retry_after=20.0)
+    desk.creations.begin(desk.seen, create())
+    desk.wire.answer("POST report-1", busy)
+    desk.caches.upsert_pod(pod())
+    desk.wire.answer("POST eviction", busy)
+    await desk.actor.carry_out([EvictPod(ObservedPod("p", "pod-1", "20", "Pending"))])
+    await settle()
+    due = desk.clock.now() + timedelta(seconds=20)
+    assert (desk.seen.refusals["main"].retry_at, desk.seen.blocked["EvictPod pod-1"].retry_at) == (due, due)
 
 
 async def test_nothing_is_noted_when_another_operator_may_act(desk: Desk) -> None:

@@ -135,7 +135,7 @@ class Actor:
         """Note that a stop or deletion was refused: it is tried again, and told if it stays so."""
         what = f"{_name_target(action)}: {error if error.may_have_happened else error.message}"
         refusal = Refusal(_reason_for(action), what, is_passing=error.may_have_happened)
-        if self._attempts.block(key_of(action), refusal, self._clock.monotonic()):
+        if self._attempts.block(key_of(action), refusal, self._clock.monotonic(), error.retry_after):
             logger.warning("%s: %s", self._observed.title, what)
         self._means.wake(self._observed.uid)
 
@@ -162,7 +162,7 @@ class Actor:
                 self._attempts.forget_own(recorded)
             if error.status not in CHANGED:
                 message = f"the status can't be written: {error.message}"
-                raise ApiError(error.status, error.reason, message, error.details) from error
+                raise ApiError(error.status, error.reason, message, error.details, error.retry_after) from error
             await read_resource(self._client, self._caches, observed)
             raise RetryError(f"the status of {observed.title}: {error}") from error
 

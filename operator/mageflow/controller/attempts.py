@@ -48,6 +48,8 @@ class _Refused:
     run: int
     tries: int
     retry_at: float
+    not_before: float
+    """When the API server is to be asked again at the earliest, as it said itself."""
 
     def show(self, moment: Moment) -> Refusal:
         is_passing = self.refusal.is_passing and self.tries <= PASSING_TRIES
@@ -95,13 +97,18 @@ class Attempts:
                 self._late[task, run] = max(self._late.get((task, run), 0.0), known.began_at + LAST_SECONDS)
             known.began_at = None
 
-    def refuse(self, task: str, run: int, generation: int, refusal: Refusal, now: float) -> bool:
-        """Note that the Job of a run was refused; return whether that is news: the cause is another than before."""
+    def refuse(
+        self, task: str, run: int, generation: int, refusal: Refusal, now: float, retry_after: float | None = None
+    ) -> bool:
+        """Note that the Job of a run was refused; return whether that is news: the cause is another than before.
+
+        `retry_after`: for how many seconds it isn't tried again at least, as the API server said.
+        """
         if self._refused_generation != generation:
             self._refused.clear()
         self._refused_generation = generation
         is_news = not any(_is_same(each.refusal, refusal) for each in self._refused.values())
-        self._refused[task] = _note(self._refused.get(task), refusal, run, now)
+        self._refused[task] = _note(self._refused.get(task), refusal, run, now, retry_after)
         return is_news
 
     def accept(self, task: str) -> None:
@@ -136,7 +143,7 @@ class Attempts:
         of_quota = [each for each in self._refused.values() if each.refusal.is_of_quota]
         if of_quota:
             first = min(of_quota, key=lambda each: each.retry_at)
-            first.tries, first.retry_at = 1, min(first.retry_at, now + FIRST_PAUSE)
+            first.tries, first.retry_at = 1, max(min(first.retry_at, now + FIRST_PAUSE), first.not_before)
 
     # ── stops and deletions ──
 
@@ -148,10 +155,10 @@ class Attempts:
         """Note that it is answered."""
         self._acting.pop(key, None)
 
-    def block(self, key: str, refusal: Refusal, now: float) -> bool:
-        """Note that an action was refused; return whether that is news."""
+    def block(self, key: str, refusal: Refusal, now: float, retry_after: float | None = None) -> bool:
+        """Note that an action was refused; return whether that is news. `retry_after`: as in `refuse`."""
         is_news = not any(_is_same(each.refusal, refusal) for each in self._blocked.values())
-        self._blocked[key] = _note(self._blocked.get(key), refusal, 0, now)
+        self._blocked[key] = _note(self._blocked.get(key), refusal, 0, now, retry_after)
         return is_news
 
     def unblock(self, key: str) -> None:
@@ -235,13 +242,14 @@ class Attempts:
         return shown
 
 
-def _note(known: _Refused | None, refusal: Refusal, run: int, now: float) -> _Refused:
+def _note(known: _Refused | None, refusal: Refusal, run: int, now: float, retry_after: float | None) -> _Refused:
     """Count a refusal: what it says stays as it was first said, as numbers in it change."""
     is_same = known is not None and known.run == run and _is_same(known.refusal, refusal)
     tries = known.tries + 1 if known is not None and is_same else 1
     pause = INVALID_PAUSE if refusal.is_invalid else min(FIRST_PAUSE * 2.0 ** min(tries - 1, 20), LONGEST_PAUSE)
     kept = known.refusal if known is not None and is_same else refusal
-    return _Refused(kept, run, tries, now + pause)
+    not_before = now + (retry_after or 0.0)
+    return _Refused(kept, run, tries, max(now + pause, not_before), not_before)
 
 
 def _is_same(one: Refusal, other: Refusal) -> bool:

@@ -99,7 +99,7 @@ class Creations:
             self._caches.findings_of(observed.uid).mark_stale()
         refusal = read_refusal(error)
         is_news = self._attempts_at(observed).refuse(
-            action.task, action.run, observed.generation, refusal, self._clock.monotonic()
+            action.task, action.run, observed.generation, refusal, self._clock.monotonic(), error.retry_after
         )
         if is_news:
             logger.warning("%s: no Job for run %d of task %s: %s", observed.title, action.run, action.task, error)
