@@ -135,10 +135,10 @@ class Handlers:
         self._wake(self._caches.namespaces.take_changed(raw["metadata"]["name"]))
 
     def _pass_on(
-        self, event: kopf.RawEvent, see: Callable[[Raw], str | None], forget: Callable[[Raw], str | None]
+        self, event: kopf.RawEvent, upsert: Callable[[Raw], str | None], delete: Callable[[Raw], str | None]
     ) -> None:
         raw: Any = event["object"]
-        uid = forget(raw) if event["type"] == "DELETED" else see(raw)
+        uid = delete(raw) if event["type"] == "DELETED" else upsert(raw)
         if uid is not None:
             self._wake([uid])
 
