@@ -66,8 +66,8 @@ class InlineOperator:
             case "pods":
                 uid = self._caches.delete_pod(raw) if is_gone else self._caches.upsert_pod(raw)
             case "namespaces":
-                self._caches.namespaces.see(raw)
-                self._news |= dict.fromkeys(self._caches.namespaces.take_news_of(server.namespace), server)
+                self._caches.namespaces.upsert(raw)
+                self._news |= dict.fromkeys(self._caches.namespaces.take_changed(server.namespace), server)
                 return
             case plural if plural in RESOURCES:
                 kind = RESOURCES[plural]
@@ -91,7 +91,7 @@ class InlineOperator:
         return bool(news)
 
     def _carry_out(self, server: Server, observed: ObservedResource, decision: Decision) -> None:
-        for creation in decision.first:
+        for creation in decision.before:
             self._act(server, creation)
         if decision.status is not None and decision.status != observed.status:
             body = {
@@ -103,7 +103,7 @@ class InlineOperator:
             recorded = {(entry.name, entry.run) for entry in decision.status.tasks if entry.phase is TaskPhase.RECORDED}
             self._caches.attempts_of(observed.uid).record(recorded)
             server.handle(OPERATOR, "PUT", path, body)
-        for action in decision.actions:
+        for action in decision.after:
             self._act(server, action)
 
     def _act(self, server: Server, action: Action) -> None:
