@@ -1,6 +1,8 @@
-"""Which tests `make test` plays in the same one of its three processes: those that share a cluster."""
+"""Which tests `make test` plays in the same one of its three processes, by the cluster they share; Ctrl-C for all."""
 
 from __future__ import annotations
+
+import signal
 
 import pytest
 from xdist.remote import Producer  # type: ignore[import-untyped]
@@ -34,3 +36,9 @@ class BySharedCluster(LoadScopeScheduling):  # type: ignore[misc]
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> BySharedCluster:
     """Have pytest-xdist use it."""
     return BySharedCluster(config, log)
+
+
+def pytest_configure() -> None:
+    """Heed Ctrl-C, and have what tests start heed it: a shell that starts a command with `&` has it ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

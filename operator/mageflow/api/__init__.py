@@ -1,4 +1,16 @@
-"""The API contract: what `kubectl` users write and read, as frozen pydantic models."""
+"""The API contract: what `kubectl` users write and read, as frozen pydantic models. It imports nothing of the others.
+
+kinds.py      the kinds, and all that their CRDs say beyond the fields
+specs.py      the specs: what a task is, and what each kind has
+status.py     the status, with the ledger of its tasks
+enums.py      the words: lifecycles, phases, condition types, and sets of task phases
+reasons.py    the reasons that conditions, tasks and events give
+labels.py     labels and annotations of objects in the cluster
+variables.py  what a task sees of itself
+rules.py      CEL rules
+stored.py     sizes as the API server stores them, and text that is cut to fit
+base.py       the base of all models
+"""
 
 from mageflow.api.base import INT32_MAX
 from mageflow.api.enums import (

@@ -29,9 +29,9 @@ from mageflow.client.connection import connect_using
 from mageflow.kube.transport import Raw, Transport
 from mageflow.testing.controllers import Collector, JobController
 from mageflow.testing.inline_operator import InlineOperator, VirtualClock
+from mageflow.testing.memory_transport import USER, MemoryTransport
 from mageflow.testing.node import SIGTERM_EXIT_CODE, Node
 from mageflow.testing.server import Server, has_ended, is_terminating, label_of, name_of, uid_of
-from mageflow.testing.transport import USER, MemoryTransport
 
 NAMESPACE: Final = "default"
 """The namespace that is meant where none is named."""
