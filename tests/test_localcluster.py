@@ -98,7 +98,9 @@ def test_go_mod_points_staging_modules_to_their_published_version() -> None:
 
 
 def test_tools_go_imports_every_main_package() -> None:
-    assert '\t_ "k8s.io/kubernetes/cmd/kubelet"\n' in render_tools_go(COMPONENTS)
+    assert render_tools_go(COMPONENTS) == (
+        'package tools\n\nimport (\n\t_ "k8s.io/kubernetes/cmd/kubectl"\n\t_ "localcluster/kubernetes"\n)\n'
+    )
 
 
 def test_another_version_or_machine_is_another_cache_folder() -> None:

@@ -14,12 +14,10 @@ from itertools import groupby
 from pathlib import Path
 
 from localcluster.components import (
+    ALL_IN_ONE,
     COMPONENTS,
     ETCD,
-    HELM_3,
-    HELM_4,
     KUBERNETES,
-    PROMETHEUS,
     Component,
     Module,
     parse_version,
@@ -31,9 +29,6 @@ from localcluster.tools import ClusterError, alone, run, succeeds
 
 MINIMUM_GO = "1.24"
 """What k8s.io/kubernetes 1.34 asks for in its go.mod."""
-
-COLD_BUILD_CORE_SECONDS = {KUBERNETES: 600, HELM_3: 150, HELM_4: 220, PROMETHEUS: 190}
-"""By what is built, with nothing cached, measured on two cores."""
 
 INSTALL_GO = (
     "Install Go from your distribution or from its home page; one way that needs no root is\n"
@@ -115,30 +110,41 @@ def _build(components: Sequence[Component]) -> None:
         for abandoned in folder.glob("build-*"):
             shutil.rmtree(abandoned)
         with tempfile.TemporaryDirectory(prefix="build-", dir=folder) as scratch:
-            _build_group(modules, group, Path(scratch), steps)
+            _build_group(modules, group, Path(scratch), folder, steps)
         steps.say(f"{', '.join(component.name for component in group)} is in {folder}.")
 
 
 def _cold_build_seconds(modules: Sequence[Module]) -> float:
-    return sum(COLD_BUILD_CORE_SECONDS.get(module, 0) for module in modules) / (os.cpu_count() or 1)
+    return sum(module.build_s for module in modules) * 2 / (os.cpu_count() or 2)
 
 
-def _build_group(modules: Sequence[Module], components: Sequence[Component], scratch: Path, steps: Steps) -> None:
+def _build_group(
+    modules: Sequence[Module], components: Sequence[Component], scratch: Path, folder: Path, steps: Steps
+) -> None:
     with steps.step("download the Go modules", "under a minute"):
         downloads = [_go(scratch, "mod", "download", "-json", f"{module.path}@{module.version}") for module in modules]
         go_mods = [Path(json.loads(download)["GoMod"]).read_text() for download in downloads]
         (scratch / "go.mod").write_text(render_go_mod(modules, go_mods))
         (scratch / "tools.go").write_text(render_tools_go(components))
+        if KUBERNETES in modules:
+            (scratch / "kubernetes").mkdir()
+            shutil.copy(ALL_IN_ONE, scratch / "kubernetes")
         _go(scratch, "mod", "tidy")
     with steps.step("compile", f"{_cold_build_seconds(modules):.0f} s if little else runs") as tell:
-        packages = [component.package for component in components]
+        packages = sorted({component.package for component in components})
         total = len(_go(scratch, "list", "-deps", *packages).splitlines())
         output = scratch / "bin"
         output.mkdir()
         tags = ",".join(module.tags for module in modules if module.tags)
         _compile([f"-tags={tags}", "-o", f"{output}/", *packages], scratch, total, tell)
+    # A program is kept under Go's name for it; a component that has another name is a link to it.
     for component in components:
-        (output / _program_name(component.package)).rename(path_of(component))
+        program = output / _program_name(component.package)
+        if program.exists():
+            program.rename(folder / program.name)
+        if component.name != program.name:
+            (output / component.name).symlink_to(program.name)
+            (output / component.name).rename(folder / component.name)
 
 
 def _compile(arguments: Sequence[str], scratch: Path, total: int, tell: Callable[[str], None]) -> None:
@@ -147,7 +153,9 @@ def _compile(arguments: Sequence[str], scratch: Path, total: int, tell: Callable
     major, minor, _ = version.removeprefix("v").split(".", 2)
     flags = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
     stamps = " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in flags.items())
-    command = ["go", "build", "-v", "-trimpath", "-ldflags", f"-s -w {stamps}", *arguments]
+    # What debuggers need is a fifth of the work, and isn't linked.
+    lean = ["-trimpath", "-gcflags=all=-dwarf=false", f"-ldflags=-s -w {stamps}"]
+    command = ["go", "build", "-v", *lean, *arguments]
     lines: list[str] = []
     with subprocess.Popen(command, cwd=scratch, env=_environment(), stderr=subprocess.PIPE, text=True) as build:
         assert build.stderr is not None
