@@ -1,7 +1,7 @@
 """The client without asyncio: `mageflow.sync.chain(…).suspend(wait=True)`.
 
-Each function and method is the async one of `mageflow`, with the same parameters, and returns what is awaited there;
-see there what it does. `task`, `Status`, the errors and the rest are those of `mageflow`.
+Each function and method is made of the async one of `mageflow`, has the same parameters and docstring, and returns
+what is awaited there. `task`, `Status`, the errors and the rest are those of `mageflow`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Names from the cluster, for the shell: quick, and silent whatever goes wrong.
+"""Shell completion of names from the cluster: within two seconds, and silent whatever goes wrong.
 
 Typer asks for them for `--install-completion`; kubectl asks the program `kubectl_complete-mageflow`, which speaks the
 protocol of kubectl's own completion: a candidate a line, then `:4`, which says that files are none.

@@ -1,4 +1,4 @@
-"""Why a resource is in the state that it is in, in plain sentences."""
+"""Explanation of a resource's state, in plain sentences. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_TASKS: Final = 10
 
 
 def explain_state(view: View, now: datetime) -> list[str]:
-    """Say why a resource is in its state: first the state itself, then what each task has to do with it."""
+    """Return why a resource is in its state: sentences about the state itself, then about each task."""
     status = view.status
     if view.deletion is not None:
         return [f"It {view.deletion}.", *_explain_tasks(view, now)]

@@ -1,4 +1,4 @@
-"""What an interrupt or a cancel would lose: the work of the tasks that run."""
+"""Impact of an interrupt or a cancel: the work of running tasks that would be lost. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Impact:
 
 
 def assess_impact(views: Iterable[View], operation: Operation) -> list[Impact]:
-    """Find what resources would lose by an operation; those that would lose nothing are left out."""
+    """Return what each resource would lose by an operation; those that would lose nothing are left out."""
     return [loss for view in views if (loss := _assess(view, operation)) is not None]
 
 

@@ -1,4 +1,4 @@
-"""`logs`: what a resource's tasks have written, put together."""
+"""`logs`: the lines of all tasks of a resource, each after its task's name."""
 
 from __future__ import annotations
 

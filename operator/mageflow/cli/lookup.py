@@ -1,4 +1,4 @@
-"""The resources that a command line selects."""
+"""Lookup: the resources that a command line names or selects, and the watches that tell of them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ from mageflow.kube.transport import Raw
 
 @dataclass(slots=True)
 class Found:
-    """What was found, and why the rest wasn't."""
+    """The resources that were found, and the errors of those that weren't."""
 
     resources: list[Resource] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
 
 
 async def select(client: Client, selection: Selection) -> Found:
-    """Find what is selected. What is named and can't be found is among the errors, and the others are found still."""
+    """Look up what is selected. A name that can't be found is among the errors, and keeps no other from being found.
+
+    Raises UnclearError for a selector that can't be read, and what a request raises.
+    """
     found = Found()
     seen = set()
     for named in selection.names:
@@ -68,7 +71,7 @@ async def check_namespace(connection: Connection) -> None:
 
 
 async def look_up(client: Client, named: Named) -> Resource:
-    """Find what is named. Raises NotFoundError; UnclearError, if several kinds have one of that name."""
+    """Return what is named. Raises NotFoundError; UnclearError if several kinds have one of that name."""
     if named.kind is not None:
         return await get(named.kind.singular, named.name, client=client)
     found = await find(name=named.name, client=client)
@@ -83,7 +86,7 @@ async def look_up(client: Client, named: Named) -> Resource:
 
 
 def watch_scopes(selection: Selection, namespace: str) -> list[Scope]:
-    """Return where what is selected is to be watched."""
+    """Return the scopes whose watches tell of all that is selected."""
     if not selection.names:
         return [Scope(kind, None if selection.all_namespaces else namespace) for kind in selection.kinds]
     names = {kind: [it.name for it in selection.names if it.kind in (None, kind)] for kind in KINDS}
@@ -91,7 +94,7 @@ def watch_scopes(selection: Selection, namespace: str) -> list[Scope]:
 
 
 def matches(selection: Selection, resource: Raw) -> bool:
-    """Tell whether a resource of the places that are watched is one of those selected."""
+    """Tell whether a resource in one of the scopes of `watch_scopes` is selected."""
     return not selection.names or any(
         named.name == resource["metadata"]["name"] and named.kind in (None, find_kind(resource["kind"]))
         for named in selection.names

@@ -122,7 +122,7 @@ class Request:
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """One resource on its way."""
+    """One resource that was selected."""
 
     resource: Resource
     manifest: Raw
@@ -147,13 +147,16 @@ class Waited:
 
 
 def run_operation(operation: Operation, target: Target, request: Request, *, is_agreed: bool) -> None:
-    """Do it, and end with the exit code that tells how it went."""
+    """Do an operation to all that is selected, and end the program with the exit code that tells how it went.
+
+    `is_agreed`: nobody is asked.
+    """
     with open_session(target, request.timeout) as session:
         _Operating(session, operation, request).run(is_agreed=is_agreed)
 
 
 class _Operating:
-    """One operation on all that is selected."""
+    """One run of an operation on all that is selected."""
 
     def __init__(self, session: Session, operation: Operation, request: Request) -> None:
         self._session = session
@@ -195,7 +198,7 @@ class _Operating:
         self._end(is_one=len(selection.names) == 1)
 
     def _sort_out(self, items: Iterable[Item], *, is_named: bool) -> list[Item]:
-        """Return those for which something is to be done or, with `--wait`, waited for; tell of the others.
+        """Return the resources to write to or, with `--wait`, to wait for; tell of the others.
 
         That one has ended is an error where it was named; where it was selected among others, it is left alone.
         """
@@ -225,7 +228,10 @@ class _Operating:
         return left
 
     def _ask(self, views: list[View]) -> None:
-        """Say what would be lost, and ask, once for all; end the program if the answer is no."""
+        """Say what would be lost, and ask once for all.
+
+        Raises typer.Exit if the answer is no, UnclearError if there is no terminal to ask on.
+        """
         losses = assess_impact(views, self._operation)
         if not losses and self._operation is not CANCEL:
             return
@@ -262,7 +268,7 @@ class _Operating:
             self._tell(item, f"would be patched with {patch} ({by.value} dry run)")
 
     async def _send(self, items: Iterable[Item]) -> list[Waited]:
-        """Write to each; return those that were written, with what is to be waited for."""
+        """Write to each; return the requests that were accepted. Of those that weren't it is told why."""
         turns = asyncio.Semaphore(AT_ONCE)
         sent: list[Waited] = []
 
@@ -280,7 +286,7 @@ class _Operating:
         return sent
 
     def _as_requested(self, item: Item) -> Waited:
-        """Return what is to be waited for where it was asked for before."""
+        """Return the request that somebody made before: the lifecycle is set already."""
         request = LifecycleRequest(item.uid, self._operation.lifecycle, item.view.status.generation)
         return Waited(item, self._handle_of(item), request)
 
@@ -296,7 +302,7 @@ class _Operating:
             self._terminal.warning(f"{item.view.address} {what}")
 
     def _wait(self, waited: list[Waited], started_at: float) -> None:
-        """Wait until all are answered or, with `--wait`, in force; tell of each as soon as it is."""
+        """Wait until all requests are answered or, with `--wait`, in force; tell of each as soon as it is."""
         items = {it.request.uid: it.item for it in waited}
         waits, terminal = self._request.waits, self._terminal
         progress = choose_progress(terminal.err, self._operation) if waits else Lines(terminal.err, self._operation)
@@ -327,7 +333,7 @@ class _Operating:
             raise
 
     def _settle(self, item: Item, outcome: Outcome) -> None:
-        """Tell what has become of one."""
+        """Tell the outcome of one request."""
         if isinstance(outcome, Answer):
             item.view = read_view(outcome.resource)
             self._done[item.uid] = item

@@ -1,4 +1,4 @@
-"""What each operation would do to a resource now, and to which of its tasks."""
+"""Preview: what each operation would do to a resource now, and to which of its tasks. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mageflow.core.sentences import list_names
 
 
 def preview_operations(view: View, now: datetime) -> dict[str, str]:
-    """Say what each operation would do, by its verb."""
+    """Return what each operation would do: a sentence by the operation's verb."""
     return {operation.verb: _preview(view, operation, now) for operation in OPERATIONS}
 
 

@@ -1,4 +1,4 @@
-"""What is shown while something is waited for: bars on a terminal, else a line for each change."""
+"""Progress display of a wait: bars on a terminal, else a line for each change."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ REFRESHES: Final = 4
 
 
 class Progress(Protocol):
-    """Shows how far each of several resources has got."""
+    """A display of how far each of several resources has got."""
 
     def shown(self) -> AbstractContextManager[object]:
-        """Return the block in which it is shown."""
+        """Context manager: the display may be seen within."""
         ...
 
     def hidden(self) -> AbstractContextManager[object]:
-        """Return the block, in the other, in which it isn't shown: something else is written."""
+        """Context manager, within `shown`: pause the display while other output is written."""
         ...
 
     def show(self, uid: str, view: View) -> None:
@@ -37,7 +37,7 @@ class Progress(Protocol):
         ...
 
     def remove(self, uid: str) -> None:
-        """Show one no more: it is where it was to be."""
+        """Take one out of the display."""
         ...
 
 
@@ -50,11 +50,11 @@ class Lines:
         self._told: dict[str, str] = {}
 
     def shown(self) -> AbstractContextManager[object]:
-        """Return the block in which it is shown."""
+        """Context manager: the display may be seen within."""
         return nullcontext()
 
     def hidden(self) -> AbstractContextManager[object]:
-        """Return the block in which something else is written."""
+        """Context manager: nothing is to be paused."""
         return nullcontext()
 
     def show(self, uid: str, view: View) -> None:
@@ -67,7 +67,7 @@ class Lines:
             self._console.print(Text(clean(line)))
 
     def remove(self, uid: str) -> None:
-        """Show one no more."""
+        """Take one out of the display."""
         self._told.pop(uid, None)
 
 
@@ -90,7 +90,7 @@ class Bars:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Return the block in which it is shown, from the first bar on."""
+        """Context manager: the bars may be seen within, from the first on."""
         try:
             yield
         finally:
@@ -99,7 +99,7 @@ class Bars:
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
-        """Take the bars away while something else is written; it may go to the same terminal by another way."""
+        """Context manager: take the bars away while other output is written, be it to stdout on the same terminal."""
         self.rich.stop()
         yield
         if self._bars:
@@ -116,7 +116,7 @@ class Bars:
         self.rich.update(self._bars[uid], description=what, total=most or None, completed=most - count, left=left)
 
     def remove(self, uid: str) -> None:
-        """Show one no more."""
+        """Take one out of the display."""
         bar = self._bars.pop(uid, None)
         if bar is not None:
             self.rich.remove_task(bar)

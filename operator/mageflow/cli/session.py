@@ -1,4 +1,4 @@
-"""One run of a command: the client and its event loop, and what becomes of errors."""
+"""Session: the client, event loop and terminal of one run of a command, and the exit code of what it raises."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LEAST_PATIENCE: Final = 1.0
 
 
 class Session:
-    """What a command works with."""
+    """The client, event loop and terminal of one run."""
 
     def __init__(self, runner: asyncio.Runner, client: Client, connection: Connection) -> None:
         self._runner = runner
@@ -48,7 +48,10 @@ class Session:
 
 @contextmanager
 def open_session(target: Target, timeout: float | None = None) -> Iterator[Session]:
-    """Connect. What is raised in the block ends the program: with one line on stderr, and its exit code."""
+    """Context manager: connect; an error raised within ends the program, with a line on stderr and an exit code.
+
+    `timeout`: the seconds of `--timeout`; they also limit the client's patience.
+    """
     with exit_on_error(), warnings.catch_warnings(), asyncio.Runner() as runner:
         warnings.simplefilter("ignore", InconsistentWarning)  # what it says is printed
         patience = PATIENCE if timeout is None else max(timeout, LEAST_PATIENCE)
@@ -67,7 +70,7 @@ def open_session(target: Target, timeout: float | None = None) -> Iterator[Sessi
 
 @contextmanager
 def exit_on_error() -> Iterator[None]:
-    """Turn what is raised in the block into an exit code, and flush what was written while errors can be told."""
+    """Context manager: turn an error that is raised within, or by the last flush of stdout, into an exit code."""
     try:
         yield
         sys.stdout.flush()
@@ -88,5 +91,5 @@ def exit_on_error() -> Iterator[None]:
 
 
 def _forget_output() -> None:
-    """Let what is left to be flushed go nowhere."""
+    """Send what is still to be flushed to /dev/null."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""What is written, and where: results to stdout, all else to stderr; colours only on a terminal."""
+"""Output: results to stdout, all else to stderr; colours only on a terminal; columns as kubectl pads them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""What in a message of a task could play with the terminal."""
+"""Control characters: the message of a task could steer the terminal by them."""
 
 GAP: Final = 3
 """Spaces between columns."""
@@ -46,7 +46,7 @@ class _Console(Console):
 
 
 class Terminal:
-    """The two ways out."""
+    """stdout for results, stderr for messages."""
 
     def __init__(self) -> None:
         self.out = _Console(file=sys.stdout, highlight=False, markup=False, emoji=False, soft_wrap=True)
@@ -61,7 +61,7 @@ class Terminal:
         self.out.file.write(f"{text}\n")
 
     def info(self, what: RenderableType) -> None:
-        """Write what is no result."""
+        """Write a message to stderr."""
         self.err.print(what)
 
     def error(self, what: str) -> None:
@@ -79,7 +79,7 @@ def style_of(phase: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Return a text without what would play with the terminal."""
+    """Return a text with its control characters replaced."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 

@@ -1,4 +1,4 @@
-"""Suspend, interrupt, resume, cancel: whether there is anything to do, and what came of it."""
+"""The four operations: whether one applies to a resource, and the words for what came of it. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mageflow.core.sentences import list_names
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One of the four."""
+    """`suspend`, `interrupt`, `resume` or `cancel`."""
 
     verb: str
     lifecycle: Lifecycle
@@ -37,7 +37,7 @@ OPERATIONS: Final = (SUSPEND, INTERRUPT, RESUME, CANCEL)
 
 
 class Applicability(Enum):
-    """Whether there is anything to do."""
+    """Whether an operation applies to a resource."""
 
     GO = "it can be done"
     ALREADY = "it is so already, or on its way"
@@ -46,7 +46,7 @@ class Applicability(Enum):
 
 
 def preflight(view: View, operation: Operation) -> Applicability:
-    """Tell whether an operation on a resource, as it was just read, has anything to do."""
+    """Tell whether an operation applies to a resource as it was just read."""
     if view.status.has_ended:
         is_so = operation is CANCEL and view.status.phase is Phase.CANCELED
         return Applicability.ALREADY if is_so else Applicability.ENDED

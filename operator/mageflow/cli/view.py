@@ -1,4 +1,4 @@
-"""A resource as the command line shows it: its tasks, as the spec lists them and the status tells of them."""
+"""View: a resource as the command line shows it, with each task as spec and status tell of it. Pure."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class View:
 
 
 def read_view(resource: Mapping[str, Any]) -> View:
-    """Read a resource as the API server sent it."""
+    """Return the view of a resource as the API server sent it."""
     kind = next(kind for kind in KINDS if kind.name == resource["kind"])
     metadata, spec = resource["metadata"], resource["spec"]
     status, lifecycle = read_status(resource), read_lifecycle(spec.get("lifecycle"))
@@ -160,13 +160,13 @@ def read_view(resource: Mapping[str, Any]) -> View:
 
 
 class Views:
-    """Resources as they were read last: of many, only those that have changed are read anew."""
+    """Cache of views: of many resources, only those that have changed are read anew."""
 
     def __init__(self) -> None:
         self._read: dict[str, tuple[str, View]] = {}
 
     def read(self, resource: Mapping[str, Any]) -> View:
-        """Read a resource; the very same View as before, if it is unchanged."""
+        """Return the view of a resource; the very same as before if it is unchanged."""
         metadata = resource["metadata"]
         version, view = self._read.get(metadata["uid"], (None, None))
         if view is None or version != metadata["resourceVersion"]:

@@ -1,4 +1,4 @@
-"""Async code for sync callers: one thread with an event loop, and functions made of coroutine functions.
+"""Async code for sync callers: a thread with an event loop, and sync functions made of async ones.
 
     sync caller ──→ blocking(method)(…) ──→ loop thread: await method(…) ──→ its result, or its exception
 
@@ -64,7 +64,7 @@ class LoopThread:
 
 
 LOOP_THREAD = LoopThread()
-"""The one that `mageflow.sync` uses."""
+"""The thread that all of `mageflow.sync` shares."""
 
 
 def blocking(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]) -> Callable[Concatenate[Any, P], R]:

@@ -1,4 +1,7 @@
-"""Which cluster a call goes to: a `Client`, the one whose block it is made in, or the default."""
+"""Connections: the cluster that a call goes to.
+
+That of its `client=`; else of the `Client` in whose block the call is made; else the default, as kubectl finds it.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,13 @@ from weakref import WeakKeyDictionary
 from mageflow.kube.transport import Transport
 
 MANAGER: Final = "mageflow-client"
-"""Who `managedFields` and the audit log say that it was."""
+"""The field manager: who the client is in `managedFields` and in the audit log."""
 
 PATIENCE: Final = 60.0
 """Seconds without an answer after which nobody is said to be there, unless a Client is told otherwise."""
 
 Opener: TypeAlias = Callable[[str | Path | None, str | None], Awaitable[tuple[Transport, str]]]
-"""Takes a kubeconfig and a context, if given; returns what leads to the cluster, and the namespace meant there."""
+"""Takes a kubeconfig and a context, each or None; returns the way to the cluster, and its default namespace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class Client:
             await self.close()
 
     async def open(self) -> Connection:
-        """Connect, unless it is done. Raises ConfigError if no cluster is found; asks nothing of the cluster yet."""
+        """Connect, unless it has. No request is made yet. Raises ConfigError if no cluster is found."""
         async with self._opening:
             if self._connection is None:
                 transport, namespace = await _opener(self._kubeconfig, self._context)
@@ -89,12 +92,12 @@ class Client:
             await connection.transport.close()
 
     def enter(self) -> None:
-        """Make it the one that is used from here on, in this thread or asyncio task; it may be so several times."""
+        """Have calls in this thread or asyncio task use it until `leave`. It may be entered several times."""
         self._blocks += 1
         _entered.set((*_entered.get(), self))
 
     def leave(self) -> bool:
-        """Undo one `enter`; return whether it was the last, so that nobody needs the connection any more.
+        """Undo one `enter`; return whether that was the last.
 
         No token of the ContextVar is kept: it would be refused where a block ends in another context than it began in,
         as that of a fixture may.
@@ -108,14 +111,14 @@ class Client:
 
 
 async def open_connection(client: Client | None) -> Connection:
-    """Return the connection of a client; of the one whose block this is; else of the default."""
+    """Return the connection that a call with `client=client` uses, opened. Raises ConfigError."""
     entered = _entered.get()
     return await (client or (entered[-1] if entered else await _default_client())).open()
 
 
 @contextmanager
 def connect_using(opener: Opener) -> Iterator[None]:
-    """Have every client that connects in this block, in any thread, connect by other means: to a fake."""
+    """Context manager: every client that connects within, in any thread, does so by this opener, as to a fake."""
     global _opener, _defaults
     before = _opener, _defaults
     _opener, _defaults = opener, WeakKeyDictionary()

@@ -1,4 +1,4 @@
-"""The log of one container: which containers of a pod are read, and line by line what each has written."""
+"""Logs of containers: which of a pod's are read, and each line by line, however often the connection breaks off."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from mageflow.kube.transport import Raw
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Whose logs are asked for."""
+class LogSelection:
+    """Which logs are asked for."""
 
     task: str | None = None
     """None: all."""
@@ -26,7 +26,7 @@ class Wanted:
     all_containers: bool = False
 
     def containers(self, pod: Raw) -> Iterator[str]:
-        """Yield those containers of a pod that have a log, and whose logs are asked for."""
+        """Yield the containers of a pod whose logs are asked for, as far as they have one."""
         main = main_container(pod)
         states = dict(_states(pod))
         if self.all_containers:
@@ -40,7 +40,7 @@ class Wanted:
 
 
 class ContainerLog:
-    """The log of one container, which may be read on where it broke off."""
+    """The log of one container. A second `read` or a reconnect goes on after the last line."""
 
     def __init__(self, connection: Connection, pod: Raw, container: str) -> None:
         self._transport = connection.transport
@@ -51,20 +51,23 @@ class ContainerLog:
         self.pod = pod["metadata"]["name"]
         self.task, self.run = task_of(pod), run_of(pod)
         self.starts_at = sortable(_start_of(dict(_states(pod)).get(container) or {}))
-        """No line was written before, by the clock of the node; empty if that isn't known."""
+        """Start of the container by its node's clock, as a sortable time; empty if it isn't known. No line is older."""
         self._last = ""
-        """When the last line was written, as far as they were read; "" before the first."""
+        """Time of the last line that was read; empty before the first."""
         self._count = 0
-        """How many lines were written then."""
+        """How many lines of that time were read: `sinceTime` repeats them."""
 
     async def read(self) -> AsyncGenerator[LogLine]:
-        """Yield the lines that there are, from after the last that was read; none if the container has not started."""
+        """Yield the lines so far, after the last that was read; none if the container has not started."""
         async with aclosing(self._stream(follow=False)) as lines:
             async for line in lines:
                 yield line
 
     async def follow(self, queue: LineQueue) -> None:
-        """Put the lines into a queue until the container has ended, however often the connection breaks off."""
+        """Put the lines into a queue until the container has ended, however often the connection breaks off.
+
+        Raises the error that lasts for longer than the connection's patience.
+        """
         while True:
             try:
                 async with aclosing(self._stream(follow=True)) as lines:

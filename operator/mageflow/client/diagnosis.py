@@ -1,4 +1,4 @@
-"""Why no operator answers: what the resource itself shows, before anybody asks whether one runs.
+"""Diagnosis of a resource that nobody answers for: what it shows itself, before anybody is asked for an operator.
 
 it is being deleted                         said at once: no status is written of it any more
 its status is refused, as an Event says     said when the operator should have answered
@@ -23,7 +23,7 @@ STATUS_NOT_WRITTEN: Final = "StatusNotWritten"
 
 
 def is_being_deleted(resource: Mapping[str, Any]) -> bool:
-    """Tell whether a resource is on its way out: somebody's finalizer may keep it for long."""
+    """Tell whether a resource is being deleted; somebody's finalizer may keep it for long."""
     return "deletionTimestamp" in resource["metadata"]
 
 
@@ -42,13 +42,16 @@ def describe_deletion(resource: Mapping[str, Any], lifecycle: Lifecycle) -> str:
 
 
 def check_deletion(handle: ObjectHandle, resource: Raw, lifecycle: Lifecycle) -> None:
-    """Raise BeingDeletedError if a resource is on its way out: no status will say that a lifecycle is in force."""
+    """Raise BeingDeletedError if a resource is being deleted: no status will say that a lifecycle is in force."""
     if is_being_deleted(resource):
         raise BeingDeletedError(f"{handle.ref} {describe_deletion(resource, lifecycle)}")
 
 
 async def diagnose_silence(handle: ObjectHandle) -> str:
-    """Say why no operator has answered, as far as the cluster shows it; else ask whether one runs."""
+    """Return why no operator has answered, as far as the cluster shows it; else the question whether one runs.
+
+    Reads Events and the resource; raises nothing that a request may.
+    """
     try:
         refusal = await _read_refusal(handle)
         size = size_of(await handle.read())

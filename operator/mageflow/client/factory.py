@@ -1,4 +1,4 @@
-"""What a program begins with: a new Workflow, Chain or Swarm, or those that are there."""
+"""Entry points: `workflow`, `chain`, `swarm` describe a resource, `get` and `find` look up what there is."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ async def find(
     all_namespaces: bool = False,
     client: Client | None = None,
 ) -> list[Resource]:
-    """Find the resources that are in the cluster, of one kind or of all three, in the order of kind and name.
+    """Find the resources that are in the cluster, of one kind or all three, in the order of kind, namespace and name.
 
     `name` selects those of this name, `selector` by labels, as `kubectl -l` does: `team=a,stage!=test`.
     """

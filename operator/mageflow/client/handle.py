@@ -1,4 +1,7 @@
-"""One object in the cluster: this one, and no namesake that was made after it was deleted."""
+"""Objects in the cluster: an ObjectRef is a name, an ObjectHandle a name and a uid.
+
+A request by a handle never reaches a namesake that was made after the object was deleted.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ STRICT: Final = {"fieldValidation": "Strict"}
 
 
 def path_segment(name: str) -> str:
-    """Write a name as part of a path. Raises NotFoundError for what no path can hold, so that nothing has that name.
+    """Write a name as part of a path. Raises NotFoundError for a name that no path can hold, and so nothing has.
 
     https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#path-segment-names
     """
@@ -38,7 +41,7 @@ def collection_path(kind: Kind, namespace: str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ObjectRef:
-    """Where an object is, or is to be."""
+    """An object by its name, be it there or not."""
 
     connection: Connection
     kind: Kind
@@ -70,7 +73,7 @@ class ObjectRef:
 
 @dataclass(frozen=True, slots=True)
 class ObjectHandle:
-    """An object that is in the cluster."""
+    """An object that was in the cluster, by its uid."""
 
     ref: ObjectRef
     uid: str
@@ -83,11 +86,11 @@ class ObjectHandle:
         return resource
 
     async def patch(self, spec: Mapping[str, object], *, version: str | None = None, dry_run: bool = False) -> Raw:
-        """Merge into its spec; with `version`, a resourceVersion, only if that is still the present one.
+        """Merge fields into its spec; return the object as the write left it.
 
-        With `dry_run`, only have the API server check it, and return what it would be.
+        `version`: the resourceVersion that it must still have. `dry_run`: have the API server check the write only.
 
-        Raises ConflictError if it isn't, NotFoundError if the object is gone.
+        Raises ConflictError if `version` is no longer current, InvalidError, NotFoundError if the object is gone.
         """
         metadata = {"uid": self.uid} if version is None else {"uid": self.uid, "resourceVersion": version}
         body = {"metadata": metadata, "spec": dict(spec)}

@@ -24,7 +24,7 @@ MageflowError
 UserWarning
 └── InconsistentWarning           resumed, but a running task was interrupted: it runs again from its start
 
-Here are those of waiting and of states; what comes of requests is in mageflow.kube.errors.
+Errors of states and waits are defined here, those of requests in mageflow.kube.errors.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One line of a log, and the order of lines: by when they were written."""
+"""One line of a log, and the times by which lines are put in order."""
 
 from __future__ import annotations
 

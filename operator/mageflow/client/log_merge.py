@@ -1,4 +1,4 @@
-"""Many logs read side by side, and only so many connections open and lines held as are needed.
+"""Merge of many logs, in their own order or by time, with few connections open and few lines in memory.
 
 A log is asked for when its turn comes, and a few others ahead of that, and each is read no further than some lines
 ahead of its reader: what a Swarm of a thousand tasks has written passes through, and is never held. In the order of
@@ -32,11 +32,11 @@ MAX_QUEUED: Final = 100
 
 
 class Log(Protocol):
-    """What is read."""
+    """A log that can be read."""
 
     @property
     def starts_at(self) -> str:
-        """No line was written before: a time as `sortable` makes it."""
+        """Start of its container, a time as `sortable` makes it: no line is older."""
         ...
 
     def read(self) -> AsyncGenerator[LogLine]:
@@ -126,7 +126,7 @@ _Entry = tuple[str, int, LogLine, _Stream]
 
 
 class _Reading:
-    """Logs that are taken one after the other."""
+    """The logs in the order in which their turn comes; some are asked for ahead of it."""
 
     def __init__(self, logs: Iterable[Log]) -> None:
         self._left = deque(logs)
@@ -139,11 +139,11 @@ class _Reading:
 
     @property
     def next_start(self) -> str | None:
-        """When the container of the log that is taken next started; None if all are taken."""
+        """Start of the next log's container; None after the last."""
         return self._starts[0] if self._starts else None
 
     async def take(self, others: Iterable[_Entry]) -> _Stream | None:
-        """Return the next, None after the last. To make room, that of the others which is needed last may be stored."""
+        """Return the next log, None after the last. If too many are open, the one of `others` needed last is stored."""
         if not self._starts:
             return None
         self._starts.popleft()

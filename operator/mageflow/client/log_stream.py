@@ -1,4 +1,4 @@
-"""What tasks write: the logs of their pods, put together line by line.
+"""Logs of a resource: the lines of all its pods, so far or as they come.
 
 so far     the log of each container, read side by side: in the order of the tasks and their runs, or of time
 following  a watch of the pods ──→ a stream for each container that has started ──→ one queue ──→ lines as they come
@@ -15,7 +15,7 @@ from contextlib import aclosing
 from typing import Final
 
 from mageflow.api import ENDED_PHASES, MAIN_TASK, WORKFLOW
-from mageflow.client.container_log import ContainerLog, Wanted, container_names, run_of, task_of
+from mageflow.client.container_log import ContainerLog, LogSelection, container_names, run_of, task_of
 from mageflow.client.handle import ObjectHandle
 from mageflow.client.log_line import LineQueue, LogLine
 from mageflow.client.log_merge import merge, read_in_turn
@@ -31,8 +31,12 @@ MAX_NAMES: Final = 10
 """Names that an error lists."""
 
 
-async def stream_logs(handle: ObjectHandle, wanted: Wanted, *, follow: bool, by_time: bool) -> AsyncGenerator[LogLine]:
-    """Yield the lines of a resource's pods that are wanted.
+async def stream_logs(
+    handle: ObjectHandle, wanted: LogSelection, *, follow: bool, by_time: bool
+) -> AsyncGenerator[LogLine]:
+    """Yield the lines of a resource's pods, of the tasks and containers that are wanted.
+
+    `follow`: go on until the resource has ended. `by_time`: so far, in the order of time instead of that of the tasks.
 
     Raises NotFoundError if no task, or no container, has the name that is wanted.
     """
@@ -45,7 +49,7 @@ async def stream_logs(handle: ObjectHandle, wanted: Wanted, *, follow: bool, by_
 class _Logs:
     """The logs of one resource."""
 
-    def __init__(self, handle: ObjectHandle, wanted: Wanted) -> None:
+    def __init__(self, handle: ObjectHandle, wanted: LogSelection) -> None:
         self._handle = handle
         self._wanted = wanted
         self._connection = handle.ref.connection

@@ -1,4 +1,4 @@
-"""Workflow, Chain and Swarm, and all that can be asked of them."""
+"""Workflow, Chain, Swarm: the classes that a program works with, and their verbs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import ClassVar
 
 from mageflow.api import CHAIN, SWARM, WORKFLOW, Kind, Lifecycle, Phase
-from mageflow.client.container_log import Wanted
+from mageflow.client.container_log import LogSelection
 from mageflow.client.handle import ObjectHandle, ObjectRef, Propagation
 from mageflow.client.lifecycle_errors import DeadlineError, EndedError, InconsistentWarning, NotStartedError
 from mageflow.client.lifecycle_requests import send_request
@@ -25,13 +25,14 @@ from mageflow.kube.transport import Raw
 class Resource:
     """A Workflow, Chain or Swarm: not in the cluster yet, or there.
 
-    What sets the lifecycle returns the status with which the operator answered, or with `wait=True` the one that says
-    that it is in force: that it runs again, or that nothing runs any more; for that, `seconds` is the time limit. If it
-    has ended, its end is returned. Before `start()`, it is noted for `start()`, and the status returned is empty.
+    `suspend`, `interrupt`, `resume` and `cancel` set the lifecycle and return the status that is the operator's answer;
+    with `wait=True`, the status by which it is in force: nothing runs any more, or it runs again. `seconds` limits
+    that wait. If the resource ends meanwhile, that status is returned. Before `start()` nothing is sent: the lifecycle
+    is noted for `start()`, and the status returned is empty.
 
-    Every method but those of a Python object may raise what any request may: UnreachableError, UnauthorizedError,
-    ForbiddenError, and NotFoundError once it is deleted; those that set the lifecycle, OvertakenError, if somebody else
-    sets another meanwhile, InvalidError, if it is canceled, and DeadlineError.
+    Each method that makes requests may raise UnreachableError, UnauthorizedError, ForbiddenError, and NotFoundError
+    once the resource is deleted. The four also raise OvertakenError if somebody else sets another lifecycle meanwhile,
+    BeingDeletedError, InvalidError if it is canceled, and DeadlineError.
     """
 
     _kind: ClassVar[Kind]
@@ -156,7 +157,7 @@ class Resource:
 
         Raises NotFoundError if it has no such task, or no such container.
         """
-        wanted = Wanted(task, container, all_containers)
+        wanted = LogSelection(task, container, all_containers)
         async with aclosing(stream_logs(self._started(), wanted, follow=follow, by_time=by_time)) as lines:
             async for line in lines:
                 yield line

@@ -1,4 +1,4 @@
-"""What a resource says of itself, and whether it says it of the present spec."""
+"""`Status`: what a resource says of itself, and whether of its present spec."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks, as a user writes them in Python, and the specs that are made of them."""
+"""`task`, and the specs made of tasks, each checked by the API's models before anything is sent."""
 
 from __future__ import annotations
 
