@@ -37,7 +37,7 @@ UNANSWERED = view("Chain", "Active", (running(),), lifecycle="suspended", genera
 
 
 @pytest.mark.parametrize(
-    ("seen", "operation", "verdict"),
+    ("seen", "operation", "expected"),
     [
         (RUNS, SUSPEND, Applicability.GO),
         (RUNS, RESUME, Applicability.ALREADY),
@@ -57,8 +57,8 @@ UNANSWERED = view("Chain", "Active", (running(),), lifecycle="suspended", genera
         (FAILED, RESUME, Applicability.ENDED),
     ],
 )
-def test_it_is_told_whether_there_is_anything_to_do(seen: View, operation: Operation, verdict: Applicability) -> None:
-    assert preflight(seen, operation) is verdict
+def test_it_is_told_whether_there_is_anything_to_do(seen: View, operation: Operation, expected: Applicability) -> None:
+    assert preflight(seen, operation) is expected
 
 
 def test_words_for_what_came_of_it() -> None:

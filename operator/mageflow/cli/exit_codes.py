@@ -62,8 +62,8 @@ def exit_for(error: BaseException) -> Exit:
 
 def exit_for_all(errors: Iterable[BaseException]) -> Exit:
     """Return the exit code of several failures: theirs, if it is the same for all."""
-    exits = {exit_for(error) for error in errors}
-    return exits.pop() if len(exits) == 1 else Exit.FAILED if exits else Exit.DONE
+    codes = {exit_for(error) for error in errors}
+    return codes.pop() if len(codes) == 1 else Exit.FAILED if codes else Exit.DONE
 
 
 def describe(error: BaseException) -> str:

@@ -34,17 +34,17 @@ def explain(
         named = parse_name(words)
         resource = session.run(look_up(session.client, named))
         view, now = read_view(resource.manifest), datetime.now(UTC)
-        why, prospects = explain_state(view, now), preview_operations(view, now)
+        why, previews = explain_state(view, now), preview_operations(view, now)
         if output is None:
-            _print(session, view, why, prospects)
+            _print(session, view, why, previews)
         elif output is Output.NAME:
             session.terminal.print(view.address)
         else:
             document = {"name": view.address, "namespace": view.namespace, "phase": view.phase}
-            session.terminal.write(format_document({**document, "why": why, "operations": prospects}, output))
+            session.terminal.write(format_document({**document, "why": why, "operations": previews}, output))
 
 
-def _print(session: Session, view: View, why: list[str], prospects: dict[str, str]) -> None:
+def _print(session: Session, view: View, why: list[str], previews: dict[str, str]) -> None:
     say = session.terminal.print
     say(Text.assemble((view.short, "bold"), f" in namespace {view.namespace}: ", (view.phase, style_of(view.phase))))
     say()
@@ -52,5 +52,5 @@ def _print(session: Session, view: View, why: list[str], prospects: dict[str, st
         say(fill(clean(sentence), WIDTH, initial_indent="  ", subsequent_indent="    "))
     say()
     say("What would be done to it now by")
-    for verb, prospect in prospects.items():
-        say(fill(clean(f"{verb + ':':<11}{prospect}"), WIDTH, initial_indent="  ", subsequent_indent=" " * 13))
+    for verb, preview in previews.items():
+        say(fill(clean(f"{verb + ':':<11}{preview}"), WIDTH, initial_indent="  ", subsequent_indent=" " * 13))

@@ -29,20 +29,20 @@ class Impact:
 
 def assess_impact(views: Iterable[View], operation: Operation) -> list[Impact]:
     """Return what each resource would lose by an operation; those that would lose nothing are left out."""
-    return [loss for view in views if (loss := _assess(view, operation)) is not None]
+    return [impact for view in views if (impact := _assess(view, operation)) is not None]
 
 
-def describe_impact(losses: Iterable[Impact], operation: Operation, now: datetime) -> Iterator[str]:
+def describe_impact(impacts: Iterable[Impact], operation: Operation, now: datetime) -> Iterator[str]:
     """Say what would be lost: a line for each resource, one for each task that runs."""
-    for loss in losses:
-        yield f"{loss.view.kind.singular}/{loss.view.name} in namespace {loss.view.namespace}"
+    for impact in impacts:
+        yield f"{impact.view.kind.singular}/{impact.view.name} in namespace {impact.view.namespace}"
         again = "for good" if operation is CANCEL else "it runs again from its start once resumed"
-        for task, name in zip(loss.running[:MAX_TASKS], loss.view.name_tasks(loss.running), strict=False):
+        for task, name in zip(impact.running[:MAX_TASKS], impact.view.name_tasks(impact.running), strict=False):
             yield f"  {name} is running ({describe_run(task, now)}): its work is lost, {again}"
-        if len(loss.running) > MAX_TASKS:
-            yield f"  … and {len(loss.running) - MAX_TASKS} more that run"
-        if loss.unstarted:
-            yield f"  {loss.unstarted} {'task' if loss.unstarted == 1 else 'tasks'} would never run"
+        if len(impact.running) > MAX_TASKS:
+            yield f"  … and {len(impact.running) - MAX_TASKS} more that run"
+        if impact.unstarted:
+            yield f"  {impact.unstarted} {'task' if impact.unstarted == 1 else 'tasks'} would never run"
 
 
 def describe_run(task: TaskView, now: datetime) -> str:

@@ -232,10 +232,10 @@ class _Operating:
 
         Raises typer.Exit if the answer is no, UnclearError if there is no terminal to ask on.
         """
-        losses = assess_impact(views, self._operation)
-        if not losses and self._operation is not CANCEL:
+        impacts = assess_impact(views, self._operation)
+        if not impacts and self._operation is not CANCEL:
             return
-        for line in describe_impact(losses, self._operation, datetime.now(UTC)):
+        for line in describe_impact(impacts, self._operation, datetime.now(UTC)):
             self._terminal.info(clean(line))
         count = f"{len(views)} resource{'' if len(views) == 1 else 's'}"
         if not sys.stdin.isatty():
@@ -382,5 +382,5 @@ class _Operating:
 def _describe_failure(item: Item, error: MageflowError, what: str | None) -> str | None:
     """Say what has gone wrong with a resource that the line names already; None: as the error says."""
     if isinstance(error, TaskAlreadyRunningError):
-        return describe_running(item.view, str(error).rpartition("; ")[2])
+        return describe_running(item.view, error.consequence)
     return what

@@ -19,8 +19,8 @@ def preview_operations(view: View, now: datetime) -> dict[str, str]:
 
 
 def _preview(view: View, operation: Operation, now: datetime) -> str:
-    verdict = preflight(view, operation)
-    match verdict:
+    applicability = preflight(view, operation)
+    match applicability:
         case Applicability.ENDED:
             return f"nothing: it {'has ended' if view.status.has_ended else 'is being canceled'}, which is final"
         case Applicability.ALREADY if operation is RESUME and view.status.is_held_by_failure:
@@ -41,7 +41,7 @@ def _preview(view: View, operation: Operation, now: datetime) -> str:
         case Applicability.GO:
             return _preview_stop(view, operation, now)
         case _:
-            assert_never(verdict)
+            assert_never(applicability)
 
 
 def _release(view: View) -> str:

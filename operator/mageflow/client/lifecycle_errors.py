@@ -48,10 +48,12 @@ class NotStartedError(StateError):
 class TaskAlreadyRunningError(StateError):
     """A single task runs already, and a suspend never kills: the task runs on, to its end. `interrupt()` stops it."""
 
-    def __init__(self, message: str, *, is_taken_back: bool) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, is_taken_back: bool, consequence: str = "") -> None:
+        super().__init__("; ".join(filter(None, (message, consequence))))
         self.is_taken_back = is_taken_back
         """Whether `spec.lifecycle` is again what it was before the call. If not, the message says why."""
+        self.consequence = consequence
+        """What became of the change, as the message says it."""
 
 
 class OvertakenError(StateError):

@@ -219,18 +219,18 @@ async def take_back(
             "the suspend was NOT taken back: somebody else has changed the spec since "
             f"(generation {metadata['generation']}, this call wrote {request.generation})"
         )
-        return TaskAlreadyRunningError(f"{what}; {why}", is_taken_back=False)
+        return TaskAlreadyRunningError(what, is_taken_back=False, consequence=why)
     try:
         await handle.patch({"lifecycle": request.before.value}, version=metadata["resourceVersion"])
     except ConflictError:
         return None
     why = f"the suspend was taken back: spec.lifecycle is {request.before.value} again"
-    return TaskAlreadyRunningError(f"{what}; {why}", is_taken_back=True)
+    return TaskAlreadyRunningError(what, is_taken_back=True, consequence=why)
 
 
 def _nothing_written(handle: ObjectHandle, how: str, lifecycle: Lifecycle) -> TaskAlreadyRunningError:
     """Return the error that says that nothing was written: `lifecycle` is what it was, and is."""
     was_suspended = lifecycle is Lifecycle.SUSPENDED
     why = "it was to be suspended before this call, and still is" if was_suspended else "nothing was changed"
-    what = f"{handle.ref} is running ({how}); interrupt() would stop it; {why}"
-    return TaskAlreadyRunningError(what, is_taken_back=not was_suspended)
+    what = f"{handle.ref} is running ({how}); interrupt() would stop it"
+    return TaskAlreadyRunningError(what, is_taken_back=not was_suspended, consequence=why)
