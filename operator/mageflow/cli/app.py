@@ -51,7 +51,7 @@ for operation in OPERATIONS:
 
 
 def main() -> None:
-    """Run the command. What it writes is UTF-8, as what kubectl writes is, whatever the locale."""
+    """Run the program. Its output is UTF-8 whatever the locale, as kubectl's is."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
@@ -59,5 +59,5 @@ def main() -> None:
 
 
 def complete() -> None:
-    """Answer kubectl, which completes the words so far: the program `kubectl_complete-mageflow`."""
+    """Run the program `kubectl_complete-mageflow`, by which kubectl completes words."""
     sys.stdout.write(answer_kubectl(app, sys.argv[1:]))

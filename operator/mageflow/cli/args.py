@@ -20,7 +20,7 @@ ALL_KINDS: Final = CATEGORY
 
 
 class UnclearError(Exception):
-    """The words don't say what is meant."""
+    """The command line doesn't say what is meant: exit code 2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is to be found."""
+    """What a command line selects."""
 
     names: tuple[Named, ...] = ()
     """These, if there are any; else all of `kinds` that `selector` selects."""
@@ -97,7 +97,7 @@ def find_kinds(word: str) -> tuple[Kind, ...] | None:
 
 
 def find_kind(word: str) -> Kind | None:
-    """Return the kind that a word stands for, in any of the ways in which kubectl takes it."""
+    """Return the kind that a word stands for, as kubectl takes it; None if it is no kind."""
     plain = word.lower().removesuffix(f".{GROUP}").removesuffix(f".{VERSION}")
     for kind in KINDS:
         if plain in (kind.singular, kind.plural, kind.short_name):

@@ -31,7 +31,7 @@ NO_FILES: Final = ":4"
 
 
 def complete_names(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Return the names that a word may become: names, kind/name once a kind is begun, and kinds as a first word."""
+    """Return what a word may be completed to: a name; kind/name once a kind is begun; a kind as the first word."""
     words: list[str] = [*(ctx.params.get("words") or ()), *ctx.args]
     with contextlib.suppress(Exception):
         options = {name: ctx.params.get(name) for name in ("kubeconfig", "context", "namespace")}
@@ -41,7 +41,7 @@ def complete_names(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def candidates(resources: Iterable[Resource], words: list[str], incomplete: str) -> Iterator[str]:
-    """Yield what may be written after some words."""
+    """Yield the candidates for the word after `words`."""
     kinds = find_kinds(words[0]) if words and "/" not in words[0] else None
     if kinds is None and "/" in incomplete:
         yield from (_with_kind(resource) for resource in resources)
@@ -73,7 +73,7 @@ def _with_kind(resource: Resource) -> str:
 
 
 def answer_kubectl(program: typer.Typer, words: list[str]) -> str:
-    """Return what kubectl is answered: candidates for the last of the words, the one that is being typed."""
+    """Return the answer to kubectl: the candidates for the last word, the one being typed, then `:4`."""
     answer = ""
     with contextlib.suppress(Exception):
         answer = _ask_typer(program, words or [""])
@@ -81,7 +81,7 @@ def answer_kubectl(program: typer.Typer, words: list[str]) -> str:
 
 
 def _ask_typer(program: typer.Typer, words: list[str]) -> str:
-    """Ask the program's own completion, which answers to these variables as if it were asked by bash."""
+    """Return the candidates of the program's own completion, asked by these variables as bash asks it."""
     os.environ |= {
         "_KUBECTL_MAGEFLOW_COMPLETE": "complete_bash",
         "COMP_WORDS": shlex.join(["kubectl-mageflow", *words]),

@@ -15,7 +15,7 @@ _SECONDS: Final = {"ms": 0.001, "s": 1, "m": MINUTE, "h": HOUR}
 
 
 def format_duration(duration: timedelta) -> str:
-    """Write a duration with as much precision as its size deserves: `45s`, `3m5s`, `90m`, `5h12m`, `3d4h`, `40d`."""
+    """Return a duration as kubectl writes it, the larger the coarser: `45s`, `3m5s`, `90m`, `5h12m`, `3d4h`, `40d`."""
     seconds = max(0, int(duration.total_seconds()))
     for limit, unit, rest in (
         (2 * MINUTE, 1, 0),
@@ -31,12 +31,12 @@ def format_duration(duration: timedelta) -> str:
 
 
 def format_age(since: datetime | None, now: datetime) -> str:
-    """Write how long ago something was; nothing if that isn't known."""
+    """Return how long ago something was; empty if that isn't known."""
     return "" if since is None else format_duration(now - since)
 
 
 def parse_duration(text: str) -> float:
-    """Read `90s`, `5m`, `1h30m`, or a mere number of seconds; return seconds. Raises ValueError."""
+    """Return the seconds of `90s`, `5m`, `1h30m`, or of a mere number. Raises ValueError."""
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return float(text)
     parts = _PARTS.findall(text)

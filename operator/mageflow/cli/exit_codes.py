@@ -20,7 +20,7 @@ from mageflow.kube.errors import (
 
 
 class Exit(IntEnum):
-    """How the program ends."""
+    """Exit code of the program."""
 
     DONE = 0
     """What was asked is done, or was so already"""
@@ -61,12 +61,12 @@ def exit_for(error: BaseException) -> Exit:
 
 
 def exit_for_all(errors: Iterable[BaseException]) -> Exit:
-    """Return the exit code of several failures: theirs, if it is the same for all."""
+    """Return the exit code of several failures: theirs if all have the same, else FAILED."""
     codes = {exit_for(error) for error in errors}
     return codes.pop() if len(codes) == 1 else Exit.FAILED if codes else Exit.DONE
 
 
 def describe(error: BaseException) -> str:
-    """Write an error as one line."""
+    """Return an error as one line."""
     text = error.message if isinstance(error, RequestError) and not isinstance(error, InvalidError) else str(error)
     return " ".join(line.strip() for line in text.splitlines()) or type(error).__name__

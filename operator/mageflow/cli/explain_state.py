@@ -68,7 +68,7 @@ def _explain_phase(view: View, phase: Phase | str, now: datetime) -> Iterator[st
 
 
 def _asked(view: View) -> str:
-    """Say what is asked for, and where."""
+    """Return which lifecycle is asked for, and where."""
     asked = [] if view.lifecycle is Lifecycle.ACTIVE else [f"spec.lifecycle is {view.lifecycle}"]
     if view.status.is_held_by_namespace:
         asked.append(f"its namespace's label {LABEL_LIFECYCLE} is {view.status.observed_namespace_lifecycle}")
@@ -125,7 +125,7 @@ def _explain_unstarted(view: View, task: TaskView) -> str:
 
 
 def _explain_start(view: View, task: TaskView) -> str:
-    """Say how far a run is that has yet to start."""
+    """Return how far a run has got that hasn't started."""
     trouble, run = view.trouble_of(task), task.record.run
     if trouble is not None:
         return f"can't start run {run} ({trouble})"

@@ -24,7 +24,7 @@ from mageflow.kube.transport import Raw
 
 
 class GetOutput(StrEnum):
-    """How `get` prints."""
+    """Output format of `get`."""
 
     WIDE = "wide"
     JSON = "json"
@@ -86,7 +86,10 @@ def _rows(selection: Selection, views: Iterable[View], *, is_wide: bool) -> list
 
 
 async def _watch(session: Session, selection: Selection, told: dict[str, View], *, is_wide: bool) -> None:
-    """Print a line for each resource that is not as it was told, by uid, the last time; before the first, the head."""
+    """Print a line for each resource that has changed; before the first line, the head.
+
+    `told`: the views that are printed already, by uid.
+    """
     widths = column_widths(_rows(selection, told.values(), is_wide=is_wide))
     has_head, views = bool(told), Views()
     scopes = watch_scopes(selection, session.namespace)
@@ -106,13 +109,13 @@ async def _watch(session: Session, selection: Selection, told: dict[str, View], 
 
 
 def columns(*, is_wide: bool, has_namespace: bool) -> tuple[str, ...]:
-    """Return the heads of the columns."""
+    """Return the head of the table."""
     head = ("NAME", "PHASE", "DONE", "RUNNING", "AGE")
     return ("NAMESPACE",) * has_namespace + head + ("LIFECYCLE", "REASON") * is_wide
 
 
 def cells(view: View, now: datetime, *, is_wide: bool, has_namespace: bool) -> tuple[str, ...]:
-    """Return one line's cells."""
+    """Return the cells of a resource."""
     status = view.status
     row = (view.short, view.phase, status.progress or "", str(status.running), format_age(view.created, now))
     more = (view.lifecycle.value, status.reason)

@@ -56,7 +56,7 @@ MAX_NAME: Final = 18
 
 
 class Drawing(StrEnum):
-    """How it is drawn."""
+    """Language of the drawing."""
 
     MERMAID = "mermaid"
     SVG = "svg"
@@ -80,7 +80,7 @@ def graph(
 
 
 def draw_mermaid(view: View) -> str:
-    """Draw a Chain from left to right, a Swarm as a box full of tasks; the state of each task is its class."""
+    """Return a flowchart: a Chain from left to right, a Swarm as a box full of tasks; a task's state is its class."""
     return "\n".join(_mermaid_lines(view))
 
 
@@ -99,7 +99,7 @@ def _mermaid_lines(view: View) -> Iterator[str]:
 
 
 def class_of(task: TaskView) -> str:
-    """Return the class of a task's box: its state, if this version knows it."""
+    """Return the class of a task's box: its state, or `Unknown`."""
     return str(task.phase) if isinstance(task.phase, TaskPhase) else "Unknown"
 
 
@@ -116,12 +116,12 @@ def _quote(text: str) -> str:
 
 
 def draw_svg(view: View) -> str:
-    """Draw a resource as SVG."""
+    """Return a resource as an SVG document."""
     return "\n".join(_svg_lines(view))
 
 
 def box_corners(count: int, *, is_grid: bool) -> list[tuple[int, int]]:
-    """Return where the boxes of so many tasks are: the left upper corner of each."""
+    """Return the upper left corner of the box of each of `count` tasks."""
     columns = min(MAX_COLUMNS, math.ceil(math.sqrt(count))) if is_grid else count
     return [(MARGIN + at % columns * (WIDTH + GAP), TOP + at // columns * (HEIGHT + GAP // 2)) for at in range(count)]
 

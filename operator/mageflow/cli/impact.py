@@ -33,7 +33,7 @@ def assess_impact(views: Iterable[View], operation: Operation) -> list[Impact]:
 
 
 def describe_impact(impacts: Iterable[Impact], operation: Operation, now: datetime) -> Iterator[str]:
-    """Say what would be lost: a line for each resource, one for each task that runs."""
+    """Yield what would be lost: a line for each resource, and one for each task that runs."""
     for impact in impacts:
         yield f"{impact.view.kind.singular}/{impact.view.name} in namespace {impact.view.namespace}"
         again = "for good" if operation is CANCEL else "it runs again from its start once resumed"
@@ -46,7 +46,7 @@ def describe_impact(impacts: Iterable[Impact], operation: Operation, now: dateti
 
 
 def describe_run(task: TaskView, now: datetime) -> str:
-    """Say which run of a task runs, and for how long it has."""
+    """Return which run of a task is running, and for how long."""
     age = format_age(task.record.started_at, now)
     return f"run {task.record.run}, for {age}" if age else f"run {task.record.run}"
 

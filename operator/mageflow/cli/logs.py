@@ -24,14 +24,14 @@ COLOURS: Final = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "
 
 
 class LogOutput(StrEnum):
-    """How lines are printed."""
+    """Output format of `logs`."""
 
     JSON = "json"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the command line asks for."""
+    """The options of `logs`."""
 
     task: str | None
     container: str | None
@@ -77,7 +77,7 @@ def logs(
 
 
 async def _print(resource: Resource, request: Request, printer: _Printer) -> None:
-    """Print the lines as they come; of what has ended, or isn't followed, in the order in which they were written."""
+    """Print the lines in the order of time; of a resource that is followed and hasn't ended, as they come."""
     has_ended = (resource.manifest.get("status") or {}).get("phase") in ENDED_PHASES
     follows = request.follow and not has_ended
     lines = resource.logs(
@@ -95,7 +95,7 @@ async def _print(resource: Resource, request: Request, printer: _Printer) -> Non
 
 
 def _raise_limit() -> None:
-    """Allow as many connections as the system does: each log that is followed is one. kubectl does so, too."""
+    """Raise the limit of open files as far as the system allows, as kubectl does: each log followed is a connection."""
     with suppress(ImportError, ValueError, OSError):
         import resource as limits
 
@@ -124,11 +124,11 @@ class _Printer:
         self._out.file.write(f"{self._prefix(line)}{time}{line.text}\n")
 
     def flush(self) -> None:
-        """Have it read at once."""
+        """Flush, so that whoever reads sees the line at once."""
         self._out.file.flush()
 
     def _prefix(self, line: LogLine) -> str:
-        """Name the task, unless there is but one, and the container, unless it is the one that is expected."""
+        """Return the name of the task unless it is the only one, and of the container unless it is the expected one."""
         is_expected = line.is_main if self._request.container is None else True
         container = "" if is_expected and not self._request.all_containers else line.container
         key = "" if self._is_single else line.task, container

@@ -24,7 +24,7 @@ class Found:
 
 
 async def select(client: Client, selection: Selection) -> Found:
-    """Look up what is selected. A name that can't be found is among the errors, and keeps no other from being found.
+    """Look up what is selected. A name that can't be found is one of the errors; the others are found still.
 
     Raises UnclearError for a selector that can't be read, and what a request raises.
     """
@@ -60,7 +60,7 @@ async def _list(client: Client, selection: Selection) -> list[Resource]:
 
 
 async def check_namespace(connection: Connection) -> None:
-    """Raise NotFoundError if the namespace isn't there, as far as one may see that: nothing is found in it then."""
+    """Raise NotFoundError if the namespace isn't there; a user who may not read namespaces is told nothing."""
     namespace = connection.namespace
     try:
         await connection.transport.request("GET", f"/api/v1/namespaces/{path_segment(namespace)}")

@@ -28,7 +28,7 @@ _AMBIGUOUS: Final = re.compile(
 
 
 class Output(StrEnum):
-    """How objects are printed."""
+    """Output format of objects."""
 
     JSON = "json"
     YAML = "yaml"
@@ -36,7 +36,7 @@ class Output(StrEnum):
 
 
 def format_objects(objects: Sequence[Raw], output: Output, *, is_one: bool) -> str:
-    """Write objects; as the object itself if just one was asked for, else as a List."""
+    """Return objects as text: the object itself if just one was asked for, else a List."""
     if output is Output.NAME:
         return "\n".join(map(address_of, objects))
     shown = [_without_managed_fields(item) for item in objects]
@@ -45,7 +45,7 @@ def format_objects(objects: Sequence[Raw], output: Output, *, is_one: bool) -> s
 
 
 def format_document(document: Any, output: Output) -> str:
-    """Write any document."""
+    """Return a document as text. Raises ValueError for NAME."""
     match output:
         case Output.JSON:
             return json.dumps(document, indent=4, ensure_ascii=False)
@@ -70,14 +70,14 @@ def _without_managed_fields(item: Raw) -> Raw:
 
 
 class Dumper(yaml.SafeDumper):
-    """Quotes whatever some reader would not read as a text; repeats what occurs twice instead of referring to it."""
+    """Dumper that quotes each text that some reader would not read as one, and uses no aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
-        """Tell that nothing is ever referred to."""
+        """Return True: no aliases."""
         return True
 
     def represent_mapping(self, tag: str, mapping: Any, flow_style: bool | None = None) -> yaml.MappingNode:
-        """Write a mapping; its keys are never blocks of lines."""
+        """Represent a mapping; its keys are never blocks of lines."""
         node = super().represent_mapping(tag, mapping, flow_style)
         for key, _ in node.value:
             if key.style == "|":
@@ -86,12 +86,12 @@ class Dumper(yaml.SafeDumper):
 
 
 def dump(document: Any) -> str:
-    """Write a document, its keys sorted, each text on one line unless it has several."""
+    """Return a document as YAML, its keys sorted, each text on one line unless it has several."""
     return yaml.dump(document, Dumper=Dumper, allow_unicode=True, width=sys.maxsize)
 
 
 def represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    """Write a text: as a block if it has several lines, quoted if it could be taken for something else.
+    """Represent a text: as a block if it has several lines, quoted if it could be taken for something else.
 
     What can't be seen, or some readers take for the end of a line (U+0085, U+2028), stands in double quotes, escaped.
     """
@@ -101,7 +101,7 @@ def represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 def _is_block(text: str) -> bool:
-    """Tell whether a text may be written line by line: nothing of it is lost, or hard to see, at the ends of lines."""
+    """Tell whether a text may be a block of lines: nothing at the ends of its lines is lost or hard to see."""
     first, *others = text.split("\n")
     lines = [first, *others]
     is_plain = all(line.isprintable() and line == line.rstrip() for line in lines)

@@ -76,7 +76,7 @@ HELP: Final = {
 
 
 def make_command(operation: Operation) -> Command:
-    """Make the command of an operation; only one that may lose something has `--yes`."""
+    """Return the command of an operation. Only an operation that may lose something has `--yes`."""
 
     def command(
         words: options.NamesArg = None,
@@ -108,7 +108,7 @@ def make_command(operation: Operation) -> Command:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the command line asks for."""
+    """The options of the four commands."""
 
     words: tuple[str, ...]
     selector: str | None
@@ -132,7 +132,7 @@ class Item:
 
     @property
     def uid(self) -> str:
-        """Tells it from a namesake."""
+        """The uid of the resource."""
         uid: str = self.manifest["metadata"]["uid"]
         return uid
 
@@ -252,7 +252,7 @@ class _Operating:
             raise typer.Exit(Exit.FAILED)
 
     async def _try(self, items: Iterable[Item]) -> None:
-        """Change nothing: say what would be sent, or have the API server check it."""
+        """Dry run: tell what would be sent, or have the API server check it."""
         by = self._request.dry_run
         patch = json.dumps({"spec": {"lifecycle": self._operation.lifecycle.value}}, separators=(",", ":"))
         for item in items:
@@ -295,7 +295,7 @@ class _Operating:
         return ObjectHandle(ObjectRef(self._session.connection, view.kind, view.namespace, view.name), item.uid)
 
     def _report(self, item: Item) -> None:
-        """Tell what came of it."""
+        """Tell the result of an operation, and whether the resource may be inconsistent."""
         self._tell(item, describe_result(item.view, self._operation))
         if self._operation is RESUME and not item.view.status.is_consistent and not item.view.status.has_ended:
             what = "was interrupted while it ran: what ran then runs again from its start"
@@ -357,7 +357,7 @@ class _Operating:
         self._terminal.error(f"{where}{what or describe(error)}")
 
     def _end(self, *, is_one: bool) -> None:
-        """Print the objects, if asked for, and end with the exit code."""
+        """Print the objects if `-o` asks for them. Raises typer.Exit if anything has failed."""
         if self._request.output is not None:
             objects = self._session.run(self._read_all())
             text = format_objects(objects, self._request.output, is_one=is_one)
@@ -367,7 +367,7 @@ class _Operating:
             raise typer.Exit(exit_for_all(self._errors))
 
     async def _read_all(self) -> list[Raw]:
-        """Read those that are as asked anew; after a dry run, return them as they would be."""
+        """Return the resources that are as asked, read anew; after a dry run, as they would be."""
         if self._request.dry_run is not DryRun.NONE or self._request.output is Output.NAME:
             return [item.manifest for item in self._done.values()]
         found = [
@@ -380,7 +380,7 @@ class _Operating:
 
 
 def _describe_failure(item: Item, error: MageflowError, what: str | None) -> str | None:
-    """Say what has gone wrong with a resource that the line names already; None: as the error says."""
+    """Return an error as a line that begins with the resource's name goes on; None: as the error says."""
     if isinstance(error, TaskAlreadyRunningError):
         return describe_running(item.view, error.consequence)
     return what

@@ -15,7 +15,7 @@ from mageflow.cli.objects import Output
 
 
 class DryRun(StrEnum):
-    """Who is asked what would come of it."""
+    """Who is asked for the result of a dry run."""
 
     NONE = "none"
     CLIENT = "client"
@@ -24,7 +24,7 @@ class DryRun(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Which cluster, and where in it."""
+    """The cluster and the namespace."""
 
     namespace: str | None
     context: str | None

@@ -93,7 +93,7 @@ def _preview_resume(view: View) -> str:
 
 
 def _say(view: View, sentence: str, tasks: list[TaskView]) -> str:
-    """Fill tasks into a sentence; nothing if there are none."""
+    """Return a sentence about tasks; empty if there are none."""
     if not tasks:
         return ""
     is_one = len(tasks) == 1

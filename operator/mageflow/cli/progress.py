@@ -72,7 +72,7 @@ class Lines:
 
 
 class Bars:
-    """A bar for each resource that is waited for: of the tasks that had to end, those that have."""
+    """A bar for each resource that is waited for: how many of the tasks that had to end have ended."""
 
     def __init__(self, console: Console, operation: Operation) -> None:
         self._operation = operation
@@ -123,7 +123,7 @@ class Bars:
 
 
 def describe_left(view: View, operation: Operation) -> str:
-    """Say what is waited for, beside a bar."""
+    """Return the text beside a bar: what is waited for."""
     done = f" · {view.status.progress} done" if view.status.progress else ""
     return f"{describe_unfinished(view, operation)}{done}"
 

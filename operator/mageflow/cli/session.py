@@ -38,7 +38,7 @@ class Session:
 
     @property
     def namespace(self) -> str:
-        """The namespace that is meant where none is named."""
+        """The default namespace."""
         return self.connection.namespace
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:

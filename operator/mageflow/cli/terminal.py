@@ -38,10 +38,10 @@ STYLES: Final = {
 
 
 class _Console(Console):
-    """Rich's, which by itself ends the program with exit code 1 when nobody reads any more."""
+    """A console that raises BrokenPipeError; rich's own ends the program with exit code 1."""
 
     def on_broken_pipe(self) -> None:
-        """Raise the error on."""
+        """Raise BrokenPipeError."""
         raise BrokenPipeError
 
 
@@ -57,7 +57,7 @@ class Terminal:
         self.out.print(what)
 
     def write(self, text: str) -> None:
-        """Write a result that is a document: as it is, and whole however long its lines are."""
+        """Write a result that is a document: unchanged, with lines of any length."""
         self.out.file.write(f"{text}\n")
 
     def info(self, what: RenderableType) -> None:
@@ -87,14 +87,14 @@ def clean(text: str) -> str:
 
 
 def lay_out(rows: Iterable[Sequence[str]], widths: Sequence[int] = ()) -> list[Text]:
-    """Pad the cells of rows to columns, at least of these widths; cells that are phases get their colours."""
+    """Return rows as lines of padded columns, at least of these widths; cells that are phases are coloured."""
     rows = [[clean(cell) for cell in row] for row in rows]
     widths = column_widths(rows, widths)
     return [_line(row, widths) for row in rows]
 
 
 def column_widths(rows: Iterable[Sequence[str]], least: Sequence[int] = ()) -> list[int]:
-    """Return the widths of columns that take all rows."""
+    """Return the widths of the columns: those of the longest cells, at least `least`."""
     rows = list(rows)
     count = max((len(row) for row in rows), default=0)
     found = [max(cell_len(row[at]) for row in rows if at < len(row)) for at in range(count)]

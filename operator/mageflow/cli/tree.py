@@ -83,7 +83,7 @@ def _draw(session: Session, selection: Selection, views: list[View], *, folds: b
 
 
 async def _watch(session: Session, selection: Selection, *, folds: bool) -> None:
-    """Draw it anew as it changes, until all has ended: in place on a terminal, else one after the other."""
+    """Draw the tree at each change until all has ended: in place on a terminal, else one tree after the other."""
     views: list[View] = []
     read = Views()
     is_terminal = session.terminal.out.is_terminal
@@ -112,7 +112,7 @@ async def _watch(session: Session, selection: Selection, *, folds: bool) -> None
 
 
 def draw_tree(views: Iterable[View], now: datetime, *, has_namespace: bool = False, folds: bool = True) -> list[Text]:
-    """Draw resources and their tasks, a line for each. With `folds`, of large Swarms only what is of interest."""
+    """Return a line for each resource and task. With `folds`, the usual tasks of large Swarms are only counted."""
     rows: list[Sequence[str]] = [HEAD]
     for view in views:
         rows.append(_resource_row(view, now, has_namespace=has_namespace))
@@ -148,7 +148,7 @@ def _task_row(view: View, task: TaskView, now: datetime) -> Sequence[str]:
 
 
 def _age(task: TaskView, now: datetime) -> str:
-    """Say how long its run has run, or took."""
+    """Return how long the run has taken so far, or took."""
     record = task.record
     if task.phase is TaskPhase.RUNNING or record.started_at is None or record.finished_at is None:
         return format_age(record.started_at, now) if task.phase is TaskPhase.RUNNING else ""
@@ -156,7 +156,7 @@ def _age(task: TaskView, now: datetime) -> str:
 
 
 def _note(view: View, task: TaskView) -> str:
-    """Say what is unusual about a task; what the resource's own line says in full, in a word."""
+    """Return what is unusual about a task; in a word if the resource's own line says it in full."""
     record = task.record
     if task.phase is TaskPhase.SUCCEEDED:
         return ""

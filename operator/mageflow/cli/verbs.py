@@ -62,34 +62,34 @@ def preflight(view: View, operation: Operation) -> Applicability:
 
 
 def describe_already(view: View, operation: Operation) -> str:
-    """Say that it is so already."""
+    """Return that the resource is so already."""
     if operation is RESUME:
         return f"is active already ({view.phase}{_held(view)})"
     return f"is {operation.done} already" + ("" if view.status.is_in_force else f", and still {view.phase}")
 
 
 def describe_ended(view: View) -> str:
-    """Say that it has ended, or is about to."""
+    """Return that the resource has ended, or is being canceled."""
     if view.status.has_ended:
         return f"has ended as {view.phase}, and nothing changes that"
     return f"is being canceled ({view.phase}), which is final"
 
 
 def describe_running(view: View, what: str) -> str:
-    """Say what became of a suspend that found its task running, and what would stop it."""
+    """Return what became of a suspend that found its task running (`what`), and what would stop the task."""
     hint = f"`kubectl mageflow interrupt {view.short}` stops it"
     return f"its task is running, and a suspend never stops a task: {what}; {hint}"
 
 
 def refusal(view: View) -> TaskAlreadyRunningError:
-    """Return the error that says that its task runs, and that nothing was written."""
+    """Return the error of a suspend that was not sent, as the task runs."""
     was_suspended = view.lifecycle is Lifecycle.SUSPENDED
     what = "it was to be suspended before, and still is" if was_suspended else "nothing was changed"
     return TaskAlreadyRunningError(describe_running(view, what), is_taken_back=not was_suspended)
 
 
 def describe_result(view: View, operation: Operation) -> str:
-    """Say what came of an operation, by the status that answered it."""
+    """Return the result of an operation, by the status that answers it."""
     status = view.status
     if status.has_ended:
         return operation.done if status.phase is Phase.CANCELED and operation is CANCEL else f"has ended: {view.phase}"
@@ -101,7 +101,7 @@ def describe_result(view: View, operation: Operation) -> str:
 
 
 def _held(view: View) -> str:
-    """Say what holds it all the same."""
+    """Return what holds a resource that is active."""
     if view.status.is_held_by_failure:
         return f": {view.status.message}"
     if not view.status.is_held_by_namespace:
@@ -110,7 +110,7 @@ def _held(view: View) -> str:
 
 
 def describe_unfinished(view: View, operation: Operation) -> str:
-    """Say what is waited for until an operation is in force."""
+    """Return what is still to happen until an operation is in force."""
     names = [task.name for task in unfinished_tasks(view)]
     if operation is RESUME or not names:
         return view.status.message or "waiting for the operator"
@@ -120,5 +120,5 @@ def describe_unfinished(view: View, operation: Operation) -> str:
 
 
 def unfinished_tasks(view: View) -> list[TaskView]:
-    """Return the tasks that have a pod: those that are waited for before a resource is held."""
+    """Return the tasks that have a pod: a resource is held once there are none."""
     return view.tasks_in(*OCCUPIED_TASKS)

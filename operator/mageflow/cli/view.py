@@ -60,7 +60,7 @@ class TaskView:
 
     @property
     def phase(self) -> TaskPhase | str:
-        """The state that it is in; of a newer operator's words, as it is."""
+        """Its state; a str if a newer operator uses a word that this version doesn't know."""
         return self.record.phase
 
 
@@ -84,17 +84,17 @@ class View:
 
     @property
     def short(self) -> str:
-        """As it is named on the command line: `chain/x`."""
+        """Its name on the command line: `chain/x`."""
         return f"{self.kind.singular}/{self.name}"
 
     @property
     def address(self) -> str:
-        """As `kubectl -o name` names it: `chain.mageflow.io/x`."""
+        """Its name as `kubectl -o name` prints it: `chain.mageflow.io/x`."""
         return f"{self.kind.singular}.{GROUP}/{self.name}"
 
     @property
     def phase(self) -> str:
-        """The word for the state that it is in; `Unknown` before the operator has said anything."""
+        """Its state in a word; `Unknown` before the operator has said anything."""
         return "Unknown" if self.status.phase is None else str(self.status.phase)
 
     def trouble_of(self, task: TaskView) -> Trouble | None:
@@ -118,7 +118,7 @@ class View:
 
     @property
     def is_in_trouble(self) -> bool:
-        """Something unusual keeps one of its tasks from starting; it may keep the others as well."""
+        """Whether something unusual keeps one of its tasks from starting, and maybe others."""
         return self._unready() is not None
 
     def _unready(self) -> Condition | None:
@@ -129,11 +129,11 @@ class View:
 
     @property
     def is_refused_an_output(self) -> bool:
-        """Its next task has to be edited before it goes on, whatever else holds it."""
+        """Whether its next task has to be edited before it goes on, whatever else holds it."""
         return any(task.phase is TaskPhase.UNSTARTED and task.record.reason in UNUSABLE for task in self.tasks)
 
     def name_tasks(self, tasks: Iterable[TaskView]) -> list[str]:
-        """Name tasks in a sentence; a Workflow's one goes without a name."""
+        """Return the names of tasks for a sentence; that of a Workflow is `its task`."""
         return ["its task" if self.kind is WORKFLOW and task.name == MAIN_TASK else task.name for task in tasks]
 
     def tasks_in(self, *phases: TaskPhase) -> list[TaskView]:
@@ -176,7 +176,7 @@ class Views:
 
 
 def address_of(resource: Mapping[str, Any]) -> str:
-    """Name a resource as `kubectl -o name` does: `chain.mageflow.io/x`."""
+    """Return the name of a resource as `kubectl -o name` prints it: `chain.mageflow.io/x`."""
     return f"{resource['kind'].lower()}.{GROUP}/{resource['metadata']['name']}"
 
 

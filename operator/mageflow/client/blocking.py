@@ -25,14 +25,14 @@ CLEANUP_SECONDS: Final = 5.0
 
 
 class LoopThread:
-    """An event loop in a thread of its own, started when it is needed first, and ended with the program."""
+    """An event loop in a thread of its own: started on first use, ended with the program."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def run(self, coroutine: Coroutine[Any, Any, R]) -> R:
-        """Run a coroutine to its end and return its result. What interrupts the caller, as Ctrl-C does, cancels it."""
+        """Run a coroutine to its end and return its result, or raise its error. Ctrl-C cancels it."""
         has_ended = threading.Event()
         future: Future[R] = asyncio.run_coroutine_threadsafe(_run(coroutine, has_ended), self._started_loop())
         try:
@@ -68,7 +68,7 @@ LOOP_THREAD = LoopThread()
 
 
 def blocking(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]) -> Callable[Concatenate[Any, P], R]:
-    """Make the sync method that waits for what an async method returns."""
+    """Return a sync method that waits for what an async method returns."""
 
     @functools.wraps(method)
     def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -78,7 +78,7 @@ def blocking(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]) -> C
 
 
 def iterating(method: Callable[Concatenate[Any, P], AsyncGenerator[R]]) -> Callable[Concatenate[Any, P], Iterator[R]]:
-    """Make the sync method that iterates over what an async generator method yields."""
+    """Return a sync method that iterates over what an async generator method yields."""
 
     @functools.wraps(method)
     def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
@@ -88,7 +88,7 @@ def iterating(method: Callable[Concatenate[Any, P], AsyncGenerator[R]]) -> Calla
 
 
 def making(cls: Callable[[Any], R], function: Callable[P, Coroutine[Any, Any, Any]]) -> Callable[P, R]:
-    """Make the sync function that waits for what an async function returns, and wraps it in a sync class."""
+    """Return a sync function that wraps what an async function returns in a sync class."""
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:

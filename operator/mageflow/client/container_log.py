@@ -120,18 +120,18 @@ def container_names(spec: Raw) -> list[str]:
 
 
 def task_of(pod: Raw) -> str:
-    """Return the name of the task that a pod is of."""
+    """Return the name of a pod's task."""
     task: str = pod["metadata"]["labels"][LABEL_TASK]
     return task
 
 
 def run_of(pod: Raw) -> int:
-    """Return the number of the run that a pod is of."""
+    """Return the number of a pod's run."""
     return int(pod["metadata"]["labels"].get(LABEL_RUN) or 0)
 
 
 def _states(pod: Raw) -> Iterator[tuple[str, Raw]]:
-    """Yield the containers of a pod that run or have run, with their states; the init containers first."""
+    """Yield the containers of a pod that run or have run, each with its state; the init containers first."""
     status = pod.get("status") or {}
     for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
         for state in (container.get("state") or {}, container.get("lastState") or {}):
@@ -141,7 +141,7 @@ def _states(pod: Raw) -> Iterator[tuple[str, Raw]]:
 
 
 def _init_containers_in_the_way(pod: Raw) -> Iterator[str]:
-    """Yield the init containers without those sidecars that have started: these keep nothing from starting."""
+    """Yield the init containers, without sidecars that have started: these keep nothing from starting."""
     for container in (pod.get("status") or {}).get("initContainerStatuses") or ():
         if "running" not in (container.get("state") or {}) or not container.get("started"):
             yield container["name"]

@@ -28,7 +28,7 @@ def is_being_deleted(resource: Mapping[str, Any]) -> bool:
 
 
 def describe_deletion(resource: Mapping[str, Any], lifecycle: Lifecycle) -> str:
-    """Say that a resource is being deleted, what keeps it, and what becomes of its pods by what was asked."""
+    """Return that a resource is being deleted, what keeps it, and what `lifecycle` does to its pods."""
     metadata = resource["metadata"]
     finalizers = ", ".join(metadata.get("finalizers") or ())
     kept = f", and kept by the finalizers {finalizers}" if finalizers else ""
@@ -65,7 +65,7 @@ async def diagnose_silence(handle: ObjectHandle) -> str:
 
 
 async def _read_refusal(handle: ObjectHandle) -> str | None:
-    """Return what the operator's latest Event says of a status that can't be written; None if there is none."""
+    """Return the operator's latest Event about a status that can't be written; None if there is none."""
     ref = handle.ref
     selector = f"involvedObject.uid={handle.uid},reason={STATUS_NOT_WRITTEN}"
     path = f"/api/v1/namespaces/{ref.namespace}/events"

@@ -62,12 +62,12 @@ class ObjectRef:
         return f"{self.kind.name} {self.namespace}/{self.name}"
 
     async def create(self, manifest: Raw, *, dry_run: bool = False) -> Raw:
-        """Create it; or only have the API server check whether it could be."""
+        """Create it and return it; with `dry_run`, have the API server check it only."""
         query = {**STRICT, "dryRun": "All"} if dry_run else STRICT
         return await self.connection.transport.request("POST", self.collection, manifest, query=query)
 
     async def read(self) -> Raw:
-        """Read what is there."""
+        """Return what has this name. Raises NotFoundError."""
         return await self.connection.transport.request("GET", self.path)
 
 
@@ -79,7 +79,7 @@ class ObjectHandle:
     uid: str
 
     async def read(self) -> Raw:
-        """Read it. Raises NotFoundError if it is gone."""
+        """Return the object. Raises NotFoundError if it is gone."""
         resource = await self.ref.read()
         if resource["metadata"]["uid"] != self.uid:
             raise self._is_gone()

@@ -57,11 +57,11 @@ class TaskAlreadyRunningError(StateError):
 
 
 class OvertakenError(StateError):
-    """Somebody else has set another lifecycle since: it is theirs that counts."""
+    """Somebody else has set another lifecycle since, and theirs counts."""
 
 
 class BeingDeletedError(StateError):
-    """It is being deleted, which somebody's finalizer may draw out: no status says any more what becomes of it.
+    """It is being deleted, and no status tells of it any more. Somebody's finalizer may keep it for long.
 
     What was asked for is asked for all the same. A stop still stops its pods.
     """

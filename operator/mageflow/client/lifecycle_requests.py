@@ -138,7 +138,7 @@ def assess(request: LifecycleRequest, resource: Raw | None) -> Assessment:
 
 
 def _assess_answer(request: LifecycleRequest, resource: Raw, status: Status) -> Assessment:
-    """Tell what the operator's answer to a request is."""
+    """Tell what the operator's answer to a request means."""
     if request.lifecycle is Lifecycle.SUSPENDED and status.reason == reasons.TASK_ALREADY_RUNNING:
         return Refused(status)
     is_held = status.is_current and (status.is_held_by_namespace or status.is_held_by_failure)
@@ -149,7 +149,7 @@ def _assess_answer(request: LifecycleRequest, resource: Raw, status: Status) -> 
 
 
 def runs_on(status: Status) -> bool:
-    """Tell whether the single task that a status tells of runs, so that a suspend finds nothing to hold."""
+    """Tell whether the task of a Workflow runs, so that a suspend finds nothing to hold."""
     return not status.has_ended and any(task.phase is TaskPhase.RUNNING for task in status.tasks)
 
 
@@ -157,7 +157,7 @@ def runs_on(status: Status) -> bool:
 
 
 async def send_request(handle: ObjectHandle, lifecycle: Lifecycle) -> LifecycleRequest:
-    """Ask for a lifecycle, in the way that is right for the kind of resource and the lifecycle.
+    """Write a lifecycle: revertibly where a running task may refuse it, which is a suspend of a Workflow.
 
     Raises what `request_lifecycle` and `request_revertible` raise.
     """
@@ -173,7 +173,7 @@ async def request_lifecycle(handle: ObjectHandle, lifecycle: Lifecycle) -> Lifec
 
 
 async def request_revertible(handle: ObjectHandle, lifecycle: Lifecycle) -> LifecycleRequest:
-    """Write a lifecycle to a single task, over the one that was just read, so that it can be taken back to that.
+    """Write a lifecycle to a Workflow over the one that was just read, so that the write can be taken back.
 
     Raises TaskAlreadyRunningError, with nothing written, if the status shows that the task runs: a write that is then
     taken back would be told by two Events, and be two changes for whoever watches the spec. ConflictError, if somebody
@@ -200,7 +200,7 @@ async def request_revertible(handle: ObjectHandle, lifecycle: Lifecycle) -> Life
 async def take_back(
     handle: ObjectHandle, request: LifecycleRequest, resource: Raw, status: Status
 ) -> TaskAlreadyRunningError | None:
-    """Take back a suspend that found its task running; return the error that says so, with what became of the write.
+    """Take back a suspend that found its task running; return the error for the caller, None if it is to look again.
 
     The take-back must undo this client's own write, and never overwrite what somebody else wrote after it. The
     resourceVersion that this client's write gave can't be the precondition: the operator's answer, in the status, has

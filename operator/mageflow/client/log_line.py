@@ -39,7 +39,7 @@ LineQueue: TypeAlias = asyncio.Queue[LogLine | Exception | None]
 
 
 def in_utc(time: str) -> str:
-    """Turn an RFC 3339 time that has an offset, as that of a node with another time zone, into one in UTC."""
+    """Return an RFC 3339 time in UTC; a node with another time zone writes an offset."""
     if time.endswith("Z") or len(time) < len("2026-01-01T00:00:00+00:00"):
         return time
     whole, _, fraction = time[:-6].partition(".")
@@ -51,6 +51,6 @@ def in_utc(time: str) -> str:
 
 
 def sortable(time: str) -> str:
-    """Make a time in UTC sortable as text: the digits after the point are as many as there are."""
+    """Return a time in UTC such that times sort as texts: with nine digits after the point."""
     whole, _, fraction = time.removesuffix("Z").partition(".")
     return f"{whole}.{fraction:0<{FRACTION}}"

@@ -56,7 +56,7 @@ async def read_in_turn(logs: Iterable[Log]) -> AsyncGenerator[LogLine]:
 
 
 async def merge(logs: Iterable[Log]) -> AsyncGenerator[LogLine]:
-    """Yield the lines of all logs in the order in which they were written; of those of the same time, as given."""
+    """Yield the lines of all logs in the order of time; lines of the same time in the order of the logs."""
     reading = _Reading(sorted(logs, key=lambda log: log.starts_at))
     heap: list[_Entry] = []
     try:
@@ -90,11 +90,11 @@ class _Stream:
 
     @property
     def is_open(self) -> bool:
-        """It has a connection, and more may come of it."""
+        """Whether it has a connection."""
         return not self.pump.done()
 
     async def next(self) -> LogLine | None:
-        """Return the next line, None after the last; raise what has ended it."""
+        """Return the next line, None after the last. Raises the error that ended the log."""
         if self._stored is not None:
             return next(self._stored, None)
         item = await self._queue.get()
@@ -103,7 +103,7 @@ class _Stream:
         return item
 
     async def store(self, file: IO[bytes]) -> None:
-        """Read it to its end into a file, and give its lines from there from now on."""
+        """Read the rest into a file; `next` takes the lines from there."""
         lines = file.seek(0, os.SEEK_END)
         while (line := await self.next()) is not None:
             file.seek(0, os.SEEK_END)

@@ -153,7 +153,7 @@ class _Logs:
 
 
 def _task_names(resource: Raw) -> list[str]:
-    """Return the names of its tasks, in order; also of those that were taken out of the spec and are remembered."""
+    """Return the names of its tasks, in order; last those that are in the status only."""
     if resource["kind"] == WORKFLOW.name:
         return [MAIN_TASK]
     recorded = (resource.get("status") or {}).get("tasks") or ()
@@ -161,7 +161,7 @@ def _task_names(resource: Raw) -> list[str]:
 
 
 def _pod_specs(resource: Raw) -> Iterator[Raw]:
-    """Yield the specs of its pods, as far as it has them written in."""
+    """Yield the pod specs that its own spec contains."""
     spec = resource["spec"]
     for part in (spec, spec.get("taskDefaults") or {}, *(spec.get("tasks") or ())):
         if "template" in part:

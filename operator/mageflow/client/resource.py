@@ -67,7 +67,7 @@ class Resource:
 
     @property
     def manifest(self) -> Raw:
-        """What `start()` creates, or `get()` read, for a file or to be shown: a copy."""
+        """A copy of what `start()` creates, or `get()` has read."""
         return copy.deepcopy(self._manifest)
 
     async def start(self) -> None:
@@ -96,18 +96,18 @@ class Resource:
         return await self._set_lifecycle(Lifecycle.CANCELED, wait, seconds)
 
     async def check(self, lifecycle: Lifecycle | str) -> Raw:
-        """Have the API server check whether a lifecycle could be set; return what it would be then. Nothing is written.
+        """Have the API server check a lifecycle; return the resource as it would be. Nothing is written.
 
         Raises InvalidError if it is canceled, which is final.
         """
         return await self._started().patch({"lifecycle": Lifecycle(lifecycle).value}, dry_run=True)
 
     async def status(self) -> Status:
-        """Return what it says of itself now. Just after a change of the spec that may be of before: `is_current`."""
+        """Return its status, which may be older than a change of the spec: see `Status.is_current`."""
         return read_status(await self._started().read())
 
     async def watch(self) -> AsyncGenerator[Status]:
-        """Yield its status, and each that differs from the one before, to its end; only such as are current.
+        """Yield its current status, then each that differs from the one before, to its end.
 
         Raises NotFoundError if it is deleted.
         """

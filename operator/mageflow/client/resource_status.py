@@ -86,6 +86,6 @@ class Status(StoredStatus):
 
 
 def read_status(resource: Mapping[str, Any]) -> Status:
-    """Return the status of a resource as the API server sent it; what of it can't be read, its `problem` tells."""
+    """Return the status of a resource as the API server sent it; its `problem` tells what can't be read."""
     generation = resource["metadata"].get("generation", 0)
     return Status.read({**(resource.get("status") or {}), "generation": generation})

@@ -33,13 +33,13 @@ Snapshot: TypeAlias = dict[str, Raw]
 
 
 def scopes_by_name(kind: Kind, namespace: str | None, names: Iterable[str]) -> list[Scope]:
-    """Return the scopes of resources of these names; if they are many, the one scope that has all others, too."""
+    """Return a scope for each name; if the names are many, one scope for all resources there."""
     names = list(dict.fromkeys(names))
     return [Scope(kind, namespace, name) for name in names] if len(names) <= MAX_NAMED else [Scope(kind, namespace)]
 
 
 class Watches:
-    """A watch for each of several scopes, in the block; what they tell comes by `next`."""
+    """Async context manager: a watch for each of several scopes; `next` returns what they tell."""
 
     def __init__(self, connection: Connection, scopes: Collection[Scope], selector: str | None = None) -> None:
         self._connection = connection

@@ -94,7 +94,7 @@ def _list(tasks: Iterable[Task]) -> list[Raw]:
 
 
 def check_spec(model: type[BaseModel], what: str, document: Raw, at: str = "spec") -> Raw:
-    """Return a document as its model has it: without what wasn't given. Raises InvalidError."""
+    """Return a document checked by its model, without the fields that weren't given. Raises InvalidError."""
     try:
         checked: Raw = model.model_validate(document).model_dump(mode="json", by_alias=True, exclude_unset=True)
     except ValidationError as error:
@@ -103,7 +103,7 @@ def check_spec(model: type[BaseModel], what: str, document: Raw, at: str = "spec
 
 
 def _read_causes(error: ValidationError, at: str) -> Iterator[Cause]:
-    """Yield what is wrong; not of a list what only follows from what is wrong with its items."""
+    """Yield what is wrong; not what only follows for a list from what is wrong with its items."""
     details = error.errors(include_url=False)
     for detail in details:
         location = detail["loc"]

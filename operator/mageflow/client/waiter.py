@@ -38,7 +38,7 @@ AT_ONCE: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the operator says to a request."""
+    """The operator's answer to a request."""
 
     status: Status
     resource: Raw
@@ -47,7 +47,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A request that won't be in force, or wasn't in time."""
+    """The failure of a request: it won't be in force, or wasn't in time."""
 
     error: MageflowError
     message: str | None = None
@@ -89,7 +89,7 @@ class Waiter:
         self._end_due: float | None = None
 
     async def run(self, requests: Iterable[tuple[ObjectHandle, LifecycleRequest]]) -> None:
-        """Wait for all. An error of a watch is the outcome of the requests that it was to tell of."""
+        """Wait for all requests. An error of a watch is the outcome of the requests that it was to tell of."""
         self._open = {request.uid: _Open(handle, request) for handle, request in requests}
         if not self._open:
             return
@@ -161,7 +161,7 @@ class Waiter:
     # ── time ──
 
     def _due(self, it: _Open) -> float | None:
-        """Return until when a request is waited for; None: for ever."""
+        """Return when the wait for a request ends at the latest; None: never."""
         if it.answer is None:
             return self._answer_due
         return self._end_due if self._until_in_force else it.answered_at + self._connection.patience
@@ -248,7 +248,7 @@ def _failure_of(it: _Open, assessment: Deleted | BeingDeleted | Overtaken) -> Fa
 
 
 def _group_by_scope(requests: Iterable[_Open]) -> dict[Scope, list[_Open]]:
-    """Return the scopes that are to be watched, each with the requests of which it tells."""
+    """Return the scopes to watch, each with its requests."""
     names = defaultdict(list)
     for it in requests:
         ref = it.handle.ref
