@@ -95,7 +95,7 @@ async def _watch(session: Session, selection: Selection, told: dict[str, View], 
     scopes = watch_scopes(selection, session.namespace)
     async with aclosing(watch_all(session.connection, scopes, selection.selector)) as snapshots:
         async for snapshot in snapshots:
-            seen = {uid: views.read(item) for uid, item in snapshot.items() if matches(selection, item)}
+            seen = views.read(item for item in snapshot.values() if matches(selection, item))
             changed = {uid: view for uid, view in seen.items() if told.get(uid) != view}
             told |= changed
             lines = lay_out(_rows(selection, changed.values(), is_wide=is_wide), widths)

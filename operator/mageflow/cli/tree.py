@@ -85,7 +85,7 @@ def _draw(session: Session, selection: Selection, views: list[View], *, folds: b
 async def _watch(session: Session, selection: Selection, *, folds: bool) -> None:
     """Draw the tree at each change until all has ended: in place on a terminal, else one tree after the other."""
     views: list[View] = []
-    read = Views()
+    cache = Views()
     is_terminal = session.terminal.out.is_terminal
 
     def render() -> Group:
@@ -96,8 +96,8 @@ async def _watch(session: Session, selection: Selection, *, folds: bool) -> None
     with live if is_terminal else nullcontext():
         async with aclosing(watch_all(session.connection, scopes, selection.selector)) as snapshots:
             async for snapshot in snapshots:
-                seen = [read.read(item) for item in snapshot.values() if matches(selection, item)]
-                seen.sort(key=lambda view: (KINDS.index(view.kind), view.namespace, view.name))
+                read = cache.read(item for item in snapshot.values() if matches(selection, item))
+                seen = sorted(read.values(), key=lambda view: (KINDS.index(view.kind), view.namespace, view.name))
                 if seen != views and not is_terminal:
                     _draw(session, selection, seen, folds=folds)
                     session.terminal.out.file.flush()

@@ -165,14 +165,17 @@ class Views:
     def __init__(self) -> None:
         self._read: dict[str, tuple[str, View]] = {}
 
-    def read(self, resource: Mapping[str, Any]) -> View:
-        """Return the view of a resource; the very same as before if it is unchanged."""
-        metadata = resource["metadata"]
-        version, view = self._read.get(metadata["uid"], (None, None))
-        if view is None or version != metadata["resourceVersion"]:
-            view = read_view(resource)
-            self._read[metadata["uid"]] = metadata["resourceVersion"], view
-        return view
+    def read(self, resources: Iterable[Mapping[str, Any]]) -> dict[str, View]:
+        """Return the views of resources by uid; those that are unchanged have the very same as before."""
+        read = {}
+        for resource in resources:
+            metadata = resource["metadata"]
+            version, view = self._read.get(metadata["uid"], (None, None))
+            if view is None or version != metadata["resourceVersion"]:
+                view = read_view(resource)
+            read[metadata["uid"]] = metadata["resourceVersion"], view
+        self._read = read  # those that are gone are forgotten
+        return {uid: view for uid, (_, view) in read.items()}
 
 
 def address_of(resource: Mapping[str, Any]) -> str:
