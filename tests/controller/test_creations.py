@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from mageflow.api import WORKFLOW
-from mageflow.controller.act import Actor, Means
 from mageflow.controller.background import Background
 from mageflow.controller.caches import Caches
 from mageflow.controller.creations import MAX_FRESH, Creations, read_refusal
+from mageflow.controller.executor import Executor, Means
 from mageflow.controller.lease import NotLeadingError
 from mageflow.core.decision import CreateJob, EvictPod, StopJob
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource
@@ -77,9 +77,9 @@ class Desk:
         return observed
 
     @property
-    def actor(self) -> Actor:
+    def executor(self) -> Executor:
         means = Means(self.creations, self.background, lambda uid: self.woken.update([uid]))
-        return Actor(self.wire, self.caches, self.seen, self.clock, means)
+        return Executor(self.wire, self.caches, self.seen, self.clock, means)
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ async def settle() -> None:
 
 
 async def test_creation_holds_nobody_and_its_answer_wakes_the_resource(desk: Desk) -> None:
-    await desk.actor.carry_out([create()])
+    await desk.executor.carry_out([create()])
     await settle()
     assert desk.seen.creations["main"].began_at is not None
     assert not desk.woken
@@ -142,7 +142,7 @@ async def test_refused_request_is_made_again_when_the_api_server_said(desk: Desk
     desk.wire.answer("POST report-1", busy)
     desk.caches.upsert_pod(pod())
     desk.wire.answer("POST eviction", busy)
-    await desk.actor.carry_out([EvictPod(ObservedPod("p", "pod-1", "20", "Pending"))])
+    await desk.executor.carry_out([EvictPod(ObservedPod("p", "pod-1", "20", "Pending"))])
     await settle()
     due = desk.clock.now() + timedelta(seconds=20)
     assert (desk.seen.refusals["main"].retry_at, desk.seen.blocked["EvictPod pod-1"].retry_at) == (due, due)
@@ -181,7 +181,7 @@ async def test_stop_is_made_while_creations_hang_and_waited_for_no_longer_than_a
     desk.caches.upsert_pod(pod())
     stop, evict = StopJob(ObservedJob("report-1", "job-1", "10")), EvictPod(ObservedPod("p", "pod-1", "20", "Pending"))
     async with asyncio.timeout(60):
-        await desk.actor.carry_out([stop, evict])
+        await desk.executor.carry_out([stop, evict])
     assert {"PATCH report-1", "POST eviction"} <= set(desk.wire.asked)
     assert {"StopJob job-1", "EvictPod pod-1"} == set(desk.seen.blocked), "they are under way"
     desk.wire.answer("PATCH report-1", job(version=11))

@@ -14,7 +14,7 @@ caches.py              what is known of each resource, its Jobs, their pods and 
 queue.py               one key for each resource, a limit on workers, back-off, delayed re-checks
 lease.py               which one of several operators acts; the others let keys pass
 reconcile.py           one resource: snapshot → decide → act; how soon again, if it has many tasks: pacing.py
-act.py                 a decision → API requests with preconditions
+executor.py            a decision → API requests with preconditions; what is read past the watches: fresh_reads.py
   creations.py           the creations of Jobs, each in a task of its own: background.py
   attempts.py            what was refused or isn't answered, and when it is tried again
   run_evidence.py        Events of a run that is gone → what they tell of its end

@@ -44,7 +44,7 @@ class ReconcileError(StrEnum):
     """Why a reconcile is tried again."""
 
     CHANGED = "Changed"
-    """Something had changed meanwhile."""
+    """A write met an object that somebody else had changed, or that was gone."""
     API_ERROR = "ApiError"
     """The API server refused a request, or didn't answer."""
     INTERNAL = "Internal"
@@ -53,7 +53,7 @@ class ReconcileError(StrEnum):
 
 RECONCILE_ERRORS: Final = Counter(
     "mageflow_reconcile_errors",
-    "Reconciles that are tried again: something had Changed, an ApiError, or an Internal error, which is a bug.",
+    "Reconciles that are tried again: a write found its object Changed, an ApiError, or an Internal error, a bug.",
     ("reason",),
     registry=REGISTRY,
 )

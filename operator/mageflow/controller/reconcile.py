@@ -7,11 +7,12 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from mageflow.api import OCCUPIED_TASKS, Status, TaskPhase, reasons
-from mageflow.controller.act import Actor, Means, read_children, read_resource
 from mageflow.controller.background import Background
 from mageflow.controller.caches import Caches
 from mageflow.controller.clock import Clock
 from mageflow.controller.creations import Creations
+from mageflow.controller.executor import Executor, Means, Result
+from mageflow.controller.fresh_reads import read_children, read_resource
 from mageflow.controller.metrics import RECONCILE_ERRORS, RECONCILE_SECONDS, RUNS, ReconcileError
 from mageflow.controller.pacing import Pace
 from mageflow.controller.queue import RetryError
@@ -59,12 +60,11 @@ class Reconciler:
     async def reconcile(self, uid: str) -> float | None:
         """Bring a resource to what its spec says; return after how many seconds to look again, None: at news only.
 
-        Raises RetryError if it was changed meanwhile or the API server failed: it is wanted soon again.
+        Raises RetryError if it is wanted soon again: something has changed or was learned, or the API server failed.
         """
         try:
             again_in = await self._reconcile(uid)
         except RetryError:
-            RECONCILE_ERRORS.labels(ReconcileError.CHANGED).inc()
             raise
         except ApiError as error:
             RECONCILE_ERRORS.labels(ReconcileError.API_ERROR).inc()
@@ -117,42 +117,58 @@ class Reconciler:
             return patience
         now = self._clock.now().replace(microsecond=0)
         decision = decide(observed, now)
-        await self._act(observed, decision)
+        result = await self._carry_out(observed, decision)
+        if result is Result.CONFLICT:
+            RECONCILE_ERRORS.labels(ReconcileError.CHANGED).inc()
+        if result.asks_again:
+            raise RetryError(f"{observed.title}: {result}")
         return _soonest(self._until(decision), self._patience(self._caches.find(uid)))
 
-    async def _act(self, observed: ObservedResource, decision: Decision) -> None:
-        actor = Actor(self._client, self._caches, observed, self._clock, self._means)
-        await actor.carry_out(decision.before)
+    async def _carry_out(self, observed: ObservedResource, decision: Decision) -> Result:
+        """Carry out a decision: what comes before the status, the status if it changed, what comes after, the events.
+
+        Nothing is done after a status that could not be written, but a stop. Raises ApiError if that was refused.
+        """
+        executor = Executor(self._client, self._caches, observed, self._clock, self._means)
+        await executor.carry_out(decision.before)
         if decision.status is not None and decision.status != observed.status:
             try:
-                await self._write(actor, observed, decision.status)
+                result = await self._write(executor, observed, decision.status)
             except ApiError as error:
-                await self._tell_unwritten(actor, observed.uid, error)
-                await actor.stop_unrecorded(decision.stops)
+                await self._tell_unwritten(executor, observed.uid, error)
+                result = await executor.stop_unrecorded(decision.stops)
+                if result.asks_again:
+                    return result
                 raise
+            if result.asks_again:
+                return result
             for ending in decision.endings:
                 RUNS.labels(observed.kind.name, ending.value).inc()
         try:
-            await actor.carry_out(decision.after)
+            return await executor.carry_out(decision.after)
         finally:  # the status says it, so the events do too, whatever became of the actions
-            await actor.record(decision.events)
+            await executor.record(decision.events)
 
-    async def _write(self, actor: Actor, observed: ObservedResource, status: Status) -> None:
+    async def _write(self, executor: Executor, observed: ObservedResource, status: Status) -> Result:
         old, began = observed.status.phase, self._clock.monotonic()
-        with self._transitions.writing(observed, status):
-            await actor.write_status(status)
+        with self._transitions.writing(observed, status) as writing:
+            result = await executor.write_status(status)
+            if result is not Result.DONE:
+                writing.fail()
+                return result
         self._unwritten.pop(observed.uid, None)
         self._pace.note_write(observed, self._clock.monotonic() - began)
         if status.phase != old:
             logger.info("%s: %s → %s", observed.title, old or "new", status.phase)
+        return result
 
-    async def _tell_unwritten(self, actor: Actor, uid: str, error: ApiError) -> None:
+    async def _tell_unwritten(self, executor: Executor, uid: str, error: ApiError) -> None:
         """Say in an Event that a status is refused, which the status can't: once, for as long as it is the same."""
         if not error.is_refusal or self._unwritten.get(uid) == error.message:
             return
         self._unwritten[uid] = error.message
         what = f"{error.message} ({error.status} {error.reason}): nothing starts, and only a stop is carried out"
-        await actor.record([Event("Warning", reasons.STATUS_NOT_WRITTEN, what)])
+        await executor.record([Event("Warning", reasons.STATUS_NOT_WRITTEN, what)])
 
     def _patience(self, observed: ObservedResource | None) -> float | None:
         """Return how long a silence may last before the cluster is asked; None if nothing is awaited of it."""

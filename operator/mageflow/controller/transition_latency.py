@@ -17,6 +17,16 @@ def _in_force(status: Status) -> Asked | None:
     return Asked.answered_by(status) if ready is not None and ready.status == "True" else None
 
 
+class Writing:
+    """A write of a status that is under way."""
+
+    has_failed = False
+
+    def fail(self) -> None:
+        """Note that nothing was written."""
+        self.has_failed = True
+
+
 class TransitionLatency:
     """For each resource, when the spec and label that aren't in force yet were first seen; measured when they are."""
 
@@ -34,22 +44,29 @@ class TransitionLatency:
             self._seen[resource.uid] = (asked, self._clock.monotonic())
 
     @contextmanager
-    def writing(self, resource: ObservedResource, status: Status) -> Iterator[None]:
+    def writing(self, resource: ObservedResource, status: Status) -> Iterator[Writing]:
         """Context manager around the write of `status`: measure the transition if the write brings it into force.
 
-        Nothing is measured if the write fails. The watch may tell of the write before its answer comes, as if another
-        operator had made it; so the start is taken out of memory first, and put back if the write fails.
+        Nothing is measured if the write fails: the block raises, or calls `fail` of what it is given. The watch may
+        tell of the write before its answer comes, as if another operator had made it; so the start is taken out of
+        memory first, and put back if the write fails.
         """
+        writing = Writing()
         asked, since = self._seen.get(resource.uid, (None, 0.0))
         if asked is None or asked != _in_force(status):
-            yield
+            yield writing
             return
         self.forget(resource.uid)
         try:
-            yield
+            yield writing
         except BaseException:
-            self._seen.setdefault(resource.uid, (asked, since))
+            writing.fail()
             raise
+        finally:
+            if writing.has_failed:
+                self._seen.setdefault(resource.uid, (asked, since))
+        if writing.has_failed:
+            return
         lifecycle = status.lifecycle or Lifecycle.ACTIVE
         TRANSITION_SECONDS.labels(resource.kind.name, lifecycle).observe(self._clock.monotonic() - since)
 

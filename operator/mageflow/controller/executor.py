@@ -1,7 +1,9 @@
 """Carries a decision out: each action is one API request with a precondition, and its answer goes to the caches.
 
-precondition failed, or the object is gone   →  RetryError: observe again, decide again
-refused, or the API server is in trouble      →  noted: the next decision says so on the resource, and tries again
+precondition failed, or the object is gone    →  CONFLICT: observe again, decide again
+refused, or the API server is in trouble      →  REFUSED: noted; the next decision says so, and tries again
+more is known now than when it was decided    →  LEARNED: decide again
+the Lease isn't held                          →  TRANSIENT: decide again
 no answer within a second                     →  it goes on by itself; when it is answered, decide again
 """
 
@@ -9,18 +11,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
+from enum import StrEnum
 from http import HTTPStatus
-from typing import assert_never
+from typing import Final, assert_never
 
-from mageflow.api import API_VERSION, GROUP, VERSION, Status, TaskPhase, reasons
+from mageflow.api import API_VERSION, Status, TaskPhase, reasons
 from mageflow.controller.background import FRESH_SECONDS, Background, Places
 from mageflow.controller.caches import Caches
 from mageflow.controller.clock import Clock
 from mageflow.controller.creations import Creations
+from mageflow.controller.fresh_reads import path_of, read_resource
 from mageflow.controller.lease import NotLeadingError
-from mageflow.controller.queue import RetryError
 from mageflow.controller.run_evidence import find_pods, observe_events
 from mageflow.controller.settings import FIELD_MANAGER
 from mageflow.core.decision import (
@@ -43,10 +46,10 @@ from mageflow.kube.errors import ApiError
 from mageflow.kube.selectors import job_selector
 from mageflow.kube.transport import MERGE_PATCH, Raw, Requests
 
-MAX_REQUESTS = 16
+MAX_REQUESTS: Final = 16
 """How many requests are made at once for one resource."""
 
-CHANGED = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT})
+CHANGED: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT})
 """The object isn't as we saw it, or is gone."""
 
 logger = logging.getLogger(__name__)
@@ -54,6 +57,31 @@ logger = logging.getLogger(__name__)
 
 Stop = EvictPod | HoldJob | StopJob | DeletePod | DeleteJob | MakeRoom | ExplainMissingPod | ReadEvidence
 """What is done to a Job or pod, or asked about one."""
+
+
+class Result(StrEnum):
+    """What came of carrying something out; of several things the first of these that did."""
+
+    CONFLICT = "Conflict"
+    """What it was decided on isn't so any more: somebody wrote at the same time, or the object is gone."""
+    LEARNED = "Learned"
+    """More is known now than when it was decided: a Job has got a pod, or why it has none."""
+    TRANSIENT = "Transient"
+    """No request was made, as the Lease isn't held."""
+    REFUSED = "Refused"
+    """The API server refuses it, or is in trouble: noted, told if it stays so, and tried again after a pause."""
+    DONE = "Done"
+    """It was done, or goes on by itself: its answer has the resource decided upon again."""
+
+    @property
+    def asks_again(self) -> bool:
+        """The resource is to be decided upon again at once."""
+        return self in (Result.CONFLICT, Result.LEARNED, Result.TRANSIENT)
+
+
+def first_of(results: Iterable[Result]) -> Result:
+    """Return what counts of several results."""
+    return min(results, key=list(Result).index, default=Result.DONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +94,7 @@ class Means:
     """Called with the uid of a resource that is to be decided upon again."""
 
 
-class Actor:
+class Executor:
     """Carries out actions on the Jobs and pods of one resource, and writes its status."""
 
     def __init__(
@@ -81,10 +109,11 @@ class Actor:
         self._jobs = f"/apis/batch/v1/namespaces/{observed.namespace}/jobs"
         self._pods = f"/api/v1/namespaces/{observed.namespace}/pods"
 
-    async def carry_out(self, actions: Sequence[Action]) -> None:
+    async def carry_out(self, actions: Sequence[Action]) -> Result:
         """Carry out actions, several at once: creations are begun, the others are waited for, but not for long.
 
-        Raises RetryError if what an action was decided on has changed.
+        Each is one request with the preconditions that DESIGN section 3 asks for, so that one which was decided on an
+        older state does nothing. Raises nothing that the API server says: it is in the result, and in the caches.
         """
         places = Places(MAX_REQUESTS)
         tasks = set()
@@ -95,39 +124,45 @@ class Actor:
             else:
                 self._attempts.act(key_of(action), _reason_for(action), self._clock.monotonic())
                 tasks.add(self._means.background.start(places.make(self._carry_out(action))))
-        await self._wait_for(tasks)
+        return first_of(await self._wait_for(tasks))
 
-    async def _wait_for(self, tasks: Set[asyncio.Task[None]]) -> None:
-        """Wait for tasks for a second; those that take longer have the resource decided upon again at their end."""
+    async def _wait_for(self, tasks: Set[asyncio.Task[Result]]) -> list[Result]:
+        """Wait for tasks for a second, and return the results of those that are done.
+
+        Those that take longer have the resource decided upon again at their end.
+        """
         if not tasks:
-            return
+            return []
         done, late = await asyncio.wait(tasks, timeout=FRESH_SECONDS)
         for task in late:
             task.add_done_callback(self._see_late_end)
-        for error in (task.exception() for task in done):
-            if error is not None:
-                raise error
+        return [task.result() for task in done]
 
-    def _see_late_end(self, task: asyncio.Task[None]) -> None:
+    def _see_late_end(self, task: asyncio.Task[Result]) -> None:
         if task.cancelled():
             return
         error = task.exception()
-        if error is not None and not isinstance(error, RetryError):
+        if error is not None:
             logger.error("%s: %s", self._observed.title, error)
         self._means.wake(self._observed.uid)
 
-    async def _carry_out(self, action: Stop) -> None:
+    async def _carry_out(self, action: Stop) -> Result:
         try:
-            await self._dispatch(action)
-            self._attempts.unblock(key_of(action))
+            result = await self._dispatch(action)
         except ApiError as error:
             if error.may_have_happened or error.status == HTTPStatus.NOT_FOUND:
                 self._caches.findings_of(self._observed.uid).mark_stale()
+            logger.debug("%s: %s: %s", self._observed.title, type(action).__name__, error)
             if error.status in CHANGED and not error.is_denied:
-                raise RetryError(f"{type(action).__name__}: {error}") from error
+                return Result.CONFLICT
             if isinstance(error, NotLeadingError):
-                raise RetryError(str(error)) from error
+                return Result.TRANSIENT
             self._note_refusal(action, error)
+            return Result.REFUSED
+        else:
+            if result is Result.DONE:
+                self._attempts.unblock(key_of(action))
+            return result
         finally:
             self._attempts.end_act(key_of(action))
 
@@ -139,8 +174,13 @@ class Actor:
             logger.warning("%s: %s", self._observed.title, what)
         self._means.wake(self._observed.uid)
 
-    async def write_status(self, status: Status) -> None:
-        """Replace the status, if the resource is still as it was observed; raise RetryError if not."""
+    async def write_status(self, status: Status) -> Result:
+        """Replace the status, if the resource is still as it was observed: CONFLICT if not, and it is read anew.
+
+        The precondition is its resourceVersion, so that no run is recorded, nor a mark made, on an older spec or
+        status (DESIGN section 3, "The status is written ahead"). Raises ApiError if the API server refuses the status
+        or doesn't answer: then nothing that needs the record may be done.
+        """
         observed = self._observed
         recorded = _list_recorded(status) - _list_recorded(observed.status)
         self._attempts.record(recorded)
@@ -155,38 +195,41 @@ class Actor:
             "status": status.to_json(),
         }
         try:
-            raw = await self._client.request("PUT", f"{_path_of(observed)}/status", body)
-            self._caches.upsert_resource(observed.kind, raw)
+            raw = await self._client.request("PUT", f"{path_of(observed)}/status", body)
         except ApiError as error:
             if not error.may_have_happened:
                 self._attempts.forget_own(recorded)
             if error.status not in CHANGED:
                 message = f"the status can't be written: {error.message}"
                 raise ApiError(error.status, error.reason, message, error.details, error.retry_after) from error
+            logger.debug("the status of %s: %s", observed.title, error)
             await read_resource(self._client, self._caches, observed)
-            raise RetryError(f"the status of {observed.title}: {error}") from error
+            return Result.CONFLICT
+        self._caches.upsert_resource(observed.kind, raw)
+        return Result.DONE
 
-    async def stop_unrecorded(self, stops: Sequence[Action]) -> None:
+    async def stop_unrecorded(self, stops: Sequence[Action]) -> Result:
         """Carry out a stop though the status can't be written, if the resource is still as it was observed.
 
         Its resourceVersion is the precondition of a status write, so it is looked at first: a stop that was taken back
-        meanwhile stops nothing. Raises RetryError if anything has changed.
+        meanwhile stops nothing.
         """
         if not stops:
-            return
+            return Result.DONE
         observed = self._observed
         await read_resource(self._client, self._caches, observed)
         known = self._caches.find(observed.uid)
         if known is None or known.resource_version != observed.resource_version:
-            raise RetryError(f"{observed.title} was changed")
-        await self.carry_out(stops)
+            return Result.CONFLICT
+        return await self.carry_out(stops)
 
     async def record(self, events: Sequence[Event]) -> None:
         """Make Events on the resource, one after the other. They are for people only: a failure is logged, no more."""
 
-        async def record_all() -> None:
+        async def record_all() -> Result:
             for event in events:
                 await self._record(event)
+            return Result.DONE
 
         if events:
             await self._wait_for({self._means.background.start(record_all())})
@@ -222,12 +265,12 @@ class Actor:
             if not error.is_namespace_terminating:
                 logger.warning("%s: no event %s: %s", observed.title, event.reason, error)
 
-    async def _dispatch(self, action: Stop) -> None:
+    async def _dispatch(self, action: Stop) -> Result:
         match action:
             case EvictPod(pod):
                 await self._evict(pod)
             case HoldJob(job):
-                await self._hold(job)
+                return await self._hold(job)
             case StopJob(job, was_running):
                 mark = STOPPED_WHILE_RUNNING if was_running else STOPPED
                 metadata = {"uid": job.uid, "annotations": {ANNOTATION_STOPPED: mark}}
@@ -244,11 +287,12 @@ class Actor:
                 await self._delete_job(job, "Background")
                 self._attempts.make_room(self._clock.monotonic())
             case ExplainMissingPod(job):
-                await self._explain(job)
+                return await self._explain(job)
             case ReadEvidence():
                 await self._read_evidence(action)
             case _:
                 assert_never(action)
+        return Result.DONE
 
     async def _evict(self, pod: ObservedPod) -> None:
         """Evict a pod if it is still just as it was observed: not started.
@@ -269,12 +313,13 @@ class Actor:
         await self._client.request("DELETE", f"{self._jobs}/{job.name}", body)
         self._await_deletion(job)
 
-    async def _hold(self, job: ObservedJob) -> None:
+    async def _hold(self, job: ObservedJob) -> Result:
         """Delete a Job that has no pod. Its pods are read past their watch, before and after: one may slip through."""
         if await self._see_pods_of(job):
-            raise RetryError(f"Job {job.name} has a pod")
+            return Result.LEARNED
         await self._delete_job(job, "Orphan")
         await self._see_pods_of(job)
+        return Result.DONE
 
     async def _see_pods_of(self, job: ObservedJob) -> bool:
         answer = await self._client.request("GET", self._pods, query={"labelSelector": job_selector(job.name)})
@@ -282,13 +327,12 @@ class Actor:
             self._caches.upsert_pod(raw)
         return bool(answer["items"])
 
-    async def _explain(self, job: ObservedJob) -> None:
+    async def _explain(self, job: ObservedJob) -> Result:
         """Read why a Job has no pod: the Job controller tells only in an Event."""
         events = await self._read_events(f"involvedObject.uid={job.uid},reason=FailedCreate")
         messages = [event.get("message") or "" for event in events]
         self._caches.findings_of(self._observed.uid).note_missing_pod(job.uid, messages[-1] if messages else "")
-        if messages:
-            raise RetryError(f"say why Job {job.name} has no pod")
+        return Result.LEARNED if messages else Result.DONE
 
     async def _read_evidence(self, action: ReadEvidence) -> None:
         """Read the events of a run that is gone: of its Job, and of the pod that the ledger or those name."""
@@ -341,33 +385,3 @@ def _name_target(action: Stop) -> str:
             return f"the events of Job {name}, and of its pod, can't be read"
         case _:
             assert_never(action)
-
-
-def _path_of(observed: ObservedResource) -> str:
-    return f"/apis/{GROUP}/{VERSION}/namespaces/{observed.namespace}/{observed.kind.plural}/{observed.name}"
-
-
-async def read_resource(client: Requests, caches: Caches, observed: ObservedResource) -> None:
-    """Read a resource past the watch, which may have missed that it was deleted, or be slow."""
-    metadata = {"uid": observed.uid, "resourceVersion": observed.resource_version}
-    try:
-        raw = await client.request("GET", _path_of(observed))
-    except ApiError as error:
-        if error.status != HTTPStatus.NOT_FOUND:
-            raise
-        caches.delete_resource({"metadata": metadata})
-        return
-    if raw["metadata"]["uid"] == observed.uid:
-        caches.upsert_resource(observed.kind, raw)
-    else:
-        caches.delete_resource({"metadata": metadata})
-
-
-async def read_children(client: Requests, namespace: str, selector: str) -> tuple[list[Raw], list[Raw]]:
-    """Read all Jobs and pods of a resource, past the watches."""
-    answers = [
-        await client.request("GET", f"{prefix}/namespaces/{namespace}/{plural}", query={"labelSelector": selector})
-        for prefix, plural in (("/apis/batch/v1", "jobs"), ("/api/v1", "pods"))
-    ]
-    jobs, pods = (list(answer["items"]) for answer in answers)
-    return jobs, pods
