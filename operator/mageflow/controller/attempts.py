@@ -1,10 +1,10 @@
-"""What is known of the requests made for one resource that were refused, or that aren't answered yet.
+"""The requests for one resource that were refused or aren't answered yet, and what may still come of them.
 
     begin ──→ under way ──→ created      the Job is seen
                        ├──→ refused      told, and tried again after a pause that grows
                        └──→ no answer    the same, and a Job may come of it until the API server would have ended it
 
-All is counted on this process's steady clock, from when it began or saw something, and never by the API server's.
+All times are of this process's steady clock, from when it began or saw something; never of the API server's clock.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ INVALID_PAUSE: Final = 360.0
 """The same where the task itself is at fault, as far as can be told."""
 
 PASSING_TRIES: Final = 2
-"""So often in a row a server error isn't told: most are over by then."""
+"""How many server errors in a row aren't told: most have passed by then."""
 
 SLOW_SECONDS: Final = 10.0
 """How long an answer may take before that is told."""
@@ -66,7 +66,7 @@ class _Begun:
 
 
 class Attempts:
-    """What is known of the attempts at one resource."""
+    """The attempts at one resource."""
 
     def __init__(self) -> None:
         self._refused: dict[str, _Refused] = {}

@@ -1,4 +1,4 @@
-"""Creates the Jobs of runs, each in a task of its own: a slow admission holds neither a worker nor what waits for it.
+"""Creates the Jobs of runs, each in the background: a slow admission holds up neither a worker nor another resource.
 
 created                                        →  the Job goes to the caches
 refused, or no answer that tells               →  noted: the next decision says so on the resource, and tries again

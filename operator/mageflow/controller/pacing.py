@@ -1,4 +1,4 @@
-"""How soon a resource with many tasks is decided upon again: its status is large, and each task moves it.
+"""Coalesces the status writes of resources with many tasks: the status is large, and each task changes it.
 
 What happened within half a second, or three times what the last write took, is told in one write; on an API server so
 busy that a write takes seconds, within two seconds: tasks that could start wait as well. A change of the spec, or of

@@ -1,4 +1,8 @@
-"""Stops and deletions that can't be made yet: the API server refuses them, which is told, or a Job's name is needed."""
+"""Actions that are put off: what the API server has refused, until its pause is over, and what needs a Job to stay.
+
+A Job stays as long as a request to create it may still be under way somewhere: while its name is taken, a late request
+creates no other.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from mageflow.core.plan import Owner
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """What of a decision can't be carried out."""
+    """What is told of the actions that were refused."""
 
     stop: Refusal | None = None
     """Why a pod can't be stopped; the first, if there are several."""
@@ -29,9 +33,9 @@ NOTHING_BLOCKED: Final = Blocked()
 
 
 def put_off(actions: Sequence[Action], observed: ObservedResource, now: datetime) -> tuple[tuple[Action, ...], Blocked]:
-    """Return the actions that are to be carried out now, and what is told of those that were refused before.
+    """Return the actions to carry out now, and what is told of those that were refused.
 
-    One that is due is tried, and told of all the same.
+    An action whose pause is over is tried again, and its refusal is told until it succeeds.
     """
     if not observed.blocked and not observed.late:
         return tuple(actions), NOTHING_BLOCKED
@@ -49,7 +53,7 @@ def put_off(actions: Sequence[Action], observed: ObservedResource, now: datetime
 
 
 def _guards_of(observed: ObservedResource, now: datetime) -> dict[str, datetime]:
-    """Find the Jobs whose names are needed: as long as one is there, no other comes of a request that is late."""
+    """Return the names of the Jobs that must stay, each with until when a late request for it may still come true."""
     owner = Owner.of(observed)
     return {job_name(owner, task, run): until for (task, run), until in observed.late.items() if until > now}
 

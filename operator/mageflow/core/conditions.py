@@ -1,4 +1,4 @@
-"""What is told to people, to `kubectl wait` and to kstatus: the conditions of a resource.
+"""The conditions of a resource, for people, `kubectl wait` and kstatus.
 
     Ready                 what the spec asks is in force: running as asked, held as asked, or ended
     Reconciling, Stalled  kstatus: present only while True
@@ -35,7 +35,7 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True)
 class Consistency:
-    """What has cut running tasks short, ever: tasks that have succeeded since, or that the spec has no more, count."""
+    """What has ever cut a running task short, tasks included that have succeeded since or were removed."""
 
     interruptions: int = 0
     """How often a stop of ours did."""
@@ -45,7 +45,7 @@ class Consistency:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """A condition as it should be; when it changed is found by comparing it with the old one."""
+    """A condition as it should be, without its times: those come of comparing it with the old one."""
 
     type: ConditionType
     status: bool
@@ -94,7 +94,7 @@ def _wanted_conditions(phase: Phase, readiness: Readiness, consistency: Consiste
 
 
 def _consistent(consistency: Consistency) -> _Wanted:
-    """Tell of what we cut short ourselves before what others did: who asks for a stop wants to know what it cost."""
+    """Return the condition Consistent. Our own stops are told first: who asks for one wants to know what it cost."""
     if consistency.interruptions:
         what = f"a running task was interrupted, {consistency.interruptions} in all: it runs again from its start"
         return _Wanted(ConditionType.CONSISTENT, False, reasons.INTERRUPTED_WHILE_RUNNING, what)

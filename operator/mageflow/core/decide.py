@@ -160,7 +160,7 @@ def _settle(observed: ObservedResource, plan: Plan, tasks: Iterable[Task], now: 
 
 
 def _note_creation(observed: ObservedResource, task: Task, entry: TaskStatus | None) -> TaskStatus | None:
-    """Have a run in the ledger whose Job was created, or may yet be, before it was recorded."""
+    """Return the entry with the run whose Job was, or may yet be, created before it was recorded."""
     creation = observed.creations.get(task.name)
     if creation is None or creation.run <= (0 if entry is None else entry.run):
         return entry
@@ -254,7 +254,7 @@ def _begins(step: Step) -> bool:
 
 
 def _find_refusal(observed: ObservedResource, task: Task, entry: TaskStatus | None, now: datetime) -> Refusal | None:
-    """Return why the task's Job can't be created, if the task itself, a refusal seen or the ledger tells."""
+    """Return why a task's Job can't be created: by the task itself, a refusal of the API server, or the ledger."""
     if entry is not None and not entry.is_understood:
         what = f"its phase is {entry.phase!r}, a word of a newer version of the operator: it is left alone"
         return Refusal(reasons.UNKNOWN_PHASE, what, is_invalid=True)
@@ -278,9 +278,10 @@ def _find_refusal(observed: ObservedResource, task: Task, entry: TaskStatus | No
 
 
 def _create_first(observed: ObservedResource, steps: Sequence[Step], now: datetime) -> Decision | None:
-    """Create the first runs before they are recorded: nothing was recorded before, and their names guard them.
+    """Create the first runs of a resource before they are recorded, which saves a write (DESIGN section 3).
 
-    Return None once they are answered, or a second has passed: then they are recorded.
+    It is safe, as nothing was recorded before and a Job's name can be taken only once. Returns None once the requests
+    are answered, or after a second: then the runs are recorded.
     """
     if observed.runs or observed.refusals:
         return None

@@ -1,4 +1,4 @@
-"""The answer of a decision: a status to write, actions to carry out, events to make, a time to look again."""
+"""What `decide` returns: actions, a status to write, events to make, a time to look again: frozen values."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ Action = CreateJob | EvictPod | HoldJob | StopJob | DeletePod | DeleteJob | Make
 
 
 def key_of(action: Action) -> str:
-    """Return what an action is known by while it is refused or not answered: what is done to which Job or pod."""
+    """Return the name of an action in the notes on its refusals: its type and the Job, pod or task it is about."""
     match action:
         case CreateJob(task):
             target = task
@@ -120,7 +120,7 @@ class Event:
 
 
 def _is_a_stop(action: Action) -> bool:
-    """Tell whether an action ends pods because that was asked for; one is to delete a Job whose stop somebody undid."""
+    """Tell whether an action stops pods as asked. To delete a Job whose stop somebody has undone is one."""
     return isinstance(action, StopJob | DeletePod) or (isinstance(action, DeleteJob) and action.job.is_stop_undone)
 
 

@@ -1,4 +1,4 @@
-"""What is gone when we look: how a run ended whose pod is no more, while the ledger doesn't have its end (ADR 14).
+"""How a run ended whose pod is gone before the ledger has its end, by what is left to tell (ADR 14).
 
 what is left to tell by, the first that there is         how the run ended
 the Job failed by the rule on DisruptionTarget           a disruption
@@ -46,7 +46,7 @@ NONE: Final = Evidence()
 
 
 def is_gone(entry: TaskStatus, run: Run) -> bool:
-    """Tell whether an open run is over and only evidence can tell how: no pod of it is there, and no Job acts."""
+    """Tell whether an open run has neither a pod nor a Job that can still act: only evidence tells how it ended."""
     if run.pods:
         return False
     if run.job is not None:
@@ -55,17 +55,17 @@ def is_gone(entry: TaskStatus, run: Run) -> bool:
 
 
 def _may_have_been_made(evidence: Evidence) -> bool:
-    """Tell whether a recorded run had a Job: one that another operator recorded, unless no event tells of one."""
+    """Tell whether a recorded run may have had a Job: another operator recorded it, and events don't rule it out."""
     if not evidence.is_found or evidence.has_job:
         return evidence.is_found
     return evidence.read_at is None or evidence.looked_for < PATIENCE
 
 
 def judge_run(task: Task, entry: TaskStatus, run: Run) -> RunResult | None:
-    """Tell how the latest run ended; None while it hasn't, or while what tells has yet to be looked for.
+    """Return how the latest run ended; None while it hasn't, or while the evidence has yet to be read.
 
-    A mark of ours was written ahead of what we did, which may not have come about: a success stands against it. But an
-    interrupt whose Job is gone has been carried out, as a rule, and is not held up.
+    A mark of ours was written before we acted, and we may not have got so far: a success that events tell of counts
+    more than a mark. An interrupt whose Job is gone was carried out, as a rule, and doesn't wait for events.
     """
     result = result_of(entry, run)
     if _may_have_failed_a_probe(run):
@@ -79,19 +79,19 @@ def judge_run(task: Task, entry: TaskStatus, run: Run) -> RunResult | None:
 
 
 def _is_plain(result: RunResult | None, job: ObservedJob | None) -> bool:
-    """Tell whether nothing that might be read would change what a mark of ours tells."""
+    """Tell whether a result by our own marks is certain, whatever events may say."""
     if result is None:
         return False
     return result.ending is Ending.INTERRUPTED if job is None else job.failure is not None
 
 
 def awaits_evidence(entry: TaskStatus, run: Run) -> bool:
-    """Tell whether only evidence can tell how an open run ended, which is over."""
+    """Tell whether an open run is over, and its end has to be looked up in events."""
     return is_gone(entry, run) or _may_have_failed_a_probe(run)
 
 
 def _may_have_failed_a_probe(run: Run) -> bool:
-    """Tell whether a pod that is over did well, and may all the same have been killed for a probe."""
+    """Tell whether a pod that exited 0 may have been killed by the kubelet for a failed probe."""
     return not run.live_pods and any(pod.has_deadly_probe and has_succeeded(pod) for pod in run.pods)
 
 
@@ -172,7 +172,7 @@ def _find_end_of_job(job: ObservedJob | None) -> ReasonMessage | None:
 def plan_reading(
     owner: Owner, task: Task, entry: TaskStatus, run: Run, now: datetime
 ) -> tuple[ReadEvidence | None, datetime | None]:
-    """Find what is to be read to tell how a run ended, or when to read it again."""
+    """Return the events to read now, or None and when to read them again."""
     evidence = run.evidence or NONE
     if evidence.read_at is not None:
         pause = LOOK_AGAIN if evidence.looked_for < PATIENCE else LOOK_AGAIN_LATER

@@ -15,7 +15,11 @@ from mageflow.core.run_state import is_cut_short_by_suspension
 
 
 def garbage_collect(entry: TaskStatus, runs: Runs) -> tuple[Action, ...]:
-    """Do what is left to do for a task that will not run again: no pod of it may, and Jobs that nobody needs go."""
+    """Return what is left to do for a task that won't run again: no pod of it may run, and Jobs that nobody needs go.
+
+    Nothing, once each of its runs is at rest. The Jobs of runs that succeeded or failed stay for their logs (DESIGN
+    section 2, "Finished Jobs stay").
+    """
     if entry.phase in ENDED_TASKS and all(run.is_at_rest for run in runs.values()):
         return ()  # as nearly all are in a Swarm that is nearly done
     obsolete = list_obsolete_jobs(entry, runs)
@@ -29,7 +33,7 @@ def garbage_collect(entry: TaskStatus, runs: Runs) -> tuple[Action, ...]:
 
 
 def list_obsolete_jobs(entry: TaskStatus, runs: Runs) -> list[ObservedJob]:
-    """Find the Jobs of runs that are over and were held, stopped or disrupted.
+    """Return the Jobs of runs that are over and were held, stopped or disrupted.
 
     Those that succeeded or failed stay, for their logs, until the resource goes.
     """
@@ -59,7 +63,7 @@ def _is_obsolete(entry: TaskStatus, job: ObservedJob, run: Run, *, is_latest: bo
 
 
 def list_orphan_pods(entry: TaskStatus, runs: Runs) -> list[ObservedPod]:
-    """Find live pods of runs that are over: each slipped through a hold, or its Job was let go by who had suspended it.
+    """Return live pods of runs that are over: each slipped through a hold, or its Job was suspended and let go again.
 
     One of the latest run that was given up as never started isn't: the run goes on with it (`ledger._reopen`).
     """

@@ -1,4 +1,4 @@
-"""What a task of a Chain is given by the one before it: never an output that was cut or lost as if it were whole.
+"""What a task of a Chain gets from the one before it: never a cut or lost output as if it were whole.
 
 The Chain stops before such a task (DESIGN section 2, "What a task sees"). An edit of the task lets it go on, with null
 in the output's place: `refusedHash` in its ledger entry tells what it was when it was refused the output.
@@ -18,15 +18,16 @@ UNUSABLE: Final = {reasons.OUTPUT_TRUNCATED: "cut", reasons.OUTPUT_LOST: "lost"}
 
 
 def previous_output(task: Task, ledger: Ledger) -> Any:
-    """Return what a task is given: the output of the one before it, None if there is none that can be used."""
+    """Return the output of the task before, which a task is given; None if there is none, or it can't be used."""
     before = _before(task, ledger)
     return None if before is None or _is_unusable(before) else before.output
 
 
 def hold_for_output(plan: Plan, ledger: Ledger, outcome: Phase | None) -> tuple[Ledger, Holder | None]:
-    """Find whether the next task would get an output that was cut or lost, and note in its entry that it was refused.
+    """Hold a Chain whose next task would get a cut or lost output; return the ledger, which notes it, and the hold.
 
-    A task that has a pod is left alone; so is one that was edited since, until it is as it was again.
+    `outcome` is how the Chain has ended, None while it hasn't. A task that has a pod is left alone. One that was edited
+    since it was refused the output may start, until the edit is taken back.
     """
     if plan.ledger is not LedgerMode.WITH_OUTPUTS:
         return ledger, None
@@ -53,7 +54,7 @@ def hold_for_output(plan: Plan, ledger: Ledger, outcome: Phase | None) -> tuple[
 
 
 def _list_forgotten(plan: Plan, ledger: Ledger) -> Iterator[tuple[str, TaskStatus]]:
-    """Find the tasks that were refused an output which isn't meant for them any more: tasks were added or removed."""
+    """Yield the entries of tasks that now follow another task than the one whose output they were refused."""
     for task in plan.tasks:
         entry, before = ledger.get(task.name), _before(task, ledger)
         if entry is not None and entry.refused_hash is not None and (before is None or not _is_unusable(before)):

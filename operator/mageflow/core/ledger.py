@@ -95,13 +95,13 @@ def settle(task: Task, entry: TaskStatus, runs: Runs, now: datetime) -> Settled:
 
 
 def _find_late_success(entry: TaskStatus, runs: Runs) -> RunResult | None:
-    """Find a pod that slipped through a hold and succeeded, once the ledger had gone on: nothing is to run again."""
+    """Return the success of a pod that slipped through a hold, after the ledger had gone on: the task is done."""
     pods = (pod for run in runs.values() for pod in run.pods)
     return next((success_of(pod) for pod in pods if has_succeeded(pod)), None)
 
 
 def end_run(task: Task, entry: TaskStatus, result: RunResult, now: datetime) -> TaskStatus:
-    """Record how the latest run ended."""
+    """Return the entry with the end of its latest run, and what follows: done, failed or a retry (DESIGN section 3)."""
     was_running = entry.started_at is not None or result.has_run
     update: dict[str, Any] = {
         "holding": None,
@@ -159,7 +159,7 @@ def backoff(times: int) -> timedelta:
 
 
 def _reopen(entry: TaskStatus, runs: Runs) -> TaskStatus:
-    """Go on with a run that the ledger doesn't have, or has as over.
+    """Reopen a run that the ledger doesn't have, or has as over, and of which a Job or pod is there.
 
     A Job was created before its first record; a status was lost; a run was given up as never made (`_abandon_run`), and
     its Job came after all; a pod slipped through while its Job was being deleted (HoldJob). A pod's own result
@@ -200,7 +200,7 @@ def _was_given_up_too_soon(entry: TaskStatus, run: Run) -> bool:
 
 
 def _bring_marks_up_to_date(entry: TaskStatus, run: Run, now: datetime) -> TaskStatus:
-    """Clear `holding` if the eviction didn't happen; note the start of a run, be it reported after its eviction."""
+    """Clear `holding` if the eviction didn't happen; note that a run started, even if that is reported only later."""
     if entry.holding is not None and run.live_pods and not any(_may_be_going(pod) for pod in run.live_pods):
         entry = entry.model_copy(update={"holding": None})
     has_started = run.has_started or (run.job is not None and run.job.was_running)
@@ -210,9 +210,9 @@ def _bring_marks_up_to_date(entry: TaskStatus, run: Run, now: datetime) -> TaskS
 
 
 def _note_another_pod(entry: TaskStatus, run: Run) -> TaskStatus:
-    """Note that a run was cut short and goes on with another pod, which has started by the time that it is seen.
+    """Note that a run was cut short and has a second pod, which had already started when it was first seen.
 
-    A run has one pod. Its Job makes another only if somebody suspended it, and let it go again while nobody looked.
+    A Job makes a second pod only if somebody suspended it and let it go again. The run goes on with that pod.
     """
     started = [pod for pod in run.live_pods if pod.has_started]
     is_known = entry.pod is None or any(pod.name == entry.pod for pod in run.pods)
@@ -223,7 +223,7 @@ def _note_another_pod(entry: TaskStatus, run: Run) -> TaskStatus:
 
 
 def _may_be_going(pod: ObservedPod) -> bool:
-    """Tell whether an eviction has happened or is at work: the API server sets DisruptionTarget, and then deletes."""
+    """Tell whether a pod is being evicted: the API server first sets DisruptionTarget, then deletes it."""
     return pod.is_terminating or (pod.is_disrupted and not pod.has_started)
 
 

@@ -1,4 +1,4 @@
-"""Whether tasks may run, and the phase that follows from what is seen.
+"""Whether tasks may run: who holds a resource, what is in force by that, and the phase that follows.
 
                    active                          suspended                    interrupted, canceled
 tasks              run                             hold                         stop
@@ -155,7 +155,7 @@ def derive_phase(
     has_ever_started: bool,
     runs_on_when_suspended: bool,
 ) -> Phase:
-    """Find the phase: DESIGN section 2, "How the phase is found", first match wins.
+    """Return the phase: DESIGN section 2, "How the phase is found", first match wins.
 
     `outcome` is Succeeded or Failed once decided, else None. `tasks` are the states that its tasks are in.
     `runs_on_when_suspended` is true of a Workflow: its one task is not stopped once it has started.

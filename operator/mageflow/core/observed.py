@@ -1,4 +1,4 @@
-"""What is seen of a resource: a frozen snapshot, the one input of a decision besides the time."""
+"""A frozen snapshot of a resource, its Jobs and their pods: the one input of a decision besides the time."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class ObservedPod:
 
 @dataclass(frozen=True, slots=True)
 class ReasonMessage:
-    """Why something that should run doesn't: a PascalCase reason and a sentence."""
+    """Why something is as it is: a PascalCase reason and a sentence. Of a waiting pod, a failed Job, an event."""
 
     reason: str
     message: str
@@ -158,7 +158,7 @@ class ObservedJob:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is left to tell by of a run that is gone: what the watches saw last, and what its events say (ADR 14)."""
+    """What is known of a run that is gone: what the watches saw last, and what its events say (ADR 14)."""
 
     lost_its_job: bool = False
     """Its Job was seen to go before it had ended."""
@@ -254,7 +254,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Creation:
-    """What is known of requests to create the Job of a run: one may be under way, or come true though unanswered."""
+    """The requests to create the Job of a run that may still create it: under way, or without an answer that tells."""
 
     run: int
     template_hash: str | None = None

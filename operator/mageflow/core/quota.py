@@ -1,6 +1,7 @@
-"""Room under a quota of Jobs: those of runs whose end is recorded may go when it refuses the next one.
+"""Which ended Job is deleted when a quota of Jobs refuses the next one.
 
-They are kept for their logs only; the ledger is `status.tasks` (DESIGN section 2).
+Ended Jobs are kept for their logs only, as the ledger is `status.tasks` (DESIGN section 2): one whose end is recorded
+may go.
 """
 
 from __future__ import annotations
@@ -18,16 +19,17 @@ from mageflow.core.steps import Step
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How room is made."""
+    """What is done and told to make room."""
 
     actions: tuple[MakeRoom, ...] = ()
     events: tuple[Event, ...] = ()
 
 
 def make_room(observed: ObservedResource, steps: Sequence[Step]) -> tuple[tuple[Step, ...], Room]:
-    """Delete one Job that has ended if a quota refuses another; the quota is told of only if there is none.
+    """Delete an ended Job if a quota refuses another; return the steps, as far as they tell of the quota, and that.
 
-    One at a time, as the quota learns of it late.
+    One Job at a time, as the quota learns late that it is gone. The quota is told as a refusal only if no ended Job is
+    left to delete.
     """
     refusal = next((step.refusal for step in steps if step.refusal is not None and _is_short(step)), None)
     if refusal is None:

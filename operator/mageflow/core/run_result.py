@@ -48,11 +48,10 @@ class RunResult:
 
 
 def result_of(entry: TaskStatus, run: Run) -> RunResult | None:
-    """Tell how the latest run ended; None while it hasn't, or while that can't be told yet.
+    """Return how the latest run ended; None while it hasn't, or while that can't be told yet.
 
     `entry` is its ledger entry with the marks up to date: `started_at` is set once a container was seen to have
-    started.
-    Of a run whose pod is gone it tells what our own marks do; the rest is for evidence.py.
+    started. Of a run whose pod is gone only our own marks tell here; the rest is for evidence.py.
     """
     if run.live_pods:
         return _result_of_replaced(entry, run)
@@ -74,7 +73,7 @@ def is_stopped(entry: TaskStatus, job: ObservedJob) -> bool:
 
 
 def has_lost_its_pod(entry: TaskStatus, run: Run) -> bool:
-    """The pod that had started is gone, and its Job has made another: somebody suspended the Job, and let go again.
+    """The pod that had started is gone, and its Job has made another: somebody suspended the Job, then let it go.
 
     What has started never counts as not started again, so a pod that hasn't is another one.
     """
@@ -117,7 +116,7 @@ def _describe_disruption(pod: ObservedPod) -> str:
 
 
 def _result_of_hold(pod: ObservedPod) -> RunResult:
-    """A suspend has evicted it; what the kubelet had not reported by then shows now: the pod had started after all."""
+    """Return the result of a pod that a suspend has evicted. The kubelet may report only now that it had started."""
     if not pod.has_started:
         return RunResult(Ending.HELD)
     what = f"pod {pod.name} was evicted by a suspend, and turned out to have started"

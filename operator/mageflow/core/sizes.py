@@ -1,4 +1,4 @@
-"""How large a resource may be: etcd takes 1.5 MiB for it and its status together, and no rule of a CRD can see that.
+"""How large a resource may be: etcd takes 1.5 MiB for spec and status together, which no CRD rule can check.
 
     metadata and spec as they are stored  +  the ledger at its largest  ≤  1.4 MB       else nothing new starts
 
@@ -91,7 +91,9 @@ def outputs_limit(plan: Plan) -> int:
 
 
 def cut_outputs(entries: Sequence[TaskStatus], limit: int) -> Iterator[TaskStatus]:
-    """Drop the oldest outputs if all together take more than the limit, and mark those: the tasks after them have run.
+    """Drop the oldest outputs, and mark their entries, while all outputs together exceed the limit.
+
+    The tasks that were given them have run.
 
     Few do: as long as none has to be escaped, there is room for what the kubelet keeps of each.
     """
@@ -141,7 +143,7 @@ _FIELDS: Final = {field.alias or name: field.annotation for name, field in TaskS
 
 
 def _full_entry_bytes(fields: Collection[str]) -> int:
-    """Return how many bytes the larger takes: an entry with a run under way, or one with a run that is over."""
+    """Return how many bytes an entry takes at most: with a run under way, or with one that is over."""
     return max(_entry_bytes({*fields} - _OVER), _entry_bytes({*fields} - _OPEN - {"backoffSeconds"}))
 
 

@@ -85,17 +85,7 @@ def build_status(report: Report) -> Status:
     done, failed, running = (count_state(state, tasks) for state in _COUNTED)
     total = len(plan.tasks)
     consistency = derive_consistency(old, report.steps)
-    view = View(
-        observed,
-        phase,
-        report.effective,
-        report.steps,
-        now,
-        plan.is_single,
-        plan,
-        report.blocked,
-        report.size_problem,
-    )
+    readiness = derive_readiness(_view_of(report, phase))
     return Status(
         phase=phase,
         lifecycle=report.lifecycle,
@@ -113,10 +103,22 @@ def build_status(report: Report) -> Status:
         interruptions=consistency.interruptions,
         output=_output_of(report) if phase is Phase.SUCCEEDED else None,
         tasks=tuple(_entries(report)),
-        conditions=build_conditions(
-            phase, derive_readiness(view), consistency, old.conditions, observed.generation, now
-        ),
+        conditions=build_conditions(phase, readiness, consistency, old.conditions, observed.generation, now),
         **_unknown_fields(old),
+    )
+
+
+def _view_of(report: Report, phase: Phase) -> View:
+    return View(
+        report.observed,
+        phase,
+        report.effective,
+        report.steps,
+        report.now,
+        report.plan.is_single,
+        report.plan,
+        report.blocked,
+        report.size_problem,
     )
 
 
@@ -150,7 +152,7 @@ def _settled_outcome(report: Report) -> Phase | None:
 
 
 def name_what_runs(status: Status, observed: ObservedResource) -> Status:
-    """Have the ledger name the pods and Jobs of what runs, in a write that is made anyway: they lead to evidence."""
+    """Name the pods and Jobs of open runs in the ledger, where it is written anyway: they lead to evidence (ADR 14)."""
     tasks = tuple(_name_what_runs(entry, observed.runs_of(entry.name)) for entry in status.tasks)
     return status.model_copy(update={"tasks": tasks})
 
@@ -165,7 +167,7 @@ def _name_what_runs(entry: TaskStatus, runs: Runs) -> TaskStatus:
 
 
 def _states(report: Report) -> Iterator[RunState]:
-    """Yield the states that its tasks are in; Stopping for a pod of one that has ended, which is being cleared away."""
+    """Yield the states of all tasks, and Stopping for each ended one of which a hold still waits for a pod to go."""
     for step in report.steps:
         yield step.state
         if report.lifecycle is not Lifecycle.ACTIVE and step.state in ENDED:  # only who holds waits for it
@@ -226,7 +228,7 @@ def _unknown_fields(status: StatusModel) -> dict[str, Any]:
 
 
 def _with_trouble(report: Report, step: Step) -> TaskStatus:
-    """Return a task's entry with why its run doesn't start, or doesn't end: the condition Ready tells of one task."""
+    """Return a task's entry with why its run doesn't start or end. The condition Ready has room for one task only."""
     if step.entry.phase not in OCCUPIED_TASKS:
         return step.entry  # what its latest run ended with is told
     trouble = find_trouble(step.state, run_of(report.observed, step))

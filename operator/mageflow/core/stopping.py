@@ -1,11 +1,11 @@
-"""What is done about a resource of which only its lifecycle counts: nothing starts, and a stop reaches its pods.
+"""Decisions on a resource of which nothing may start: it is being deleted, or can't be read. A stop reaches its pods.
 
 it is being deleted              stopped by its Jobs and pods alone; no status is written
 its spec can't be read           held and stopped by its ledger and what the cluster has; told as InvalidTask
 its status can't be read         the same, as far as the ledger can be read; told as InvalidStatus
 its phase is a newer version's   the same, and the phase stays; told as UnknownPhase
 
-Its lifecycle is read by itself, and its namespace's label isn't its own: both are known whatever else can't be read.
+Its lifecycle is read by itself, and the label is its namespace's: both are known whatever else can't be read.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ CREATION_PATIENCE: Final = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class StartPermit:
-    """What a task needs to know besides itself when it may start a run."""
+    """Whether a task may start a run now, and with which input."""
 
     may_start: bool = True
     """It is its turn. If not, what it has begun goes on, and nothing begins."""
@@ -129,7 +129,7 @@ def _dispatch(
 
 
 def _open_gate(entry: TaskStatus, gate: ObservedJob, run: Run, state: RunState, wanted: Wanted, now: datetime) -> Step:
-    """Delete the Job that somebody else suspended while it ran, once they let it go, or nothing is to start any more.
+    """Delete a Job that somebody else suspended while it ran, once they let it go or nothing is to start any more.
 
     When it is let go it makes way for the next run: its own `MAGEFLOW_RESUMED` says that nothing was cut short. Its pod
     is waited for, as in a hold (ADR 8), and evicted as what is left over. What has started by then lives on, and so is
@@ -208,7 +208,7 @@ def _start(owner: Owner, task: Task, entry: TaskStatus, now: datetime, permit: S
 
 
 def _tell(entry: TaskStatus, refusal: Refusal | None) -> TaskStatus:
-    """Say in the ledger why a run can't start, as long as it can't: it is known when another operator takes over."""
+    """Say in the ledger why a run can't start, while it can't: another operator that takes over knows it then."""
     if refusal is None or refusal.is_passing:
         return entry.model_copy(update={"reason": None, "message": None})
     message = shorten_message(refusal.message, MAX_MESSAGE)
@@ -284,7 +284,7 @@ def _stop(entry: TaskStatus, run: Run, state: RunState, now: datetime, creation:
 
 
 def _finish_stop(entry: TaskStatus, run: Run) -> Step:
-    """Delete the Job of a run that we stop, once no pod of it can run, or at once if somebody has unsuspended it.
+    """Delete the Job of a run that we stop: once no pod of it can run, or at once if somebody has unsuspended it.
 
     The run ends when the Job is gone: as long as it is there, it makes a pod when somebody unsuspends it, as Kueue
     does. The mark is in the ledger before, so that the end can be told then.
@@ -302,7 +302,7 @@ def _finish_stop(entry: TaskStatus, run: Run) -> Step:
 
 
 def _leave_alone(settled: Settled, runs: Runs, wanted: Wanted, now: datetime) -> Step:
-    """Start no run of a task whose phase in the ledger is of a newer version; hold or stop what its Jobs and pods show.
+    """Hold or stop, but never start, a task whose ledger phase only a newer version understands.
 
     How its run ended is left for a version to record that knows what the phase means.
     """
@@ -322,7 +322,7 @@ def _has_unstarted_pod(run: Run) -> bool:
 
 
 def _abandon_run(entry: TaskStatus, now: datetime, creation: Creation | None) -> Step:
-    """End a run whose Job was never made, once none can come of what was asked for."""
+    """End a run whose Job was never made, once no request for it can still come true."""
     entry = entry.model_copy(update={"reason": None, "message": None})
     if creation is not None and creation.may_come(now):
         due = None if creation.ends_at is None else _later(creation.ends_at, now)
@@ -332,7 +332,7 @@ def _abandon_run(entry: TaskStatus, now: datetime, creation: Creation | None) ->
 
 
 def _pause_backoff(entry: TaskStatus, now: datetime) -> Step:
-    """Make a back-off stand still while held: keep what is left of it instead of when it ends."""
+    """Keep what is left of a back-off instead of when it ends: it stands still while held."""
     if entry.retry_at is not None:
         left = max(0, round((entry.retry_at - now).total_seconds()))
         entry = entry.model_copy(update={"retry_at": None, "backoff_seconds": left})

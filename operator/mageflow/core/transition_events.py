@@ -50,7 +50,7 @@ def _events_of_runs(report: Report) -> Iterator[Event]:
 
 
 def _events_of_suspensions(report: Report) -> Iterator[Event]:
-    """Yield an event for each Job that somebody else has suspended, and whose suspension goes with it by our doing."""
+    """Yield an event for each Job that we delete though others have suspended it: their suspension goes with it."""
     before = {entry.name: entry for entry in report.observed.status.tasks}
     for step in report.steps:
         old = before.get(step.entry.name)
