@@ -127,10 +127,13 @@ class Reconciler:
     async def _carry_out(self, observed: ObservedResource, decision: Decision) -> Result:
         """Carry out a decision: what comes before the status, the status if it changed, what comes after, the events.
 
-        Nothing is done after a status that could not be written, but a stop. Raises ApiError if that was refused.
+        Each waits for the one before it to be done; after a status that can't be written nothing is done but a stop.
+        Raises ApiError if the API server refuses the status, or doesn't answer.
         """
         executor = Executor(self._client, self._caches, observed, self._clock, self._means)
-        await executor.carry_out(decision.before)
+        result = await executor.carry_out(decision.before)
+        if result is not Result.DONE:
+            return result
         if decision.status is not None and decision.status != observed.status:
             try:
                 result = await self._write(executor, observed, decision.status)
