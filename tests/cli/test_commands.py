@@ -17,12 +17,16 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 import mageflow
+from mageflow.api import WORKFLOW
 from mageflow.cli.app import app
 from mageflow.cli.args import UnclearError
 from mageflow.cli.completion import candidates, complete_names
 from mageflow.cli.exit_codes import Exit, describe, exit_for_all
 from mageflow.cli.progress import Bars, Lines, choose_progress
 from mageflow.cli.verbs import SUSPEND
+from mageflow.client.connection import open_connection
+from mageflow.client.handle import ObjectHandle, ObjectRef
+from mageflow.client.lifecycle_requests import request_lifecycle
 from mageflow.client.resource import Resource
 from mageflow.testing import FakeCluster
 
@@ -206,6 +210,37 @@ async def resume_chain(name: str) -> None:
     await (await mageflow.get("chain", name)).resume()
 
 
+def test_it_is_told_that_the_task_has_started_after_all_when_its_suspend_is_waited_for(cluster: FakeCluster) -> None:
+    """It was suspended by somebody else, and its pod is being evicted: that comes too late."""
+    cluster.stop_operator()
+
+    async def show(phase: str, reason: str) -> None:
+        manifest = (await mageflow.get("workflow", "train")).manifest
+        generation = manifest["metadata"]["generation"]
+        ready = {"type": "Ready", "status": "False", "reason": reason, "message": "run 1 runs"}
+        ready |= {"observedGeneration": generation, "lastTransitionTime": "2026-11-24T12:00:00Z"}
+        status = {"phase": phase, "observedGeneration": generation, "conditions": [ready]}
+        cluster.transport.write_status(manifest, status)
+
+    async def suspend() -> None:
+        connection = await open_connection(None)
+        uid = (await mageflow.get("workflow", "train")).manifest["metadata"]["uid"]
+        await request_lifecycle(
+            ObjectHandle(ObjectRef(connection, WORKFLOW, "default", "train"), uid), SUSPEND.lifecycle
+        )
+        await show("Suspending", "Suspending")
+
+    asyncio.run(suspend())
+    started = threading.Timer(0.3, lambda: asyncio.run(show("Active", "TaskAlreadyRunning")))
+    started.start()
+    result = run("suspend", "train", "--wait", code=4)
+    started.join()
+    assert result.stderr.splitlines()[-1].removeprefix("error: workflow.mageflow.io/train in namespace default: ") == (
+        "its task is running, and a suspend never stops a task: it was to be suspended before this call, and still is; "
+        "`kubectl mageflow interrupt workflow/train` stops it"
+    )
+
+
 @pytest.mark.usefixtures("cluster")
 def test_suspend_of_a_running_workflow_changes_nothing_and_names_what_does() -> None:
     result = run("suspend", "train", code=4)
@@ -322,6 +357,7 @@ def test_exit_code_of_several_failures_is_theirs_if_it_is_the_same() -> None:
     assert exit_for_all([]) is Exit.DONE
     assert exit_for_all([mageflow.ForbiddenError(403, "Forbidden", "x")]) is Exit.DENIED
     assert exit_for_all([mageflow.OvertakenError("x")]) is Exit.STATE
+    assert exit_for_all([mageflow.BeingDeletedError("x")]) is Exit.STATE
     assert exit_for_all([mageflow.UnreachableError("x")]) is Exit.NO_CLUSTER
     assert exit_for_all([mageflow.ConflictError(409, "Conflict", "x")]) is Exit.FAILED
     assert describe(mageflow.InvalidError("x", [mageflow.Cause("a", "b"), mageflow.Cause("c", "d")])) == (

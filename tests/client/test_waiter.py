@@ -159,6 +159,17 @@ async def test_a_suspend_that_finds_its_task_running_is_taken_back(mageflow_fake
     assert (await handle.read())["spec"]["lifecycle"] == "active"
 
 
+async def test_resume_returns_when_the_namespace_holds_what_has_still_to_finish(mageflow_fake: FakeCluster) -> None:
+    """It waited for the task that runs, though nothing more comes of the resume."""
+    mageflow_fake.task("work").keeps_running()
+    await start("a")
+    chain = await mageflow.get("chain", "a")
+    mageflow_fake.label_namespace("suspended")
+    status = await chain.resume(wait=True)
+    assert status.phase is mageflow.Phase.SUSPENDING
+    assert status.is_held_by_namespace
+
+
 async def test_an_error_of_a_watch_is_the_outcome_of_what_it_was_to_tell_of(
     mageflow_fake: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
