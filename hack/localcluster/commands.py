@@ -1,4 +1,4 @@
-"""What the commands do, whichever provider makes the cluster."""
+"""The commands, whichever provider makes the cluster: the user, kind, or this package."""
 
 from __future__ import annotations
 

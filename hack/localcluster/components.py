@@ -1,4 +1,4 @@
-"""Which programs the local cluster is made of, and which test the chart; the Go files that they are built from. Pure.
+"""The programs of the local cluster, and those that test the chart; the Go files that they are built from. Pure.
 
 A new program is a line in `COMPONENTS`, or in `CHART_TOOLS` if only the tests of the chart need it: what is missing in
 the cache is built.
@@ -49,12 +49,10 @@ class Component:
 ALL_IN_ONE = Path(__file__).with_name("kubernetes.go")
 """The main package `localcluster/kubernetes`: one program for all components of Kubernetes, and etcd."""
 
+_IN_ONE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet")
+
 COMPONENTS = (
-    Component("etcd", "localcluster/kubernetes"),
-    Component("kube-apiserver", "localcluster/kubernetes"),
-    Component("kube-controller-manager", "localcluster/kubernetes"),
-    Component("kube-scheduler", "localcluster/kubernetes"),
-    Component("kubelet", "localcluster/kubernetes"),
+    *(Component(name, "localcluster/kubernetes") for name in _IN_ONE),
     Component("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
 )
 

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple, get_args
 from localcluster.binaries import ensure
 from localcluster.certificates import Authority
 from localcluster.processes import Supervisor
-from localcluster.tools import ClusterError, free_ports, is_free, wait_until, write_whole
+from localcluster.tools import ClusterError, free_ports, wait_until, write_whole
 
 SERVICE_SUBNET = "10.96.0.0/16"
 SERVICE_IP = "10.96.0.1"
@@ -202,10 +202,11 @@ class ControlPlane:
         addresses = ("127.0.0.1", "127.0.0.1", self.address)
         if path.exists():
             ports = Ports(**json.loads(path.read_text()))
-            are_ours = any(self.processes.is_running(name) for name in ("etcd", "kube-apiserver"))
-            if are_ours or all(is_free(address, port) for address, port in zip(addresses, ports, strict=True)):
+            if any(self.processes.is_running(name) for name in ("etcd", "kube-apiserver")):
                 return ports
-        ports = Ports(*free_ports(*addresses))
+            with contextlib.suppress(OSError):
+                return Ports(*free_ports(*zip(addresses, ports, strict=True)))
+        ports = Ports(*free_ports(*((address, 0) for address in addresses)))
         write_whole(path, json.dumps(ports._asdict()))
         return ports
 

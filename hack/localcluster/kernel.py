@@ -1,4 +1,4 @@
-"""What a node changes in the kernel: mounts, the cgroup of all pods, settings of the whole machine.
+"""The node's changes to the kernel: mounts, the cgroup of all pods, settings of the whole machine.
 
 With cgroup v1 there is a hierarchy per controller, each a mount of its own; with v2 there is one.
 """

@@ -70,7 +70,7 @@ def _arguments(layout: Layout, control_plane: ControlPlane) -> list[str]:
     kubeconfig = control_plane.kubeconfig_for(f"system:node:{NODE_NAME}", ("system:nodes",))
     serving = authority.server(NODE_NAME, (control_plane.address, NODE_NAME), "kubelet-serving")
     config = layout.run / "kubelet.yaml"
-    [port] = free_ports(control_plane.address)
+    [port] = free_ports((control_plane.address, 0))
     settings = kubelet_config(layout, control_plane.address, port, authority.pair.certificate, serving)
     config.write_text(yaml.safe_dump(settings))
     return [

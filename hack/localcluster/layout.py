@@ -1,4 +1,4 @@
-"""Where a clone's cluster keeps what it needs, and how its things are named; two clones never meet. Pure.
+"""Paths and names of a clone's cluster; no two clones on a machine share one. Pure.
 
 Most is in the clone itself, in `.cluster/`. The node's own folders are elsewhere, with short names: the path of a Unix
 socket may have 107 characters at most, and containers' file systems cannot lie on every file system.
@@ -33,6 +33,8 @@ class Layout:
 
         self.data = DATA / self.id
         """The container runtime's and the kubelet's files."""
+        self.before = self.data / "before.json"
+        """What was on the machine before the cluster; `down --check` compares."""
         self.run = RUN / self.id
         """Sockets, process records and the container runtime's volatile state."""
         self.runtime_socket = self.run / "containerd.sock"

@@ -1,4 +1,4 @@
-"""What a cluster could leave on the machine: looked at before the first `up`, and again after `down --check`."""
+"""Traces that a cluster could leave on the machine: looked for before the first `up`, and again by `down --check`."""
 
 from __future__ import annotations
 
@@ -57,15 +57,10 @@ def find_left(layout: Layout, before: Traces, after: Traces, *, has_company: boo
 
 def remember(layout: Layout) -> None:
     """Write down the traces that are there, unless that was done at an earlier `up`."""
-    if not _remembered(layout).exists():
-        write_whole(_remembered(layout), json.dumps(observe(layout)))
+    if not layout.before.exists():
+        write_whole(layout.before, json.dumps(observe(layout)))
 
 
 def recall(layout: Layout) -> Traces | None:
     """Return what `remember` wrote down; None if there is no cluster."""
-    path = _remembered(layout)
-    return json.loads(path.read_text()) if path.exists() else None
-
-
-def _remembered(layout: Layout) -> Path:
-    return layout.data / "before.json"
+    return json.loads(layout.before.read_text()) if layout.before.exists() else None

@@ -1,4 +1,4 @@
-"""Which cluster `up` uses, by what the machine offers, and what keeps it from having one."""
+"""The choice of a cluster, by what the machine offers; what keeps it from having a local one."""
 
 from __future__ import annotations
 

@@ -83,16 +83,10 @@ def write_whole(path: Path, text: str) -> None:
     draft.replace(path)
 
 
-def free_ports(*addresses: str) -> list[int]:
-    """Let the kernel choose a port at each address; all are held until the last is chosen, so that they differ."""
+def free_ports(*listeners: tuple[str, int]) -> list[int]:
+    """Return a free port for each address: the one that is asked for, or for 0 any; OSError if one is busy.
+
+    All are held until the last is chosen, so that they differ.
+    """
     with ExitStack() as held:
-        return [held.enter_context(socket.create_server((address, 0))).getsockname()[1] for address in addresses]
-
-
-def is_free(address: str, port: int) -> bool:
-    """Tell whether nobody listens on a port."""
-    try:
-        socket.create_server((address, port)).close()
-    except OSError:
-        return False
-    return True
+        return [held.enter_context(socket.create_server(listener)).getsockname()[1] for listener in listeners]
