@@ -15,7 +15,7 @@ from mageflow.controller.background import Background
 from mageflow.controller.caches import Caches
 from mageflow.controller.creations import MAX_FRESH, Creations, read_refusal
 from mageflow.controller.executor import Executor, Means
-from mageflow.controller.lease import NotLeadingError
+from mageflow.controller.fenced_client import NotLeadingError
 from mageflow.core.decision import CreateJob, EvictPod, StopJob
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource
 from mageflow.kube.errors import ApiError

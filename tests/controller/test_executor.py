@@ -11,7 +11,7 @@ from mageflow.controller.background import Background
 from mageflow.controller.caches import Caches
 from mageflow.controller.creations import Creations
 from mageflow.controller.executor import Executor, Means, Result, first_of
-from mageflow.controller.lease import NotLeadingError
+from mageflow.controller.fenced_client import NotLeadingError
 from mageflow.controller.metrics import RECONCILE_ERRORS, ReconcileError
 from mageflow.controller.queue import RetryError
 from mageflow.controller.reconcile import Reconciler

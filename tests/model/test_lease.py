@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mageflow.controller.lease import LEASE_SECONDS, LOOK_SECONDS, MARGIN_SECONDS, Election, FencedClient
+from mageflow.controller.fenced_client import FencedClient
+from mageflow.controller.lease import LEASE_SECONDS, LOOK_SECONDS, MARGIN_SECONDS, Election
 from mageflow.controller.settings import LeaseName
 from mageflow.kube.errors import NO_ANSWER, ApiError
 from mageflow.kube.transport import JSON, Raw

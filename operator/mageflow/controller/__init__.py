@@ -12,7 +12,7 @@ caches.py              what is known of each resource, its Jobs, their pods and 
   namespace_cache.py     the label of each namespace
   snapshot.py            all of these → the frozen ObservedResource
 queue.py               one key for each resource, a limit on workers, back-off, delayed re-checks
-lease.py               which one of several operators acts; the others let keys pass
+lease.py               which one of several operators acts: others let keys pass, and make no request (fenced_client.py)
 reconcile.py           one resource: snapshot → decide → act; how soon again, if it has many tasks: pacing.py
 executor.py            a decision → API requests with preconditions; what is read past the watches: fresh_reads.py
   creations.py           the creations of Jobs, each in a task of its own: background.py

@@ -18,11 +18,12 @@ from mageflow.controller.attempts import Attempts
 from mageflow.controller.background import Background, Places
 from mageflow.controller.caches import Caches
 from mageflow.controller.clock import Clock
-from mageflow.controller.lease import NotLeadingError
+from mageflow.controller.fenced_client import NotLeadingError
 from mageflow.controller.observe import is_controlled_by
 from mageflow.core.decision import CreateJob
 from mageflow.core.observed import ObservedResource, Refusal
 from mageflow.kube.errors import ApiError
+from mageflow.kube.paths import JOBS
 from mageflow.kube.transport import Raw, Requests
 
 MAX_FRESH: Final = 64
@@ -74,7 +75,7 @@ class Creations:
 
     async def _find_or_create(self, observed: ObservedResource, action: CreateJob) -> Raw:
         """Create a Job, or find it if it is there already."""
-        path = f"/apis/batch/v1/namespaces/{observed.namespace}/jobs"
+        path = JOBS.path(observed.namespace)
 
         async def create() -> Raw:
             self._note_begin(observed, action)

@@ -22,8 +22,8 @@ from mageflow.controller.background import FRESH_SECONDS, Background, Places
 from mageflow.controller.caches import Caches
 from mageflow.controller.clock import Clock
 from mageflow.controller.creations import Creations
+from mageflow.controller.fenced_client import NotLeadingError
 from mageflow.controller.fresh_reads import path_of, read_resource
-from mageflow.controller.lease import NotLeadingError
 from mageflow.controller.run_evidence import find_pods, observe_events
 from mageflow.controller.settings import FIELD_MANAGER
 from mageflow.core.decision import (
@@ -43,6 +43,7 @@ from mageflow.core.decision import (
 from mageflow.core.job_manifest import ANNOTATION_STOPPED, STOPPED, STOPPED_WHILE_RUNNING
 from mageflow.core.observed import ObservedJob, ObservedPod, ObservedResource, Refusal
 from mageflow.kube.errors import ApiError
+from mageflow.kube.paths import EVENTS, JOBS, PODS
 from mageflow.kube.selectors import job_selector
 from mageflow.kube.transport import MERGE_PATCH, Raw, Requests
 
@@ -106,8 +107,8 @@ class Executor:
         self._clock = clock
         self._means = means
         self._attempts = caches.attempts_of(observed.uid)
-        self._jobs = f"/apis/batch/v1/namespaces/{observed.namespace}/jobs"
-        self._pods = f"/api/v1/namespaces/{observed.namespace}/pods"
+        self._jobs = JOBS.path(observed.namespace)
+        self._pods = PODS.path(observed.namespace)
 
     async def carry_out(self, actions: Sequence[Action]) -> Result:
         """Carry out actions, several at once: creations are begun, the others are waited for, but not for long.
@@ -260,7 +261,7 @@ class Executor:
             "count": 1,
         }
         try:
-            await self._client.request("POST", f"/api/v1/namespaces/{observed.namespace}/events", body)
+            await self._client.request("POST", EVENTS.path(observed.namespace), body)
         except ApiError as error:
             if not error.is_namespace_terminating:
                 logger.warning("%s: no event %s: %s", observed.title, event.reason, error)
@@ -346,7 +347,7 @@ class Executor:
         self._caches.note_evidence(self._observed.uid, action.task, action.run, seen)
 
     async def _read_events(self, selector: str) -> list[Raw]:
-        path = f"/api/v1/namespaces/{self._observed.namespace}/events"
+        path = EVENTS.path(self._observed.namespace)
         answer = await self._client.request("GET", path, query={"fieldSelector": selector})
         return list(answer.get("items") or ())
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from mageflow.api import GROUP, VERSION
 from mageflow.controller.caches import Caches
 from mageflow.core.observed import ObservedResource
 from mageflow.kube.errors import ApiError
+from mageflow.kube.paths import JOBS, PODS, collection_of
 from mageflow.kube.transport import Raw, Requests
 
 
 def path_of(observed: ObservedResource) -> str:
     """Return the path of a resource at the API server."""
-    return f"/apis/{GROUP}/{VERSION}/namespaces/{observed.namespace}/{observed.kind.plural}/{observed.name}"
+    return collection_of(observed.kind).path(observed.namespace, observed.name)
 
 
 async def read_resource(client: Requests, caches: Caches, observed: ObservedResource) -> None:
@@ -35,8 +35,8 @@ async def read_resource(client: Requests, caches: Caches, observed: ObservedReso
 async def read_children(client: Requests, namespace: str, selector: str) -> tuple[list[Raw], list[Raw]]:
     """Read all Jobs and pods of a resource, past the watches."""
     answers = [
-        await client.request("GET", f"{prefix}/namespaces/{namespace}/{plural}", query={"labelSelector": selector})
-        for prefix, plural in (("/apis/batch/v1", "jobs"), ("/api/v1", "pods"))
+        await client.request("GET", collection.path(namespace), query={"labelSelector": selector})
+        for collection in (JOBS, PODS)
     ]
     jobs, pods = (list(answer["items"]) for answer in answers)
     return jobs, pods

@@ -21,20 +21,16 @@ from typing import Any
 
 import kopf
 
-from mageflow.api import GROUP, KINDS, VERSION
+from mageflow.api import KINDS
 from mageflow.controller.api_server import ApiServer
 from mageflow.controller.caches import Caches
 from mageflow.controller.health import Health
 from mageflow.controller.queue import WorkQueue
 from mageflow.controller.reconcile import Reconciler
 from mageflow.controller.settings import WATCH_SECONDS
+from mageflow.kube.paths import JOBS, NAMESPACES, PODS, collection_of
 from mageflow.kube.selectors import MANAGED
 from mageflow.kube.transport import Raw
-
-JOBS = ("batch", "v1", "jobs")
-PODS = ("", "v1", "pods")
-NAMESPACES = ("", "v1", "namespaces")
-
 
 LOGIN_SECONDS = 1.0
 """The least time between two logins: as long as credentials are refused, each watch asks for others."""
@@ -74,11 +70,11 @@ class Handlers:
             kopf.index(*NAMESPACES, registry=registry)(self.index_namespace)
             kopf.on.event(*NAMESPACES, registry=registry)(self.on_namespace_event)
         for kind in KINDS:
-            kopf.index(GROUP, VERSION, kind.plural, registry=registry, param=kind)(self.index_resource)
+            kopf.index(*collection_of(kind), registry=registry, param=kind)(self.index_resource)
         kopf.index(*JOBS, registry=registry)(self.index_job)
         kopf.index(*PODS, registry=registry)(self.index_pod)
         for kind in KINDS:
-            kopf.on.event(GROUP, VERSION, kind.plural, registry=registry, param=kind)(self.on_resource_event)
+            kopf.on.event(*collection_of(kind), registry=registry, param=kind)(self.on_resource_event)
         kopf.on.event(*JOBS, registry=registry)(self.on_job_event)
         kopf.on.event(*PODS, registry=registry)(self.on_pod_event)
         return registry

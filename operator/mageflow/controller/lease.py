@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -24,8 +24,8 @@ from typing import Any, Final
 from mageflow.controller.api_server import ApiServer
 from mageflow.controller.clock import Clock
 from mageflow.controller.settings import LeaseName
-from mageflow.kube.errors import NO_ANSWER, ApiError
-from mageflow.kube.transport import JSON, Raw
+from mageflow.kube.errors import ApiError
+from mageflow.kube.transport import Raw
 
 LEASE_SECONDS: Final = 4
 """How long a Lease lasts that is not renewed: an operator that was killed is replaced after that."""
@@ -270,32 +270,3 @@ def _error_of(task: asyncio.Task[None] | None) -> ApiError | None:
     if error is not None and not isinstance(error, ApiError):
         raise error
     return error
-
-
-class NotLeadingError(ApiError):
-    """A request wasn't made, as another operator may act."""
-
-    def __init__(self) -> None:
-        super().__init__(NO_ANSWER, "NotLeading", "the Lease is not held: another operator may act")
-
-
-class FencedClient:
-    """The leader's requests to the API server: none is begun without the Lease."""
-
-    def __init__(self, client: ApiServer, election: Election) -> None:
-        self._client = client
-        self._election = election
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        query: Mapping[str, str] | None = None,
-        content_type: str = JSON,
-    ) -> Raw:
-        """Make one request as `ApiServer.request` does; raise NotLeadingError without the Lease."""
-        if not self._election.seconds_left:
-            raise NotLeadingError
-        return await self._client.request(method, path, body, query=query, content_type=content_type)

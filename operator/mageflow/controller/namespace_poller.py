@@ -18,14 +18,10 @@ from http import HTTPStatus
 from mageflow.controller.api_server import ApiServer
 from mageflow.controller.settings import NAMESPACE_SECONDS
 from mageflow.kube.errors import ApiError
+from mageflow.kube.paths import NAMESPACES
 from mageflow.kube.transport import Raw
 
 logger = logging.getLogger(__name__)
-
-
-def namespace_path(namespace: str) -> str:
-    """Return the path of a Namespace."""
-    return f"/api/v1/namespaces/{namespace}"
 
 
 class NamespacePoller:
@@ -87,7 +83,7 @@ class NamespacePoller:
 
     async def _read(self, namespace: str) -> Raw | None:
         """Return a Namespace; None if there is none, or it may not be read. Raises ApiError."""
-        path, raw = namespace_path(namespace), None
+        path, raw = NAMESPACES.path(name=namespace), None
         try:
             raw = await self._client.request("GET", path)
         except ApiError as error:

@@ -17,17 +17,19 @@ from mageflow.api import GROUP, KINDS, VERSION
 from mageflow.controller.api_server import ApiServer
 from mageflow.controller.caches import Caches
 from mageflow.controller.clock import Clock
-from mageflow.controller.handlers import JOBS, NAMESPACES, PODS, Handlers, build_settings
+from mageflow.controller.fenced_client import FencedClient
+from mageflow.controller.handlers import Handlers, build_settings
 from mageflow.controller.health import Health
 from mageflow.controller.instrumentation import register_gauges, serve
-from mageflow.controller.lease import Election, FencedClient
-from mageflow.controller.namespace_poller import NamespacePoller, namespace_path
+from mageflow.controller.lease import Election
+from mageflow.controller.namespace_poller import NamespacePoller
 from mageflow.controller.queue import WorkQueue
 from mageflow.controller.reconcile import Reconciler
 from mageflow.controller.resync import paths_of, relist_everything
 from mageflow.controller.settings import Settings
 from mageflow.kube.config import load_config
 from mageflow.kube.errors import ApiError
+from mageflow.kube.paths import JOBS, NAMESPACES, PODS, collection_of
 from mageflow.kube.transport import Raw
 
 logger = logging.getLogger(__name__)
@@ -210,8 +212,7 @@ def _watch_paths(watched: Sequence[str], poller: NamespacePoller | None) -> Iter
 
     None is to be there of what is in a namespace that may not be read any more.
     """
-    ours = ((GROUP, VERSION, kind.plural) for kind in KINDS)
     namespaces = None if poller is None else [name for name in watched if name not in poller.forbidden]
-    for collection in (*ours, JOBS, PODS):
-        yield from paths_of(*collection, namespaces)
-    yield from paths_of(*NAMESPACES, None) if namespaces is None else map(namespace_path, namespaces)
+    for collection in (*map(collection_of, KINDS), JOBS, PODS):
+        yield from paths_of(collection, namespaces)
+    yield from (NAMESPACES.path(name=name) for name in ((None,) if namespaces is None else namespaces))

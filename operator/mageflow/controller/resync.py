@@ -9,12 +9,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from mageflow.api import GROUP, KINDS, VERSION
+from mageflow.api import KINDS
 from mageflow.controller.api_server import ApiServer
 from mageflow.controller.caches import Caches
-from mageflow.controller.handlers import JOBS, NAMESPACES, PODS
 from mageflow.controller.namespace_poller import NamespacePoller
 from mageflow.controller.observe import run_key
+from mageflow.kube.paths import JOBS, NAMESPACES, PODS, Collection, collection_of
 from mageflow.kube.selectors import MANAGED
 from mageflow.kube.transport import Raw
 
@@ -22,13 +22,9 @@ LIST_SECONDS: Final = 60.0
 """How long one list may take: it is large, and the Lease is renewed meanwhile."""
 
 
-def paths_of(group: str, version: str, plural: str, namespaces: Sequence[str] | None) -> Iterator[str]:
-    """Yield the paths of a kind's collections: one for each namespace; None: one for all of them."""
-    prefix = f"/apis/{group}/{version}" if group else f"/api/{version}"
-    if namespaces is None:
-        yield f"{prefix}/{plural}"
-    else:
-        yield from (f"{prefix}/namespaces/{namespace}/{plural}" for namespace in namespaces)
+def paths_of(collection: Collection, namespaces: Sequence[str] | None) -> Iterator[str]:
+    """Yield the paths of a collection: one for each namespace; None: one for all of them."""
+    yield from map(collection.path, (None,) if namespaces is None else namespaces)
 
 
 async def relist_everything(client: ApiServer, caches: Caches, poller: NamespacePoller | None) -> None:
@@ -47,7 +43,7 @@ async def relist_everything(client: ApiServer, caches: Caches, poller: Namespace
     known = {uid: caches.children_of(uid) for uid in caches.uids() if _is_listed(caches, uid, namespaces)}
     present = set()
     for kind in KINDS:
-        for raw in await _list(client, (GROUP, VERSION, kind.plural), namespaces):
+        for raw in await _list(client, collection_of(kind), namespaces):
             present.add(caches.upsert_resource(kind, raw))
     jobs = _by_owner(await _list(client, JOBS, namespaces, MANAGED))
     pods = _by_owner(await _list(client, PODS, namespaces, MANAGED))
@@ -65,12 +61,12 @@ def _is_listed(caches: Caches, uid: str, namespaces: Sequence[str] | None) -> bo
 
 
 async def _list(
-    client: ApiServer, collection: tuple[str, str, str], namespaces: Sequence[str] | None, selector: str | None = None
+    client: ApiServer, collection: Collection, namespaces: Sequence[str] | None, selector: str | None = None
 ) -> list[Raw]:
     query = None if selector is None else {"labelSelector": selector}
     answers = [
         await client.request("GET", path, query=query, seconds=LIST_SECONDS)
-        for path in paths_of(*collection, namespaces)
+        for path in paths_of(collection, namespaces)
     ]
     return [raw for answer in answers for raw in answer["items"]]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from mageflow.kube.paths import LEASES
+
 FIELD_MANAGER: Final = "mageflow-operator"
 """The field manager of every write.
 
@@ -43,12 +45,12 @@ class LeaseName:
     @property
     def collection(self) -> str:
         """The path of the namespace's Leases."""
-        return f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases"
+        return LEASES.path(self.namespace)
 
     @property
     def path(self) -> str:
         """The path of this one."""
-        return f"{self.collection}/{self.name}"
+        return LEASES.path(self.namespace, self.name)
 
     def __str__(self) -> str:
         return f"Lease {self.namespace}/{self.name}"

@@ -5,6 +5,7 @@ transport.py    what is asked of a connection: single requests, and answers that
 http.py         a connection over HTTP: credentials, time limits, Retry-After
 errors.py       what goes wrong, and what an answer's status means
 backoff.py      pauses between attempts
+paths.py        paths of objects and collections
 selectors.py    label selectors: which Jobs and pods are ours
 watch.py        list and watch: what there is, then each change of it
 """
