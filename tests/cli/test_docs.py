@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from importlib import import_module
 from pathlib import Path
-
-import pytest
 
 from mageflow.cli.app import app
 from mageflow.cli.exit_codes import Exit
@@ -25,14 +22,6 @@ def test_table_of_exit_codes_is_that_of_the_code() -> None:
     assert [meaning.replace("`", "").lower() for meaning in meanings] == [
         text.replace("`", "").lower() for text in written
     ]
-
-
-@pytest.mark.parametrize("package", ["cli", "client"])
-def test_map_of_a_package_names_each_of_its_files(package: str) -> None:
-    drawn = re.findall(r"^    (\w+\.py)  ", import_module(f"mageflow.{package}").__doc__ or "", re.MULTILINE)
-    files = (ROOT / "operator" / "mageflow" / package).glob("*.py")
-    there = [file.name for file in files if not file.name.startswith("__")]
-    assert sorted(drawn) == sorted(there)
 
 
 def test_every_command_is_in_the_docs() -> None:

@@ -325,7 +325,9 @@ class Promises:
         uid, limit = uid_of(resource), _limit_of(resource)
         before = max(_limit_of(spec) for (owner, _), spec in self._specs.items() if owner == uid)
         allowed = max(limit, self._allowed.get(uid, before))
-        if phase_of(resource) is not None:  # the first runs may be made from a view older than the limit (DESIGN 3)
+        if (
+            phase_of(resource) is not None
+        ):  # the first runs may be made from a view older than the limit (DESIGN section 3)
             allowed = max(limit, min(allowed, self._count_begun(resource)))
         self._allowed[uid] = allowed
         pods = self._server.list("pods", {"labelSelector": f"{LABEL_UID}={uid}"})
