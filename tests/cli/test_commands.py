@@ -104,13 +104,18 @@ async def start_swarm(name: str) -> None:
     await (await mageflow.swarm(tasks("b"), name=name)).start()
 
 
+def without_ages(text: str) -> str:
+    """Return a text in one line, without the ages in it: it may be a second older when it is asked for again."""
+    return re.sub(r"\b\d+s\b", "", " ".join(text.split()))
+
+
 @pytest.mark.usefixtures("cluster")
 def test_explain_is_an_object_when_it_is_asked_for() -> None:
     document = yaml.safe_load(run("explain", "nightly", "-o", "yaml").stdout)
     assert document["phase"] == "Active"
     assert set(document["operations"]) == {"suspend", "interrupt", "resume", "cancel"}
-    text = run("explain", "nightly").stdout
-    assert all(" ".join(sentence.split()) in " ".join(text.split()) for sentence in document["why"])
+    text = without_ages(run("explain", "nightly").stdout)
+    assert all(without_ages(sentence) in text for sentence in document["why"])
 
 
 @pytest.mark.usefixtures("cluster")
