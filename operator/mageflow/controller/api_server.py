@@ -65,7 +65,7 @@ class ApiServer:
         """Make one request and return the parsed answer; raise ApiError if it isn't a success, or takes too long.
 
         `seconds`: how long it may take; None: as long as a read or a write may. A write is ended by the API server
-        itself after that time, so that it can't be made long after it was asked for (DESIGN section 3).
+        itself after that time, so that it can't be made long after it was asked for (docs/adr/0015).
         """
         if method != "GET":
             limit = WRITE_SECONDS if seconds is None else seconds
