@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from devkit.patience import PATIENCE
+from devkit.reader import PATHS, Reader
 
 Raw = dict[str, Any]
 
@@ -34,6 +35,7 @@ class Kubectl:
 
     def __init__(self, program: Path | str, kubeconfig: Path, namespace: str) -> None:
         self._command = [str(program), f"--kubeconfig={kubeconfig}"]
+        self._reader = Reader(kubeconfig, namespace)
         self.kubeconfig = kubeconfig
         self.namespace = namespace
 
@@ -81,12 +83,16 @@ class Kubectl:
 
     def find(self, kind: str, name: str) -> Raw | None:
         """Return one object, None if there is no such object."""
+        if kind in PATHS:
+            return self._reader.find(kind, name)
         text = self.run("get", kind, name, "--output=json", "--ignore-not-found")
         document: Raw | None = json.loads(text) if text else None
         return document
 
     def find_all(self, kind: str, selector: str = "") -> list[Raw]:
         """Return all objects of a kind that carry the labels of `selector`."""
+        if kind in PATHS:
+            return self._reader.find_all(kind, selector)
         items: list[Raw] = json.loads(self.run("get", kind, f"--selector={selector}", "--output=json"))["items"]
         return items
 
