@@ -103,7 +103,7 @@ class Creations:
             action.task, action.run, observed.generation, refusal, self._clock.monotonic(), error.retry_after
         )
         if is_news:
-            logger.warning("%s: no Job for run %d of task %s: %s", observed.title, action.run, action.task, error)
+            logger.warning("%s: no Job for run %d of task %s: %s", observed.title, action.run, action.task, error.line)
 
     def _note_begin(self, observed: ObservedResource, action: CreateJob) -> None:
         now = self._clock.monotonic()
@@ -128,9 +128,9 @@ def read_refusal(error: ApiError) -> Refusal:
     if error.reason == reasons.NAME_CONFLICT:
         return Refusal(reasons.NAME_CONFLICT, error.message)
     if error.is_of_admission:
-        return Refusal(reasons.JOB_NOT_CREATED, str(error))
+        return Refusal(reasons.JOB_NOT_CREATED, error.line)
     if (error.status in _TROUBLE or error.may_have_happened) and not error.is_denied:
-        return Refusal(reasons.JOB_NOT_CREATED, str(error), is_passing=True)
+        return Refusal(reasons.JOB_NOT_CREATED, error.line, is_passing=True)
     return Refusal(reasons.FORBIDDEN, error.message, is_of_quota=_is_of_quota(error))
 
 

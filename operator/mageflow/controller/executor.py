@@ -264,7 +264,7 @@ class Executor:
             await self._client.request("POST", EVENTS.path(observed.namespace), body)
         except ApiError as error:
             if not error.is_namespace_terminating:
-                logger.warning("%s: no event %s: %s", observed.title, event.reason, error)
+                logger.warning("%s: no event %s: %s", observed.title, event.reason, error.line)
 
     async def _dispatch(self, action: Stop) -> Result:
         match action:

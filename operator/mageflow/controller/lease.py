@@ -155,7 +155,7 @@ class Election:
                 try:
                     await self._step()
                 except ApiError as error:
-                    self._warn(f"{self._name}: {error}")
+                    self._warn(f"{self._name}: {error.line}")
                     pause = SOON_SECONDS if self.seconds_left else self._pause()
                 else:
                     pause = self._pause()
@@ -170,7 +170,7 @@ class Election:
             if self._lease is not None and self._lease.holder == self._identity:
                 await self._write({"holderIdentity": "", "leaseDurationSeconds": 1})
         except ApiError as error:
-            logger.warning("%s could not be given back, and ends by itself: %s", self._name, error)
+            logger.warning("%s could not be given back, and ends by itself: %s", self._name, error.line)
 
     async def _step(self) -> None:
         if not self._is_candidate:
@@ -185,7 +185,7 @@ class Election:
         await self._take()
         error = _error_of(self._taking_over)
         if error is not None:
-            self._warn(f"{self._name} is held, but what there is can't be read yet: {error}")
+            self._warn(f"{self._name} is held, but what there is can't be read yet: {error.line}")
         elif self._taking_over is None:
             logger.info("%s is held by %s", self._name, self._identity)
         if self._is_candidate and (error is not None or self._taking_over is None):

@@ -75,7 +75,7 @@ class NamespacePoller:
                 else:
                     upsert(raw)
             except ApiError as error:
-                self._tell(namespace, f"can't be read, and what it asked last counts: {error}")
+                self._tell(namespace, f"can't be read, and what it asked last counts: {error.line}")
             except Exception:
                 logger.exception("namespace %s can't be read, and what it asked last counts", namespace)
             await asyncio.sleep(NAMESPACE_SECONDS + delay)
@@ -89,7 +89,7 @@ class NamespacePoller:
         except ApiError as error:
             if error.status == HTTPStatus.FORBIDDEN:
                 self.forbidden.add(namespace)
-                self._tell(namespace, f"may not be read, and is left alone: {error}")
+                self._tell(namespace, f"may not be read, and is left alone: {error.line}")
                 return None
             if error.status != HTTPStatus.NOT_FOUND:
                 raise

@@ -68,8 +68,8 @@ class Reconciler:
             raise
         except ApiError as error:
             RECONCILE_ERRORS.labels(ReconcileError.API_ERROR).inc()
-            self._say(uid, str(error))
-            raise RetryError(str(error), error.retry_after or 0.0) from error
+            self._say(uid, error.line)
+            raise RetryError(error.line, error.retry_after or 0.0) from error
         except Exception as error:
             RECONCILE_ERRORS.labels(ReconcileError.INTERNAL).inc()
             logger.exception("%s: reconcile failed, and is tried again", self._title_of(uid))

@@ -77,6 +77,11 @@ class ApiError(MageflowError):
         """Seconds that it wants to be left alone (`Retry-After`); None if it said nothing of that."""
 
     @property
+    def line(self) -> str:
+        """Status, reason and message in one line, as a log has them."""
+        return f"{self.status} {self.reason}: {self.message}" if self.status else self.message
+
+    @property
     def may_pass(self) -> bool:
         """The same request may succeed a little later: nobody answered, or somebody is overloaded."""
         is_busy = self.status == HTTPStatus.TOO_MANY_REQUESTS or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
