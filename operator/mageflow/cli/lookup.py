@@ -12,6 +12,7 @@ from mageflow.client.handle import path_segment
 from mageflow.client.resource import Resource
 from mageflow.client.scopes import Scope, scopes_by_name
 from mageflow.kube.errors import InvalidError, MageflowError, NotFoundError
+from mageflow.kube.paths import NAMESPACES
 from mageflow.kube.transport import Raw
 
 
@@ -63,7 +64,7 @@ async def check_namespace(connection: Connection) -> None:
     """Raise NotFoundError if the namespace isn't there; a user who may not read namespaces is told nothing."""
     namespace = connection.namespace
     try:
-        await connection.transport.request("GET", f"/api/v1/namespaces/{path_segment(namespace)}")
+        await connection.transport.request("GET", NAMESPACES.path(name=path_segment(namespace)))
     except NotFoundError as error:
         raise NotFoundError(404, "NotFound", f"there is no namespace {namespace!r}") from error
     except MageflowError:

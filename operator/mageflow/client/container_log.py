@@ -12,6 +12,7 @@ from mageflow.client.log_line import LineQueue, LogLine, in_utc, sortable
 from mageflow.core.pods import main_container
 from mageflow.kube.backoff import Backoff
 from mageflow.kube.errors import ApiError, InvalidError, MageflowError, NotFoundError
+from mageflow.kube.paths import PODS
 from mageflow.kube.transport import Raw
 
 
@@ -47,7 +48,7 @@ class ContainerLog:
         self._pauses = Backoff(connection.patience)
         self._container = container
         self._is_main = container == main_container(pod)
-        self._path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
+        self._path = PODS.path(pod["metadata"]["namespace"], pod["metadata"]["name"])
         self.pod = pod["metadata"]["name"]
         self.task, self.run = task_of(pod), run_of(pod)
         self.starts_at = sortable(_start_of(dict(_states(pod)).get(container) or {}))

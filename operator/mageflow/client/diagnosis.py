@@ -15,6 +15,7 @@ from mageflow.api.stored import MAX_OBJECT, size_of
 from mageflow.client.handle import ObjectHandle
 from mageflow.client.lifecycle_errors import BeingDeletedError
 from mageflow.kube.errors import MageflowError
+from mageflow.kube.paths import EVENTS
 from mageflow.kube.selectors import uid_selector
 from mageflow.kube.transport import Raw
 
@@ -68,7 +69,7 @@ async def _read_refusal(handle: ObjectHandle) -> str | None:
     """Return the operator's latest Event about a status that can't be written; None if there is none."""
     ref = handle.ref
     selector = f"involvedObject.uid={handle.uid},reason={STATUS_NOT_WRITTEN}"
-    path = f"/api/v1/namespaces/{ref.namespace}/events"
+    path = EVENTS.path(ref.namespace)
     answer = await ref.connection.transport.request("GET", path, query={"fieldSelector": selector})
     events = sorted(answer.get("items") or (), key=lambda event: event.get("lastTimestamp") or "")
     message: str | None = events[-1].get("message") if events else None

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 from urllib.parse import quote
 
-from mageflow.api import API_VERSION, Kind
+from mageflow.api import Kind
 from mageflow.client.connection import Connection
 from mageflow.kube.errors import ConflictError, InvalidError, NotFoundError
+from mageflow.kube.paths import collection_of
 from mageflow.kube.transport import MERGE_PATCH, Raw
 from mageflow.kube.watch import list_and_watch
 
@@ -35,8 +36,7 @@ def path_segment(name: str) -> str:
 
 def collection_path(kind: Kind, namespace: str | None) -> str:
     """Return the path of all objects of a kind in a namespace; None: in all."""
-    where = "" if namespace is None else f"/namespaces/{path_segment(namespace)}"
-    return f"/apis/{API_VERSION}{where}/{kind.plural}"
+    return collection_of(kind).path(None if namespace is None else path_segment(namespace))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from mageflow.client.handle import ObjectHandle
 from mageflow.client.log_line import LineQueue, LogLine
 from mageflow.client.log_merge import merge, read_in_turn
 from mageflow.kube.errors import NotFoundError
+from mageflow.kube.paths import PODS
 from mageflow.kube.selectors import uid_selector
 from mageflow.kube.transport import Raw
 from mageflow.kube.watch import list_and_watch
@@ -53,7 +54,7 @@ class _Logs:
         self._handle = handle
         self._wanted = wanted
         self._connection = handle.ref.connection
-        self._path = f"/api/v1/namespaces/{handle.ref.namespace}/pods"
+        self._path = PODS.path(handle.ref.namespace)
         self._query = {"labelSelector": uid_selector(handle.uid)}
 
     async def read(self, *, by_time: bool) -> AsyncGenerator[LogLine]:

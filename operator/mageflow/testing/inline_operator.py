@@ -24,6 +24,7 @@ from mageflow.core.decision import (
 )
 from mageflow.core.job_manifest import ANNOTATION_STOPPED, STOPPED, STOPPED_WHILE_RUNNING
 from mageflow.core.observed import ObservedResource
+from mageflow.kube.paths import JOBS, collection_of
 from mageflow.testing.server import OPERATOR, Change, Server
 
 RESOURCES: Final[dict[str, Kind]] = {kind.plural: kind for kind in KINDS}
@@ -99,7 +100,7 @@ class InlineOperator:
                 "metadata": {"resourceVersion": observed.resource_version},
                 "status": decision.status.to_json(),
             }
-            path = f"/apis/{API_VERSION}/namespaces/{server.namespace}/{observed.kind.plural}/{observed.name}/status"
+            path = f"{collection_of(observed.kind).path(server.namespace, observed.name)}/status"
             recorded = {(entry.name, entry.run) for entry in decision.status.tasks if entry.phase is TaskPhase.RECORDED}
             self._caches.attempts_of(observed.uid).record(recorded)
             server.handle(OPERATOR, "PUT", path, body)
@@ -116,7 +117,7 @@ class InlineOperator:
                 server.delete(OPERATOR, "jobs", job.name, {"propagationPolicy": "Orphan"})
             case StopJob(job, was_running):
                 mark = {ANNOTATION_STOPPED: STOPPED_WHILE_RUNNING if was_running else STOPPED}
-                path = f"/apis/batch/v1/namespaces/{server.namespace}/jobs/{job.name}"
+                path = JOBS.path(server.namespace, job.name)
                 body = {"metadata": {"annotations": mark}, "spec": {"suspend": True}}
                 server.handle(OPERATOR, "PATCH", path, body)
             case DeletePod(pod):

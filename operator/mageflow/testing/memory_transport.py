@@ -22,6 +22,7 @@ from typing import Any, Final
 from mageflow.api import KINDS, SWARM, Kind, Lifecycle
 from mageflow.client.tasks import check_spec
 from mageflow.kube.errors import AlreadyExistsError, Cause, InvalidError
+from mageflow.kube.paths import collection_of
 from mageflow.kube.transport import JSON, Raw
 from mageflow.testing.server import OPERATOR, Change, Server
 
@@ -213,7 +214,7 @@ def _read(path: str) -> Mapping[str, str]:
 
 
 def _path_of(server: Server, plural: str, name: str) -> str:
-    return f"/apis/v1/namespaces/{server.namespace}/{plural}/{name}"
+    return collection_of(_KINDS[plural]).path(server.namespace, name)
 
 
 def _scratch(server: Server, plural: str, name: str) -> Server:
