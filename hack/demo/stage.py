@@ -1,4 +1,4 @@
-"""What a person sees of the demo, and what it counts."""
+"""The demo's screen: each step and check as a person sees it, and how many failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a wait may take that is for something certain to come."""
+"""The one deadline of all waits for something that is certain to come."""
 
 from __future__ import annotations
 

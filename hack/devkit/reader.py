@@ -1,4 +1,4 @@
-"""Objects read from the API server over one connection: what a test asks again and again isn't worth a kubectl each."""
+"""Reads over one connection: what a test asks again and again isn't worth a kubectl each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Take PodTemplateSpec from an API server, as a structural schema.
+"""PodTemplateSpec of an API server, taken as a structural schema.
 
     kubectl get --raw /openapi/v3/api/v1 | python -m generate.podtemplate
 

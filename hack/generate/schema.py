@@ -1,4 +1,4 @@
-"""Turn the pydantic models into structural schemas, with a description of every field."""
+"""Structural schemas of the pydantic models, with a description of every field."""
 
 from __future__ import annotations
 

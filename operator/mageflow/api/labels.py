@@ -1,4 +1,4 @@
-"""Names that objects in the cluster bear: by them the Jobs and pods of a resource are found, and a namespace held."""
+"""Labels and annotations: by them a resource finds its Jobs and pods, and a namespace is held as a whole."""
 
 from __future__ import annotations
 

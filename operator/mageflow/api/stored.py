@@ -1,4 +1,4 @@
-"""How many bytes JSON takes as the API server stores it, how many there may be, and text that is cut to fit."""
+"""Sizes of JSON as the API server stores it: how large an object may be, and text that is cut to fit."""
 
 from __future__ import annotations
 
