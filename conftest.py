@@ -11,6 +11,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 GROUPS = {
     "tests/integration/test_cli.py": "clients",
     "tests/integration/test_client.py": "clients",
+    "tests/integration/test_crashes.py": "clients",
     "tests/integration/test_crds.py": "clients",
     "tests/integration/test_leader.py": "clients",
     "tests/integration/test_metrics.py": "clients",

@@ -27,8 +27,11 @@ class Reader:
         return namespace()
 
 
-async def test_no_task_is_left_to_kopf_when_the_work_is_finished(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Namespaces were polled until kopf's end, 5 s after its stop: the Lease ran out before it was given back."""
+def test_no_task_is_left_to_kopf_when_the_work_is_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Namespaces were polled until kopf's end, 5 s after its stop: the Lease ran out before it was given back.
+
+    It has an event loop of its own, in which no other test's tasks are.
+    """
     left: list[asyncio.Task[Any]] = []
 
     async def run_kopf(*arguments: Any) -> None:
@@ -44,7 +47,7 @@ async def test_no_task_is_left_to_kopf_when_the_work_is_finished(monkeypatch: py
     monkeypatch.setattr(operator, "register_gauges", lambda *_: None)
     client: Any = Reader()
     poller = NamespacePoller(client, ("team", "other"))
-    assert await Operator(Settings(namespaces=("team", "other")), client, poller).run() == set()
+    assert asyncio.run(Operator(Settings(namespaces=("team", "other")), client, poller).run()) == set()
     assert left == []
 
 
