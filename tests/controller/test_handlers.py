@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from mageflow.api import WORKFLOW
 from mageflow.controller import cache_entry, caches
 from mageflow.controller.caches import Caches
-from mageflow.controller.handlers import Handlers
+from mageflow.controller.handlers import Handlers, build_settings
 from mageflow.controller.queue import WorkQueue
 from mageflow.controller.reconcile import Reconciler
 from mageflow.controller.settings import Settings
@@ -111,3 +112,19 @@ async def test_own_status_is_not_parsed_when_the_watch_brings_it_back(feed: Feed
     observed = feed.caches.find(UID)
     assert observed is not None
     assert observed.resource_version == written["metadata"]["resourceVersion"]
+
+
+async def test_kopf_copies_and_compares_nothing_of_an_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a Swarm of 1,000 tasks it took 28 ms of each event, though no handler of ours is told of a difference."""
+    copied: list[Any] = []
+
+    def note(thing: Any) -> Any:
+        copied.append(thing)
+        return thing
+
+    monkeypatch.setattr(copy, "deepcopy", note)
+    storage = build_settings().persistence.diffbase_storage
+    large = kopf.Body(resource(101, spec={**SUSPENDED, "input": list(range(1000))}))  # type: ignore[arg-type]
+    assert storage.build(body=large) == {}
+    assert storage.fetch(body=large) is None
+    assert copied == []

@@ -144,12 +144,31 @@ class Handlers:
             self._queue.add(uid)
 
 
+class NoDiffBase(kopf.DiffBaseStorage):
+    """Nothing to compare objects with: kopf would copy and compare each one for handlers of changes; none is there.
+
+    https://docs.kopf.dev/en/stable/configuration/#change-detection
+    """
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        """Return what is compared of an object: nothing, so that nothing is copied."""
+        return kopf.BodyEssence({})
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        """Return what was stored of it."""
+        return None
+
+    def store(self, **_: Any) -> None:
+        """Store nothing: the user's objects get no annotation."""
+
+
 def build_settings() -> kopf.OperatorSettings:
-    """Build kopf's settings: nothing written, nothing scanned, only our own Jobs and pods watched."""
+    """Build kopf's settings: nothing written, compared or scanned, only our own Jobs and pods watched."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.peering.standalone = True
     settings.scanning.disabled = True
+    settings.persistence.diffbase_storage = NoDiffBase()
     settings.watching.server_timeout = WATCH_SECONDS
     settings.watching.reconnect_backoff = 0.1
     settings.networking.request_timeout = 60.0
