@@ -52,11 +52,6 @@ def wait_until(kubectl: Kubectl, what: str, name: str, is_met: Callable[[], obje
         time.sleep(0.1)
 
 
-def live_pods(kubectl: Kubectl, name: str) -> list[Raw]:
-    """Return the pods that have not ended."""
-    return [pod for pod in kubectl.pods_of(name) if pod["status"].get("phase") not in ("Succeeded", "Failed")]
-
-
 def suspend_job(kubectl: Kubectl, name: str, suspend: bool) -> None:
     """Do to the Job of a run what Kueue, a downscaler or an admin does."""
     (job,) = kubectl.jobs_of(name)
@@ -82,7 +77,7 @@ def check_a_suspended_job_is_a_gate(kubectl: Kubectl, trap: str) -> None:
         lambda status: (
             condition(status, "Ready").get("reason") == "JobSuspended"
             and is_told_as_cut_short(status)
-            and not live_pods(kubectl, name)
+            and not kubectl.live_pods_of(name)
         ),
     )
 
@@ -120,7 +115,7 @@ def test_interrupt_is_in_force_when_somebody_unsuspends_the_job_that_it_stops(ku
     suspend_job(kubectl, name, False)
     status = open_gates_until(kubectl, name, "Interrupted")
 
-    assert live_pods(kubectl, name) == []
+    assert kubectl.live_pods_of(name) == []
     assert (status["interruptions"], status["failed"]) == (1, 0)
     kubectl.set_lifecycle(name, "active")
     open_gate(kubectl, name)
@@ -260,7 +255,7 @@ def test_nothing_lives_on_when_interrupted_is_said_of_a_task_that_ignores_sigter
         name = start(kubectl, "x", template(script, grace=1, **diary_in(folder)))
         for _ in range(3):
             kubectl.wait_for_phase(name, "Active")
-            wait_until(kubectl, "it lives", name, lambda: live_pods(kubectl, name) and lines_of(folder))
+            wait_until(kubectl, "it lives", name, lambda: kubectl.live_pods_of(name) and lines_of(folder))
             kubectl.set_lifecycle(name, "interrupted")
             kubectl.wait_for_phase(name, "Interrupted")
             said = len(lines_of(folder))
@@ -285,7 +280,7 @@ def test_pods_go_when_the_namespace_is_interrupted_and_somebodys_finalizer_keeps
         assert "delet" in told.stdout + told.stderr, told
         assert "is one running?" not in told.stdout + told.stderr, told
         kubectl.run("label", "namespace", kubectl.namespace, "mageflow.io/lifecycle=interrupted")
-        wait_until(kubectl, "its pods are gone", name, lambda: not live_pods(kubectl, name))
+        wait_until(kubectl, "its pods are gone", name, lambda: not kubectl.live_pods_of(name))
     finally:
         kubectl.run("patch", name, "--type=merge", '--patch={"metadata":{"finalizers":null}}')
     wait_until(kubectl, "it is gone", name, lambda: not kubectl.run("get", name, "--ignore-not-found"))

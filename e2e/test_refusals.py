@@ -113,7 +113,7 @@ def test_refused_eviction_is_told_and_tried_again_when_a_policy_denies_it(kubect
         assert status["phase"] == "Suspending"
         assert message in run_mageflow(kubectl, "explain", "kept").stdout
     kubectl.wait_for_phase(name, "Suspended")
-    assert kubectl.pods_of(name) == []
+    assert kubectl.live_pods_of(name) == []
 
 
 # ── quotas ──

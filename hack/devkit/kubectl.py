@@ -100,6 +100,10 @@ class Kubectl:
         """Return the pods of a resource."""
         return self.find_all("pods", _selector(name))
 
+    def live_pods_of(self, name: str) -> list[Raw]:
+        """Return the pods of a resource that run or may yet start: not ended, nor deleted before a node had them."""
+        return [pod for pod in self.pods_of(name) if _can_run(pod)]
+
     def jobs_of(self, name: str) -> list[Raw]:
         """Return the Jobs of a resource."""
         return self.find_all("jobs", _selector(name))
@@ -155,6 +159,12 @@ def lifecycle_patch(lifecycle: str) -> str:
 def condition(status: Raw, type_: str) -> Raw:
     """Return a condition of a status; empty if it isn't there."""
     return next((condition for condition in status.get("conditions") or () if condition["type"] == type_), {})
+
+
+def _can_run(pod: Raw) -> bool:
+    has_ended = pod["status"].get("phase") in ("Succeeded", "Failed")
+    was_never_bound = "nodeName" not in pod["spec"] and "deletionTimestamp" in pod["metadata"]
+    return not (has_ended or was_never_bound)
 
 
 def _is_established(crd: Raw) -> bool:
