@@ -16,6 +16,7 @@ from mageflow.api import (
     read_namespace_label,
 )
 from mageflow.api import Status as StoredStatus
+from mageflow.core.asked import Asked
 
 
 class Status(StoredStatus):
@@ -74,7 +75,7 @@ class Status(StoredStatus):
 
     def observes(self, generation: int) -> bool:
         """Tell whether it speaks of the spec of this generation, or of a later one."""
-        return (self.observed_generation or 0) >= generation
+        return Asked.by_spec(generation).is_answered_by(self)
 
     def condition(self, type_: ConditionType | str) -> Condition | None:
         """Return the condition of a type; None if there is none, or one that is older than the status around it."""

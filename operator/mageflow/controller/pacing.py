@@ -29,7 +29,7 @@ class Pace:
 
     def seconds_to_wait(self, observed: ObservedResource) -> float:
         """Return for how long a resource is to be left alone; 0 if it may be decided upon now."""
-        if Asked.of(observed) != Asked.answered_by(observed.status):
+        if not Asked.of(observed).is_answered_by(observed.status):
             return 0.0
         return max(0.0, self._next.get(observed.uid, 0.0) - self._clock.monotonic())
 

@@ -40,7 +40,7 @@ class TransitionLatency:
         asked = Asked.of(resource)
         if asked == _in_force(resource.status) or resource.status.phase in ENDED_PHASES:
             self.forget(resource.uid)
-        elif asked != known and asked != Asked.answered_by(resource.status):
+        elif asked != known and not asked.is_answered_by(resource.status):
             self._seen[resource.uid] = (asked, self._clock.monotonic())
 
     @contextmanager

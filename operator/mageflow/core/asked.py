@@ -21,6 +21,8 @@ class Asked:
     """The `metadata.generation` of the spec."""
     namespace_label: str | None
     """The label `mageflow.io/lifecycle` of the namespace; None if it has none."""
+    is_label_known: bool = True
+    """False: whoever asks knows the spec alone, so whatever label a status was made knowing will do."""
 
     @classmethod
     def of(cls, observed: ObservedResource) -> Asked:
@@ -28,9 +30,19 @@ class Asked:
         return cls(observed.generation, observed.namespace_lifecycle)
 
     @classmethod
+    def by_spec(cls, generation: int) -> Asked:
+        """Return what is asked by a spec alone, whatever its namespace asks."""
+        return cls(generation, None, is_label_known=False)
+
+    @classmethod
     def answered_by(cls, status: Status) -> Asked:
         """Return what a status was made knowing."""
         return cls(status.observed_generation, status.observed_namespace_lifecycle)
+
+    def is_answered_by(self, status: Status) -> bool:
+        """Tell whether a status was made knowing this; knowing a later spec counts, as its generation tells."""
+        knows_spec = (status.observed_generation or 0) >= (self.generation or 0)
+        return knows_spec and (not self.is_label_known or status.observed_namespace_lifecycle == self.namespace_label)
 
     def as_status(self) -> dict[str, Any]:
         """Return the fields of a status that say it."""
