@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -18,13 +19,21 @@ from .documents import namespace
 
 
 class Reader:
-    """Stands where the client does, and has one Namespace."""
+    """Stands where the client does, and has one Namespace; its lists are empty, and its watches are silent."""
 
     def __init__(self) -> None:
         self.watched_at: dict[str, float] = {}
 
     async def request(self, *_: Any, **__: Any) -> Raw:
-        return namespace()
+        return {"items": [], **namespace()}
+
+    @asynccontextmanager
+    async def lines(self, *_: Any) -> AsyncIterator[AsyncIterator[bytes]]:
+        async def wait() -> AsyncIterator[bytes]:
+            await asyncio.Event().wait()
+            yield b""
+
+        yield wait()
 
 
 def test_no_task_is_left_to_kopf_when_the_work_is_finished(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ class Answers:
         answer = self.by_path.get(path, {"items": []})
         if isinstance(answer, int):
             raise ApiError(answer, "Refused", path)
-        return answer
+        return {"metadata": {"resourceVersion": "100"}, **answer}
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 The way of an event, from a watch to a request:
 
-handlers.py            what kopf calls for each watch event: the caches take the object in, the queue gets a key
+handlers.py            what kopf calls for each event of our own resources: the caches take it in, the queue gets a key
+reflector.py           the same of Jobs and pods, which it lists and watches itself
 caches.py              what is known of each resource, its Jobs, their pods and its namespace; made of
   observe.py             an API object → the few facts that the core reads; of a pod's containers: containers.py
   object_store.py        the newest known version of each object
@@ -22,7 +23,9 @@ transition_latency.py  how long it took until what was asked is in force
 
 What is around it:
 
-__main__.py            the command line
+__main__.py            the program, and how it is loaded
+command.py             the command line
+memory.py              what no garbage collection looks at
 settings.py            what can be set, and the limits that nobody can set
 operator.py            all parts, put together and run
 api_server.py          requests: counted, with time limits, and a session for kopf

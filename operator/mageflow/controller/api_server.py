@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 from kubernetes.aio.client import Configuration
 
 from mageflow.controller import metrics
-from mageflow.controller.settings import ANSWER_SECONDS, FIELD_MANAGER, READ_SECONDS, WRITE_SECONDS
+from mageflow.controller.settings import ANSWER_SECONDS, FIELD_MANAGER, LIST_SECONDS, READ_SECONDS, WRITE_SECONDS
 from mageflow.kube.http import Handler, HttpTransport
 from mageflow.kube.transport import JSON, Raw
 
@@ -33,9 +34,7 @@ class ApiServer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._http.close()
-        for session in self._lent:
-            await session.close()
+        await self.close()
 
     @property
     def address(self) -> str:
@@ -71,8 +70,21 @@ class ApiServer:
             limit = WRITE_SECONDS if seconds is None else seconds
             query = {"timeout": f"{limit:g}s", **(query or {})}
             seconds = WRITE_SECONDS + ANSWER_SECONDS if seconds is None else seconds
-        seconds = READ_SECONDS if seconds is None else seconds
+        if seconds is None:
+            seconds = LIST_SECONDS if query is not None and "limit" in query else READ_SECONDS
         return await self._http.request(method, path, body, query=query, content_type=content_type, seconds=seconds)
+
+    @asynccontextmanager
+    async def lines(self, path: str, query: Mapping[str, str]) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Give the lines of a watch as they come, as `Transport.lines`."""
+        async with self._http.lines(path, query) as lines:
+            yield lines
+
+    async def close(self) -> None:
+        """Close all connections, those that were lent as well."""
+        await self._http.close()
+        for session in self._lent:
+            await session.close()
 
     async def _note_watches(self, request: aiohttp.ClientRequest, handler: Handler) -> aiohttp.ClientResponse:
         response = await handler(request)

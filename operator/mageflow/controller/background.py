@@ -48,11 +48,28 @@ class Places:
 
     async def make(self, request: Coroutine[Any, Any, T]) -> T:
         """Await `request` once there is a place for it; return what it returns, and raise what it raises."""
-        async with self._free:
-            task = asyncio.create_task(request)
-            try:
-                await asyncio.wait({task}, timeout=FRESH_SECONDS)
-            except asyncio.CancelledError:
-                task.cancel()
-                raise
-        return await task
+        try:
+            await self._free.acquire()
+        except BaseException:
+            request.close()
+            raise
+        place = _Place(self._free)
+        timer = asyncio.get_running_loop().call_later(FRESH_SECONDS, place.give_back)
+        try:
+            return await request
+        finally:
+            timer.cancel()
+            place.give_back()
+
+
+class _Place:
+    """A place that one request holds."""
+
+    def __init__(self, free: asyncio.Semaphore) -> None:
+        self._free: asyncio.Semaphore | None = free
+
+    def give_back(self) -> None:
+        """Let another request have it; nothing happens if that was done already."""
+        if self._free is not None:
+            self._free.release()
+        self._free = None

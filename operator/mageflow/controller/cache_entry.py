@@ -37,25 +37,30 @@ class CacheEntry:
         """No Job and no pod is known."""
         return not self.jobs and not self.pods
 
-    def upsert_job(self, key: RunKey, raw: Raw) -> None:
-        """Take in a Job, whose labels name the run `key`."""
+    def upsert_job(self, key: RunKey, raw: Raw) -> bool:
+        """Take in a Job, whose labels name the run `key`; return whether it tells anything that a decision reads."""
         _, before = self.jobs.get(raw["metadata"]["uid"]) or (None, None)
         _, job = self.jobs.upsert(raw, lambda _: (key, observe_job(raw))) or (None, None)
-        self._fulfil(raw)
+        is_fulfilled = self._fulfil(raw)
         if job is None:
-            return
+            return is_fulfilled
         is_let_go = before is not None and before.is_suspended and not job.is_suspended
         self.findings.note_seen(job.uid, anew=is_let_go)
         if _is_over(job) and (before is None or not _is_over(before)):
             self.findings.note_run_over(key, self.pods.values())
+        return is_fulfilled or _is_news(before, job)
 
-    def upsert_pod(self, key: RunKey, raw: Raw) -> None:
-        """Take in a pod, whose labels name the run `key`."""
+    def upsert_pod(self, key: RunKey, raw: Raw) -> bool:
+        """Take in a pod, whose labels name the run `key`; return whether it tells anything that a decision reads."""
         self.findings.note_pod(key)
+        _, before = self.pods.get(raw["metadata"]["uid"]) or (None, None)
         _, pod = self.pods.upsert(raw, lambda known: (key, _carry_over(known, observe_pod(raw)))) or (None, None)
-        self._fulfil(raw)
-        if pod is not None and pod.is_terminating:
+        is_fulfilled = self._fulfil(raw)
+        if pod is None:
+            return is_fulfilled
+        if pod.is_terminating:
             self.findings.note_seen(pod.uid)
+        return is_fulfilled or _is_news(before, pod)
 
     def delete_job(self, key: RunKey, raw: Raw, resource: ObservedResource | None) -> None:
         """Take in that a Job is gone; `raw` is its last state."""
@@ -111,14 +116,23 @@ class CacheEntry:
             self.pods.delete(uid)
             self._drop(uid)
 
-    def _fulfil(self, raw: Raw) -> None:
-        if "deletionTimestamp" in raw["metadata"]:
-            self.expectations.fulfil(raw["metadata"]["uid"])
+    def _fulfil(self, raw: Raw) -> bool:
+        """Note the deletion that an object shows; return whether it was expected."""
+        uid = raw["metadata"]["uid"]
+        is_expected = "deletionTimestamp" in raw["metadata"] and uid in self.expectations
+        if is_expected:
+            self.expectations.fulfil(uid)
+        return is_expected
 
     def _drop(self, uid: str) -> None:
         """Forget what there is about a Job or pod that is gone."""
         self.expectations.fulfil(uid)
         self.findings.delete_object(uid)
+
+
+def _is_news(before: ObservedJob | ObservedPod | None, now: ObservedJob | ObservedPod) -> bool:
+    """Tell whether more than the resource version is new, by which an object is evicted or deleted as it was seen."""
+    return before is None or replace(before, resource_version=now.resource_version) != now
 
 
 def _is_over(job: ObservedJob) -> bool:

@@ -10,7 +10,7 @@ answer doesn't bring the new state (an eviction, a deletion) nothing is decided 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from mageflow.api import Kind
@@ -20,7 +20,7 @@ from mageflow.controller.clock import Clock
 from mageflow.controller.findings import Findings
 from mageflow.controller.namespace_cache import NamespaceCache
 from mageflow.controller.object_store import ObjectStore, Tombstones
-from mageflow.controller.observe import RunKey, is_controlled_by, observe_resource, run_key
+from mageflow.controller.observe import JobOfRun, PodOfRun, RunKey, is_controlled_by, observe_resource, run_key
 from mageflow.controller.snapshot import build_snapshot
 from mageflow.core.observed import Evidence, ObservedResource
 from mageflow.kube.transport import Raw
@@ -30,7 +30,7 @@ class Caches:
     """The newest known state of everything, by the uid of the resource that it belongs to.
 
     `upsert_…` and `delete_…` take the object of a watch event, or of an answer to a request, and return the uid of the
-    resource that is to be decided upon again: None if it is none of ours.
+    resource that is to be decided upon again: None if it is none of ours, or tells nothing that a decision reads.
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
@@ -42,13 +42,14 @@ class Caches:
 
     # ── from the watches, and from the answers to our own writes ──
 
-    def upsert_resource(self, kind: Kind, raw: Raw) -> str:
-        """Take in a Workflow, Chain or Swarm."""
+    def upsert_resource(self, kind: Kind, raw: Raw) -> str | None:
+        """Take in a Workflow, Chain or Swarm: each version that is newer is news."""
         uid: str = raw["metadata"]["uid"]
         resource = self._resources.upsert(raw, lambda known: observe_resource(kind, raw, known))
-        if resource is not None:
-            self._entry(uid).release(resource)
-            self.namespaces.add_resource(resource.namespace, uid)
+        if resource is None:
+            return None
+        self._entry(uid).release(resource)
+        self.namespaces.add_resource(resource.namespace, uid)
         return uid
 
     def upsert_job(self, raw: Raw) -> str | None:
@@ -57,19 +58,20 @@ class Caches:
         if key is None or not is_controlled_by(raw, key.owner_uid):
             return None
         entry = self._entry(key.owner_uid)
-        entry.upsert_job(key, raw)
-        entry.release(self._resources.get(key.owner_uid))
+        is_news = entry.upsert_job(key, raw)
+        if is_news:
+            entry.release(self._resources.get(key.owner_uid))
         self._drop_if_empty(key.owner_uid)
-        return key.owner_uid
+        return key.owner_uid if is_news else None
 
     def upsert_pod(self, raw: Raw) -> str | None:
         """Take in a pod. It is ours if its labels say so: one whose Job was deleted has no owner, and can still run."""
         key = run_key(raw)
         if key is None:
             return None
-        self._entry(key.owner_uid).upsert_pod(key, raw)
+        is_news = self._entry(key.owner_uid).upsert_pod(key, raw)
         self._drop_if_empty(key.owner_uid)
-        return key.owner_uid
+        return key.owner_uid if is_news else None
 
     def delete_resource(self, raw: Raw) -> str:
         """Take in that a resource is gone. Its Jobs and pods follow, each with its own event."""
@@ -89,6 +91,18 @@ class Caches:
     def delete_pod(self, raw: Raw) -> str | None:
         """Take in that a pod is gone. Its last state may be retained: retention.py."""
         return self._delete(raw, CacheEntry.delete_pod)
+
+    def find_missing_jobs(self, namespace: str | None, present: frozenset[str], version: int) -> list[str]:
+        """Take in that these were all Jobs in a namespace (None: in all), by uid, as of a resource version.
+
+        A Job that is known and isn't among them is gone, and nobody tells how it ended: its resource is stale, so that
+        its Jobs and pods are read before it is decided upon. Returns the uids of the resources that are stale.
+        """
+        return self._find_missing(namespace, lambda entry: entry.jobs.list_missing(present, version))
+
+    def find_missing_pods(self, namespace: str | None, present: frozenset[str], version: int) -> list[str]:
+        """Take in that these were all pods in a namespace, as `find_missing_jobs`."""
+        return self._find_missing(namespace, lambda entry: entry.pods.list_missing(present, version))
 
     def replace_children(self, owner_uid: str, known: Iterable[str], jobs: list[Raw], pods: list[Raw]) -> None:
         """Take in all Jobs and pods of a resource as just read.
@@ -209,6 +223,24 @@ class Caches:
         entry.release(resource)
         self._drop_if_empty(key.owner_uid)
         return key.owner_uid
+
+    def _find_missing(
+        self, namespace: str | None, list_missing: Callable[[CacheEntry], Sequence[JobOfRun | PodOfRun]]
+    ) -> list[str]:
+        stale = []
+        for owner_uid, entry in list(self._entries.items()):
+            missing = [
+                child.uid for key, child in list_missing(entry) if namespace is None or key.namespace == namespace
+            ]
+            if not missing:
+                continue
+            if self._resources.get(owner_uid) is None:
+                entry.delete_missing(missing, None)
+                self._drop_if_empty(owner_uid)
+            else:
+                entry.findings.mark_stale()
+                stale.append(owner_uid)
+        return stale
 
     def _drop_if_empty(self, uid: str) -> None:
         entry = self._entries.get(uid)

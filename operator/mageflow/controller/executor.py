@@ -206,7 +206,7 @@ class Executor:
             logger.debug("the status of %s: %s", observed.title, error)
             await read_resource(self._client, self._caches, observed)
             return Result.CONFLICT
-        self._caches.upsert_resource(observed.kind, raw)
+        self._wake_if_news(self._caches.upsert_resource(observed.kind, raw))
         return Result.DONE
 
     async def stop_unrecorded(self, stops: Sequence[Action]) -> Result:
@@ -277,7 +277,7 @@ class Executor:
                 metadata = {"uid": job.uid, "annotations": {ANNOTATION_STOPPED: mark}}
                 body = {"metadata": metadata, "spec": {"suspend": True}}
                 raw = await self._client.request("PATCH", f"{self._jobs}/{job.name}", body, content_type=MERGE_PATCH)
-                self._caches.upsert_job(raw)
+                self._wake_if_news(self._caches.upsert_job(raw))
             case DeletePod(pod):
                 body = {"preconditions": {"uid": pod.uid, "resourceVersion": pod.resource_version}}
                 await self._client.request("DELETE", f"{self._pods}/{pod.name}", body)
@@ -325,7 +325,7 @@ class Executor:
     async def _see_pods_of(self, job: ObservedJob) -> bool:
         answer = await self._client.request("GET", self._pods, query={"labelSelector": job_selector(job.name)})
         for raw in answer["items"]:
-            self._caches.upsert_pod(raw)
+            self._wake_if_news(self._caches.upsert_pod(raw))
         return bool(answer["items"])
 
     async def _explain(self, job: ObservedJob) -> Result:
@@ -350,6 +350,11 @@ class Executor:
         path = EVENTS.path(self._observed.namespace)
         answer = await self._client.request("GET", path, query={"fieldSelector": selector})
         return list(answer.get("items") or ())
+
+    def _wake_if_news(self, uid: str | None) -> None:
+        """Have a resource decided upon again if an answer was news: a watch that tells the same later brings none."""
+        if uid is not None:
+            self._means.wake(uid)
 
     def _await_deletion(self, thing: ObservedJob | ObservedPod) -> None:
         self._caches.expect_deletion(self._observed.uid, thing.uid)

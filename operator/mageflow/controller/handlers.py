@@ -1,21 +1,14 @@
-"""The functions that kopf calls: each watch event goes to the caches, and puts one key into the work queue.
+"""The functions that kopf calls, for our own resources and the Namespaces: each event goes to the caches.
 
-For each event kopf calls an index function and then a handler, both with the same object:
-
-    index_…      the caches take it in
-    on_…_event   the caches know this version already, and don't read it again; its resource is to be reconciled
-
-kopf calls the index function of every object that there is before it calls the first handler. So the caches are
-complete when the queue gets its first key. Of a deletion only the handler is told. No decision is made here, nothing is
-written to the objects, and no finalizer is set.
+An event that is news puts the key of its resource into the work queue. Jobs and pods come by reflector.py. No decision
+is made here, nothing is written to the objects, and no finalizer is set.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from itertools import chain, repeat
 from typing import Any
 
@@ -28,12 +21,15 @@ from mageflow.controller.health import Health
 from mageflow.controller.queue import WorkQueue
 from mageflow.controller.reconcile import Reconciler
 from mageflow.controller.settings import WATCH_SECONDS
-from mageflow.kube.paths import JOBS, NAMESPACES, PODS, collection_of
-from mageflow.kube.selectors import MANAGED
+from mageflow.kube.paths import NAMESPACES, collection_of
 from mageflow.kube.transport import Raw
+from mageflow.kube.watch import PAGE
 
 LOGIN_SECONDS = 1.0
 """The least time between two logins: as long as credentials are refused, each watch asks for others."""
+
+IDLE_SECONDS = 0.2
+"""How long kopf keeps a task and a queue for an object that there was an event of: as many as there are objects."""
 
 
 class ListBackoffs:
@@ -67,16 +63,9 @@ class Handlers:
         kopf.on.login(registry=registry)(self.log_in)
         kopf.on.probe(registry=registry, id="health")(self.probe)
         if clusterwide:
-            kopf.index(*NAMESPACES, registry=registry)(self.index_namespace)
             kopf.on.event(*NAMESPACES, registry=registry)(self.on_namespace_event)
         for kind in KINDS:
-            kopf.index(*collection_of(kind), registry=registry, param=kind)(self.index_resource)
-        kopf.index(*JOBS, registry=registry)(self.index_job)
-        kopf.index(*PODS, registry=registry)(self.index_pod)
-        for kind in KINDS:
             kopf.on.event(*collection_of(kind), registry=registry, param=kind)(self.on_resource_event)
-        kopf.on.event(*JOBS, registry=registry)(self.on_job_event)
-        kopf.on.event(*PODS, registry=registry)(self.on_pod_event)
         return registry
 
     async def log_in(self, **_: Any) -> kopf.AiohttpSession:
@@ -89,33 +78,13 @@ class Handlers:
         """Answer /healthz: "ok", or an exception that kopf answers with status 500."""
         return self._health.check()
 
-    async def index_resource(self, body: kopf.Body, param: Any = None, **_: Any) -> None:
-        """Take in a Workflow, Chain or Swarm, of kind `param`, before any event is handled."""
-        self._caches.upsert_resource(param, dict(body))
-
-    async def index_namespace(self, body: kopf.Body, **_: Any) -> None:
-        """Take in a Namespace before any event is handled."""
-        self._caches.namespaces.upsert(dict(body))
-
-    async def index_job(self, body: kopf.Body, **_: Any) -> None:
-        """Take in a Job before any event is handled."""
-        self._caches.upsert_job(dict(body))
-
-    async def index_pod(self, body: kopf.Body, **_: Any) -> None:
-        """Take in a pod before any event is handled."""
-        self._caches.upsert_pod(dict(body))
-
     async def on_resource_event(self, event: kopf.RawEvent, param: Any = None, **_: Any) -> None:
         """Work on the Workflow, Chain or Swarm, of kind `param`."""
-        self._pass_on(event, partial(self._caches.upsert_resource, param), self._caches.delete_resource)
-
-    async def on_job_event(self, event: kopf.RawEvent, **_: Any) -> None:
-        """Work on the resource that the Job belongs to."""
-        self._pass_on(event, self._caches.upsert_job, self._caches.delete_job)
-
-    async def on_pod_event(self, event: kopf.RawEvent, **_: Any) -> None:
-        """Work on the resource that the pod belongs to."""
-        self._pass_on(event, self._caches.upsert_pod, self._caches.delete_pod)
+        raw: Any = event["object"]
+        is_gone = event["type"] == "DELETED"
+        uid = self._caches.delete_resource(raw) if is_gone else self._caches.upsert_resource(param, raw)
+        if uid is not None:
+            self.wake(uid)
 
     async def on_namespace_event(self, event: kopf.RawEvent, **_: Any) -> None:
         """Work on all that is in the Namespace, if its label says something new."""
@@ -128,20 +97,13 @@ class Handlers:
     def upsert_namespace(self, raw: Raw) -> None:
         """Take in a Namespace that was read or watched, and work on all that is in it if its label has changed."""
         self._caches.namespaces.upsert(raw)
-        self._wake(self._caches.namespaces.take_changed(raw["metadata"]["name"]))
+        for uid in self._caches.namespaces.take_changed(raw["metadata"]["name"]):
+            self.wake(uid)
 
-    def _pass_on(
-        self, event: kopf.RawEvent, upsert: Callable[[Raw], str | None], delete: Callable[[Raw], str | None]
-    ) -> None:
-        raw: Any = event["object"]
-        uid = delete(raw) if event["type"] == "DELETED" else upsert(raw)
-        if uid is not None:
-            self._wake([uid])
-
-    def _wake(self, uids: Iterable[str]) -> None:
-        for uid in uids:
-            self._reconciler.hear(uid)
-            self._queue.add(uid)
+    def wake(self, uid: str) -> None:
+        """Have a resource reconciled that there is news of."""
+        self._reconciler.hear(uid)
+        self._queue.add(uid)
 
 
 class NoDiffBase(kopf.DiffBaseStorage):
@@ -163,7 +125,7 @@ class NoDiffBase(kopf.DiffBaseStorage):
 
 
 def build_settings() -> kopf.OperatorSettings:
-    """Build kopf's settings: nothing written, compared or scanned, only our own Jobs and pods watched."""
+    """Build kopf's settings: nothing written, compared or scanned."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.peering.standalone = True
@@ -173,6 +135,6 @@ def build_settings() -> kopf.OperatorSettings:
     settings.watching.reconnect_backoff = 0.1
     settings.networking.request_timeout = 60.0
     settings.networking.error_backoffs = ListBackoffs()
-    settings.watching.label_selectors["jobs"] = MANAGED
-    settings.watching.label_selectors["pods"] = MANAGED
+    settings.watching.chunk_size = PAGE
+    settings.queueing.idle_timeout = IDLE_SECONDS
     return settings

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -118,17 +118,6 @@ class Election:
         """Act no more, and neither take nor renew the Lease: `run` is about to end."""
         self._is_candidate = False
         self._stop_acting()
-
-    def guard(self, reconcile: Callable[[str], Awaitable[float | None]]) -> Callable[[str], Awaitable[float | None]]:
-        """Return a function that reconciles if this is the leader, and else does nothing.
-
-        What it leaves undone is no loss: whoever is elected reconciles everything.
-        """
-
-        async def reconcile_as_leader(key: str) -> float | None:
-            return await reconcile(key) if self.is_leader else None
-
-        return reconcile_as_leader
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:

@@ -15,7 +15,7 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Final, Generic, TypeVar
 
 from mageflow.kube.transport import Raw
@@ -88,6 +88,17 @@ class ObjectStore(Generic[T]):
         for uid in released:
             self.delete(uid)
         return released
+
+    def list_missing(self, present: Container[str], version: int) -> list[T]:
+        """Return what is known of the objects that aren't among all those `present` as of a resource version.
+
+        What is known of a later version may have come after that; what is retained is known to be gone.
+        """
+        return [
+            self._objects[uid]
+            for uid, known in self._versions.items()
+            if known <= version and uid not in present and uid not in self._retained
+        ]
 
     def is_gone(self, uid: str) -> bool:
         """Tell whether an object is known to be gone."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
 from http import HTTPStatus
+from typing import Any
 
 import kopf
 
@@ -22,9 +23,11 @@ from mageflow.controller.handlers import Handlers, build_settings
 from mageflow.controller.health import Health
 from mageflow.controller.instrumentation import register_gauges, serve
 from mageflow.controller.lease import Election
+from mageflow.controller.memory import set_aside
 from mageflow.controller.namespace_poller import NamespacePoller
 from mageflow.controller.queue import WorkQueue
 from mageflow.controller.reconcile import Reconciler
+from mageflow.controller.reflector import EndlessBackoff, Reflector
 from mageflow.controller.resync import paths_of, relist_everything
 from mageflow.controller.settings import Settings
 from mageflow.kube.config import load_config
@@ -87,10 +90,9 @@ class Operator:
         )
         requests = client if self._election is None else FencedClient(client, self._election)
         self._reconciler = Reconciler(requests, self._caches, settings, clock, wake=lambda uid: self._queue.add(uid))
-        reconcile = self._reconciler.reconcile
-        self._queue = WorkQueue(
-            reconcile if self._election is None else self._election.guard(reconcile), settings.workers
-        )
+        self._queue = WorkQueue(self._reconcile, settings.workers)
+        self._has_begun = False
+        """All that was there at the start is known; of an operator with a Lease its Election tells the same."""
         self._watched = () if poller is None else poller.readable()
         """The namespaces that are watched; empty: all."""
         self._returned: set[str] = set()
@@ -98,6 +100,7 @@ class Operator:
         self._is_to_end = asyncio.Event()
         health = Health(client, self._queue, partial(_watch_paths, self._watched, poller), settings.stuck_after)
         self._handlers = Handlers(client, self._caches, self._reconciler, self._queue, health)
+        self._reflector = Reflector(client, self._caches, self._watched, self._handlers.wake)
         register_gauges(self._caches, self._queue, self._election)
 
     async def run(self) -> set[str]:
@@ -110,22 +113,49 @@ class Operator:
         async with asyncio.TaskGroup() as group:
             working = group.create_task(self._queue.run())
             await asyncio.sleep(0)  # the workers are there before kopf, which at its end cancels what came after it
-            if self._election is not None:
-                self._election.become_candidate()
-            polling = None if self._poller is None else group.create_task(self._poll(self._poller))
+            feeding = [group.create_task(work) for work in self._feeds()]
             try:
-                finish = partial(self._finish_work, working, polling)
+                finish = partial(self._finish_work, working, feeding)
                 await _run_kopf(self._handlers, self._settings, self._watched, self._is_to_end, finish)
             finally:
-                if polling is not None:
-                    polling.cancel()
+                _cancel(feeding)
                 self._queue.close()
                 await self._reconciler.background.close()  # if kopf ended by an error, nobody else has
+
+    def _feeds(self) -> Iterator[Coroutine[Any, Any, None]]:
+        """Yield what brings news until it is cancelled, beside kopf."""
+        yield self._reflector.run()
+        if self._poller is not None:
+            yield self._poll(self._poller)
+        if self._election is None:
+            yield self._begin()
+        else:
+            self._election.become_candidate()
+
+    async def _begin(self) -> None:
+        """Take over without a Lease."""
+        backoff = EndlessBackoff("reading what there is")
+        while not self._has_begun:
+            try:
+                await self._take_over()
+            except ApiError as error:
+                await backoff.pause(error)
+            else:
+                self._has_begun = True
+
+    async def _reconcile(self, uid: str) -> float | None:
+        """Reconcile a resource if it is for this operator to do so, and all that there is is known; else do nothing.
+
+        What it leaves undone is no loss: whoever takes over reconciles everything.
+        """
+        may_act = self._has_begun if self._election is None else self._election.is_leader
+        return await self._reconciler.reconcile(uid) if may_act else None
 
     async def _take_over(self) -> None:
         """Know everything that there is, and work on all of it."""
         self._caches.begin_term()
         await relist_everything(self._client, self._caches, self._poller)
+        set_aside()
         for uid in self._caches.uids():
             self._queue.add(uid)
 
@@ -139,15 +169,19 @@ class Operator:
             self._returned.add(raw["metadata"]["name"])
             self._is_to_end.set()
 
-    async def _finish_work(self, working: asyncio.Task[None], polling: asyncio.Task[None] | None) -> None:
+    async def _finish_work(self, working: asyncio.Task[None], feeding: Iterable[asyncio.Task[None]]) -> None:
         """Finish the reconciles in hand and what they have asked for, and begin no other."""
-        if polling is not None:
-            polling.cancel()  # kopf takes the tasks that it has made for its own
+        _cancel(feeding)  # kopf takes the tasks that they have made for its own
         self._queue.close()
         await asyncio.wait((working,))
         await self._reconciler.background.close()
         if self._election is not None:
             self._election.withdraw()
+
+
+def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
 
 
 async def _run_kopf(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from mageflow.api import KINDS
 from mageflow.controller.api_server import ApiServer
@@ -17,9 +16,7 @@ from mageflow.controller.observe import run_key
 from mageflow.kube.paths import JOBS, NAMESPACES, PODS, Collection, collection_of
 from mageflow.kube.selectors import MANAGED
 from mageflow.kube.transport import Raw
-
-LIST_SECONDS: Final = 60.0
-"""How long one list may take: it is large, and the Lease is renewed meanwhile."""
+from mageflow.kube.watch import list_all
 
 
 def paths_of(collection: Collection, namespaces: Sequence[str] | None) -> Iterator[str]:
@@ -44,7 +41,8 @@ async def relist_everything(client: ApiServer, caches: Caches, poller: Namespace
     present = set()
     for kind in KINDS:
         for raw in await _list(client, collection_of(kind), namespaces):
-            present.add(caches.upsert_resource(kind, raw))
+            caches.upsert_resource(kind, raw)
+            present.add(raw["metadata"]["uid"])
     jobs = _by_owner(await _list(client, JOBS, namespaces, MANAGED))
     pods = _by_owner(await _list(client, PODS, namespaces, MANAGED))
     for uid in known.keys() - present:
@@ -63,12 +61,9 @@ def _is_listed(caches: Caches, uid: str, namespaces: Sequence[str] | None) -> bo
 async def _list(
     client: ApiServer, collection: Collection, namespaces: Sequence[str] | None, selector: str | None = None
 ) -> list[Raw]:
-    query = None if selector is None else {"labelSelector": selector}
-    answers = [
-        await client.request("GET", path, query=query, seconds=LIST_SECONDS)
-        for path in paths_of(collection, namespaces)
-    ]
-    return [raw for answer in answers for raw in answer["items"]]
+    query = {} if selector is None else {"labelSelector": selector}
+    lists = [await list_all(client, path, query) for path in paths_of(collection, namespaces)]
+    return [raw for listed in lists for raw in listed.objects]
 
 
 def _by_owner(children: list[Raw]) -> defaultdict[str, list[Raw]]:

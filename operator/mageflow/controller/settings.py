@@ -25,6 +25,9 @@ NAMESPACE_SECONDS: Final = 2.0
 READ_SECONDS: Final = 10.0
 """How long one read other than a watch may take."""
 
+LIST_SECONDS: Final = 60.0
+"""How long a page of a list may take: its objects may be large."""
+
 WRITE_SECONDS: Final = 30
 """How long the API server may take for a write: admission takes its time. It is told so, and ends the write then.
 

@@ -3,6 +3,7 @@
 config.py       which cluster, and who asks: found where kubectl looks
 transport.py    what is asked of a connection: single requests, and answers that come line by line
 http.py         a connection over HTTP: credentials, time limits, Retry-After
+encoding.py     JSON, read and written
 errors.py       what goes wrong, and what an answer's status means
 backoff.py      pauses between attempts
 paths.py        paths of objects and collections

@@ -9,17 +9,18 @@ from mageflow.kube.errors import ApiError, MageflowError
 
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
-"""Seconds between attempts: doubling from the first to the longest."""
+"""Seconds between attempts: doubling from the first to the longest, if nothing else is said."""
 
 
 class Backoff:
     """Pauses, each longer than the one before, until patience with errors ends; none shorter than `Retry-After` asks.
 
-    `patience`: seconds for which errors that may pass are borne.
+    `patience`: seconds for which errors that may pass are borne. `longest`: seconds of the longest pause.
     """
 
-    def __init__(self, patience: float) -> None:
+    def __init__(self, patience: float, longest: float = LONGEST_PAUSE) -> None:
         self._patience = patience
+        self._longest = longest
         self._pause = FIRST_PAUSE
         self._ends_at: float | None = None
 
@@ -45,4 +46,4 @@ class Backoff:
             if not may_pass or now + asked_for >= self._ends_at:
                 raise error
         await asyncio.sleep(max(self._pause, asked_for))
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        self._pause = min(2 * self._pause, self._longest)

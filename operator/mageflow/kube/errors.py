@@ -6,7 +6,6 @@ whole tree.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from mageflow.api import GROUP
+from mageflow.kube.encoding import decode
 
 NO_ANSWER: Final = 0
 """`ApiError.status` of a request that got no answer."""
@@ -197,7 +197,7 @@ _NO_CRDS: Final = "it knows no such kind of object: are MageFlow's CRDs installe
 def parse_answer(text: bytes) -> dict[str, Any]:
     """Parse what the API server answered; what isn't an object, as a proxy's page of HTML, is read as an empty one."""
     try:
-        document = json.loads(text)
+        document = decode(text)
     except ValueError:
         return {}
     return document if isinstance(document, dict) else {}

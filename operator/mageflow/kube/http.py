@@ -6,8 +6,10 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from functools import cached_property
 from typing import Any, Final, TypeAlias
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from kubernetes.aio.client import Configuration
@@ -15,6 +17,7 @@ from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import ConfigException
 
 from mageflow import __version__
+from mageflow.kube.encoding import encode
 from mageflow.kube.errors import NO_ANSWER, ApiError, ConfigError, CredentialsError, UnreachableError, error_of
 from mageflow.kube.errors import parse_answer as parse
 from mageflow.kube.transport import JSON, Raw
@@ -60,7 +63,11 @@ class HttpTransport:
         self._manager = manager
         self._patience = patience
         self._meter = meter
-        configuration.client_session_kwargs = {"middlewares": (self._authenticate, *middlewares)}
+        configuration.client_session_kwargs = {
+            "middlewares": (self._authenticate, *middlewares),
+            "proxy": configuration.proxy or find_proxy(self.server),
+            "trust_env": False,  # aiohttp would look for a proxy, and for a netrc, at each request, in a thread
+        }
         configuration.connection_pool_maxsize = 0  # watches and logs hold theirs for long; no limit
         try:
             self._rest = _Rest(configuration)
@@ -147,7 +154,7 @@ class HttpTransport:
                 raise
             except ValueError as error:  # such as a token with a line break in it
                 raise ConfigException(error) from error
-            async with answer.response as response:
+            async with answer as response:
                 if not 200 <= response.status < 300:
                     text = await response.read()
                     raise error_of(response.status, text, path, response.headers.get("Retry-After"))
@@ -172,16 +179,32 @@ class HttpTransport:
 class _Rest(RESTClientObject):
     """The library's connections."""
 
-    async def send(self, method: str, url: str, headers: Raw, body: Any, limits: aiohttp.ClientTimeout) -> Any:
+    async def send(
+        self, method: str, url: str, headers: Raw, body: Any, limits: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
         """Make a request; return its answer, not read yet."""
-        return await self.request(  # type: ignore[no-untyped-call]
-            method, url, headers=headers, body=body, _request_timeout=limits
-        )
+        if self.pool_manager is None:
+            self.pool_manager = self.take_session()
+        data = None if body is None else encode(body)
+        return await self.pool_manager.request(method, url, headers=headers, data=data, timeout=limits, **self._options)
 
     def take_session(self) -> aiohttp.ClientSession:
         """Return a new session, which the caller closes."""
         session: aiohttp.ClientSession = self._create_pool_manager()
         return session
+
+    @cached_property
+    def _options(self) -> Raw:
+        """What the configuration asks of each request."""
+        configuration = self.configuration
+        options = {"server_hostname": configuration.tls_server_name, "proxy_headers": configuration.proxy_headers}
+        return {name: value for name, value in options.items() if value}
+
+
+def find_proxy(server: str) -> str | None:
+    """Return the proxy that the environment names for an address (HTTPS_PROXY, NO_PROXY), as kubectl finds it."""
+    parts = urlsplit(server)
+    return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
 
 
 async def _split(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:

@@ -1,0 +1,15 @@
+"""Memory: what lives as long as the process is set aside, so that no garbage collection looks at it again.
+
+A full collection walks over every object: over the modules' half a million, and the caches' own, while all else waits.
+https://docs.python.org/3/library/gc.html#gc.freeze
+"""
+
+from __future__ import annotations
+
+import gc
+
+
+def set_aside() -> None:
+    """Set aside all that is there now; it is still freed when nothing refers to it any more."""
+    gc.collect()
+    gc.freeze()
