@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-export PYTHONPATH := hack
+export PYTHONPATH := .:hack
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,10 +60,14 @@ nightly: setup ## The model at length, each adversary at each point; what takes 
 	@$(BIN)/python -m localcluster build
 	@$(BIN)/pytest -m nightly e2e
 
+bench: setup ## Measure latency, CPU and memory beside a bare script; writes docs/performance.md (about 25 minutes)
+	@$(BIN)/python -m localcluster build
+	@$(BIN)/python -m bench
+
 demo: setup ## Every transition of every kind, on a real cluster
 	@$(BIN)/python -m demo
 
 krew: setup ## Build kubectl-mageflow for krew, for this machine, and the manifest: make krew URL=https://...
 	@$(BIN)/python integrations/krew/build.py --url "$(URL)"
 
-.PHONY: help setup lock cluster-up cluster-down generate verify lint check test e2e-install nightly demo krew
+.PHONY: help setup lock cluster-up cluster-down generate verify lint check test e2e-install nightly bench demo krew

@@ -32,8 +32,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from tests.model.process import NAMESPACE
-
 from mageflow.api import API_VERSION, LABEL_RUN, WORKFLOW
 from mageflow.core.job_manifest import build_job
 from mageflow.core.plan import Owner, Task
@@ -41,6 +39,7 @@ from mageflow.kube.errors import ApiError
 from mageflow.testing.controllers import Collector, JobController
 from mageflow.testing.node import Node
 from mageflow.testing.server import TRACKING, Server
+from tests.model.process import NAMESPACE
 
 from .control import Raw
 from .history import has_ended, has_started, is_bound, is_terminating

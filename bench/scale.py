@@ -1,0 +1,155 @@
+"""Many resources held: start, memory, rest. And what one watch event and the decision on it cost, by kind and size."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from bench import objects
+from bench.api import Raw
+from bench.figures import Figure, growth
+from bench.goals import Measured
+from bench.sightings import watching
+from bench.stage import OURS, open_stage
+from mageflow.api import SWARM, WORKFLOW, Kind
+from mageflow.controller.caches import Caches
+from mageflow.controller.clock import Clock
+from mageflow.core.decide import decide
+from mageflow.core.decision import CreateJob, Decision
+from mageflow.kube.encoding import decode
+
+
+async def measure_held(counts: list[int]) -> dict[str, Measured]:
+    """Measure the start, the memory and the rest of an operator of so many held resources, from few to many."""
+    found: dict[str, Measured] = {}
+    starts: list[tuple[float, float]] = []
+    path = objects.path_of(OURS, "workflows")
+    async with open_stage() as stage, watching(stage.api, path) as seen:
+        for count in counts:
+            first = not seen.objects
+            missing = range(len(seen.objects), count)
+            bodies = [objects.workflow(f"held-{number}", lifecycle="suspended") for number in missing]
+            with stage.operator() as operator:
+                await asyncio.sleep(2.0)
+                began = time.perf_counter()
+                await stage.make(path, bodies)
+                created = time.perf_counter() - began
+                all_told = await seen.all_meet(lambda raw: "phase" in (raw.get("status") or {}), count) - began
+                await operator.rest()
+            if first:
+                found["created_held"] = Measured(Figure.of([all_told], "s"), Figure.of([created], "s"))
+            with stage.operator() as operator:
+                await asyncio.sleep(1.0)
+                used = await operator.rest()
+                starts.append((count, used))
+                found[f"restart_{count}"] = Measured(Figure.of([used], "s"))
+                found[f"memory_{count}"] = Measured(Figure.of([operator.memory()], "MiB"))
+                if count == counts[-1]:
+                    before = operator.cpu()
+                    await asyncio.sleep(20.0)
+                    found[f"rest_{count}"] = Measured(Figure.of([1000 * (operator.cpu() - before) / 20], "ms"))
+    if len(starts) > 1:
+        found["restart_growth"] = Measured(Figure.of([growth(starts[-2:])], ""))
+    return found
+
+
+def measure_events(rounds: int) -> dict[str, Measured]:
+    """Measure, in this process, what a watch event costs from its bytes to the decision, but for kopf and writes."""
+    found = {
+        "event_workflow": Measured(Figure.of(_time_resource(WORKFLOW, 1, rounds), "ms")),
+        "event_pod": Measured(Figure.of(_time_pod(rounds), "ms")),
+    }
+    points = []
+    for count in (10, 100, 1000):
+        figure = Figure.of(_time_resource(SWARM, count, max(20, rounds // count)), "ms")
+        found[f"event_swarm_{count}"] = Measured(figure)
+        points.append((float(count), figure.median))
+    found["event_growth"] = Measured(Figure.of([growth(points)], ""))
+    return found
+
+
+def _time_resource(kind: Kind, count: int, rounds: int) -> list[float]:
+    """Return the milliseconds of each of many events of one resource, whose status has all that a run brings."""
+    caches = _caches()
+    raw = _resource(kind, count)
+    caches.upsert_resource(kind, raw)
+    raw["status"] = _settle(caches)
+    versions = range(2, rounds + 2)
+    lines = [_line({**raw, "metadata": {**raw["metadata"], "resourceVersion": str(each)}}) for each in versions]
+    return _time(caches, lines, lambda item: caches.upsert_resource(kind, item))
+
+
+def _time_pod(rounds: int) -> list[float]:
+    caches = _caches()
+    raw = _resource(WORKFLOW, 1)
+    caches.upsert_resource(WORKFLOW, raw)
+    raw["status"] = _settle(caches)
+    caches.upsert_resource(WORKFLOW, {**raw, "metadata": {**raw["metadata"], "resourceVersion": "2"}})
+    lines = []
+    for number in range(3, rounds + 3):
+        pod = _pod(number, "Running" if number % 2 else "Pending")
+        lines.append(_line(pod))
+    return _time(caches, lines, caches.upsert_pod)
+
+
+def _time(caches: Caches, lines: list[bytes], upsert: Callable[[Any], object]) -> list[float]:
+    times = []
+    for line in lines:
+        began = time.perf_counter()
+        upsert(decode(line)["object"])
+        _decide(caches)
+        times.append(1000 * (time.perf_counter() - began))
+    return times[len(times) // 10 :]
+
+
+UID = "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
+
+
+def _caches() -> Caches:
+    caches = Caches(Clock())
+    caches.namespaces.upsert({"metadata": {"name": OURS, "uid": "ns", "resourceVersion": "1"}})
+    return caches
+
+
+def _resource(kind: Kind, count: int) -> Raw:
+    body = (
+        objects.workflow("many") if kind is WORKFLOW else objects.many(kind.name, "many", count, maxConcurrency=count)
+    )
+    metadata = {"namespace": OURS, "uid": UID, "resourceVersion": "1", "generation": 1}
+    return {**body, "metadata": {**body["metadata"], **metadata}}
+
+
+def _settle(caches: Caches) -> Raw:
+    """Make the Jobs that are decided upon; return the status that the operator would write then."""
+    decision = _decide(caches)
+    for number, action in enumerate(decision.before):
+        assert isinstance(action, CreateJob)
+        metadata = {**action.manifest["metadata"], "uid": f"job-{number}", "resourceVersion": "1"}
+        caches.upsert_job({**action.manifest, "metadata": metadata, "status": {"active": 1}})
+    status = _decide(caches).status
+    assert status is not None
+    document: Raw = status.to_json()
+    return document
+
+
+def _decide(caches: Caches) -> Decision:
+    observed = caches.observe(UID)
+    assert observed is not None
+    return decide(observed, Clock().now().replace(microsecond=0))
+
+
+def _pod(version: int, phase: str) -> Raw:
+    labels = {"mageflow.io/uid": UID, "mageflow.io/task": "main", "mageflow.io/run": "1"}
+    metadata = {"name": "many-1", "namespace": OURS, "uid": "pod-1", "resourceVersion": str(version), "labels": labels}
+    return {
+        "metadata": metadata,
+        "spec": {"containers": [objects.CONTAINER], "nodeName": "n"},
+        "status": {"phase": phase},
+    }
+
+
+def _line(raw: Raw) -> bytes:
+    return json.dumps({"type": "MODIFIED", "object": raw}).encode()

@@ -1,0 +1,290 @@
+"""Many at once: one-step Workflows, a large Swarm, a Chain, and a namespace held and released by its label."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from bench import objects
+from bench.api import MERGE, Raw
+from bench.figures import Figure
+from bench.goals import Measured
+from bench.kubelet import Kubelet
+from bench.sightings import Sightings, in_phase, is_going, named, watching
+from bench.stage import BY_HAND, OURS, OperatorProcess, Stage, open_stage
+
+LABEL = "mageflow.io/lifecycle"
+AT_ONCE = 20
+"""How many requests the script makes at once."""
+WARM_UP = 20
+
+
+@dataclass(frozen=True)
+class Played:
+    """A stage with an operator and a kubelet that ends each pod at once."""
+
+    stage: Stage
+    operator: OperatorProcess
+    resources: Sightings
+    ours: Sightings
+    """The pods of the operator's namespace."""
+    by_hand: Sightings
+    """The Jobs of the script's."""
+
+
+@asynccontextmanager
+async def _play(plural: str, *, ends_pods: bool = True) -> AsyncIterator[Played]:
+    async with open_stage() as stage:
+        paths = (objects.path_of(OURS, plural), objects.pods(OURS), objects.pods(BY_HAND), objects.jobs(BY_HAND))
+        async with (
+            watching(stage.api, paths[0]) as resources,
+            watching(stage.api, paths[1]) as ours,
+            watching(stage.api, paths[2]) as pods_by_hand,
+            watching(stage.api, paths[3]) as by_hand,
+        ):
+            for seen in (ours, pods_by_hand):
+                Kubelet(stage.api, ends_pods=ends_pods).play(seen)
+            with stage.operator() as operator:
+                await _warm_up(stage, operator, resources, objects.path_of(OURS, "workflows"))
+                yield Played(stage, operator, resources, ours, by_hand)
+
+
+async def _warm_up(stage: Stage, operator: OperatorProcess, resources: Sightings, path: str) -> None:
+    async with watching(stage.api, path) as workflows:
+        await stage.make(path, [objects.workflow(f"warm-{number}") for number in range(WARM_UP)], 5)
+        await workflows.all_meet(lambda raw: "status" in raw, WARM_UP)
+    await operator.rest()
+
+
+# ── one-step Workflows, 10 at a time ──
+
+
+async def measure_workflows(count: int) -> dict[str, Measured]:
+    """Measure what each costs the operator, how many requests it makes, and how many end in a second."""
+    async with _play("workflows") as played:
+        cpu, lines = played.operator.cpu(), _count_lines(played.stage)
+        path = objects.path_of(OURS, "workflows")
+        ours = await _ten_at_a_time(
+            played, path, played.resources, lambda name: objects.workflow(name), in_phase("Succeeded"), count
+        )
+        cpu = await played.operator.rest() - cpu
+        requests = _requests(played.stage, lines)
+        pattern = await _read_pattern(played)
+        by_hand = await _ten_at_a_time(
+            played,
+            objects.jobs(BY_HAND),
+            played.by_hand,
+            lambda name: objects.job_like(pattern, name),
+            _is_complete,
+            count,
+        )
+    return {
+        "workflow_cpu": Measured(Figure.of([1000 * cpu / count], "ms")),
+        "workflow_writes": Measured(Figure.of([requests[0] / count], "")),
+        "workflow_reads": Measured(Figure.of([requests[1] / count], "")),
+        "workflow_rate": Measured(Figure.of([ours], "s"), Figure.of([by_hand], "s")),
+    }
+
+
+async def _ten_at_a_time(
+    played: Played,
+    path: str,
+    seen: Sightings,
+    make: Callable[[str], Raw],
+    has_ended: Callable[[Raw], bool],
+    count: int,
+) -> float:
+    """Make objects, ten of which are there at a time, and return how many seconds it took until all had ended."""
+    places = asyncio.Semaphore(10)
+
+    async def run(name: str) -> None:
+        async with places:
+            ended = seen.expect(lambda raw: raw["metadata"]["name"] == name and has_ended(raw))
+            await played.stage.api.request("POST", path, make(name))
+            await ended
+
+    began = time.perf_counter()
+    await asyncio.gather(*(run(f"work-{number}") for number in range(count)))
+    return time.perf_counter() - began
+
+
+async def _read_pattern(played: Played) -> Raw:
+    """Return a Job as the operator makes it."""
+    path = objects.path_of(OURS, "workflows")
+    async with watching(played.stage.api, objects.jobs(OURS)) as jobs:
+        known = set(jobs.objects)
+        await played.stage.api.request("POST", path, objects.workflow("pattern"))
+        await jobs.see(named("pattern"), known=True)
+        return next(raw for uid, raw in jobs.objects.items() if uid not in known)
+
+
+def _is_complete(raw: Raw) -> bool:
+    conditions = (raw.get("status") or {}).get("conditions") or ()
+    return any(one["type"] == "Complete" and one["status"] == "True" for one in conditions)
+
+
+def _count_lines(stage: Stage) -> int:
+    return len(stage.control_plane.audit_log.read_bytes().splitlines())
+
+
+def _requests(stage: Stage, lines: int) -> tuple[int, int]:
+    """Return how many writes and reads the operator has made since the audit log had so many lines, Leases apart."""
+    writes = reads = 0
+    for line in stage.control_plane.audit_log.read_bytes().splitlines()[lines:]:
+        entry = json.loads(line)
+        if entry["user"]["username"] != "mageflow-operator" or "objectRef" not in entry:
+            continue
+        if entry["verb"] in ("create", "update", "patch", "delete"):
+            writes += 1
+        elif entry["verb"] in ("get", "list") and entry["objectRef"]["resource"] != "namespaces":
+            reads += 1
+    return writes, reads
+
+
+# ── a Swarm, a Chain ──
+
+
+async def measure_many(kind: str, count: int, at_once: int) -> Measured:
+    """Measure how long a Swarm or Chain takes, and a script that makes the same Jobs, so many at once."""
+    plural = f"{kind.lower()}s"
+    async with _play(plural) as played:
+        pattern = await _read_pattern(played)
+        limits: Raw = {"maxConcurrency": at_once} if kind == "Swarm" else {}
+        ended = played.resources.expect(in_phase("Succeeded"))
+        began = time.perf_counter()
+        await played.stage.api.request(
+            "POST", objects.path_of(OURS, plural), objects.many(kind, "many", count, **limits)
+        )
+        ours = await ended - began
+        by_hand = await _make_jobs(played, pattern, count, at_once)
+    return Measured(Figure.of([ours], "s"), Figure.of([by_hand], "s"))
+
+
+async def _make_jobs(played: Played, pattern: Raw, count: int, at_once: int) -> float:
+    places = asyncio.Semaphore(at_once)
+    seen = played.by_hand
+
+    async def run(name: str) -> None:
+        async with places:
+            ended = seen.expect(lambda raw: raw["metadata"]["name"] == name and _is_complete(raw))
+            await played.stage.api.request("POST", objects.jobs(BY_HAND), objects.job_like(pattern, name))
+            await ended
+
+    began = time.perf_counter()
+    await asyncio.gather(*(run(f"job-{number}") for number in range(count)))
+    return time.perf_counter() - began
+
+
+# ── a namespace's label ──
+
+
+async def measure_label(count: int) -> dict[str, Measured]:
+    """Measure how long it takes to hold and release all pending Workflows of a namespace by its label."""
+    async with _play("workflows", ends_pods=False) as played:
+        names = [f"work-{number}" for number in range(count)]
+        bodies = [objects.workflow(name, objects.NOWHERE) for name in names]
+        await played.stage.make(objects.path_of(OURS, "workflows"), bodies)
+        await played.resources.all_meet(in_phase("Pending"), count)
+        await played.operator.rest()
+        by_hand = await _hold_by_hand(played, names)
+        cpu = played.operator.cpu()
+        held = await _set_label(played, "suspended", count, in_phase("Suspended"))
+        hold_cpu = await played.operator.rest() - cpu
+        cpu = played.operator.cpu()
+        released = await _release(played, count)
+        release_cpu = await played.operator.rest() - cpu
+    return {
+        "hold": Measured(Figure.of([held], "s"), Figure.of([by_hand[0]], "s")),
+        "hold_cpu": Measured(Figure.of([1000 * hold_cpu / count], "ms")),
+        "release": Measured(Figure.of([released], "s"), Figure.of([by_hand[1]], "s")),
+        "release_cpu": Measured(Figure.of([1000 * release_cpu / count], "ms")),
+    }
+
+
+async def _set_label(played: Played, value: str | None, count: int, is_met: Callable[[Raw], bool]) -> float:
+    began = time.perf_counter()
+    await played.stage.api.request(
+        "PATCH", f"/api/v1/namespaces/{OURS}", {"metadata": {"labels": {LABEL: value}}}, MERGE
+    )
+    return await played.resources.all_meet(is_met, count) - began
+
+
+async def _release(played: Played, count: int) -> float:
+    began = time.perf_counter()
+    body = {"metadata": {"labels": {LABEL: None}}}
+    await played.stage.api.request("PATCH", f"/api/v1/namespaces/{OURS}", body, MERGE)
+    return await played.ours.all_meet(lambda raw: not is_going(raw), count) - began
+
+
+async def _hold_by_hand(played: Played, names: list[str]) -> tuple[float, float]:
+    """Make the calls of a hold, and of a release, for so many Workflows that no operator sees."""
+    api, path = played.stage.api, objects.path_of(BY_HAND, "workflows")
+    like = next(raw for raw in played.resources.objects.values() if raw["metadata"]["name"] == names[0])
+    async with watching(api, objects.jobs(OURS)) as jobs:
+        pattern = next(raw for raw in jobs.objects.values() if named(names[0])(raw))
+    await played.stage.make(path, [objects.workflow(name, objects.NOWHERE) for name in names])
+    await played.stage.make(objects.jobs(BY_HAND), [objects.job_like(pattern, name) for name in names])
+    async with watching(api, objects.pods(BY_HAND)) as pods, watching(api, path) as workflows:
+        await pods.all_meet(lambda raw: not is_going(raw), len(names))
+        of_job = {raw["metadata"]["labels"]["job-name"]: raw for raw in pods.objects.values()}
+        known = {raw["metadata"]["name"]: raw for raw in workflows.objects.values()}
+
+        async def write(name: str, phase: str) -> None:
+            status = {**like["status"], "phase": phase, "observedGeneration": known[name]["metadata"]["generation"]}
+            known[name] = await api.request("PUT", f"{path}/{name}/status", {**known[name], "status": status})
+
+        async def hold(name: str) -> None:
+            await write(name, "Suspending")
+            pod = of_job[name]["metadata"]["name"]
+            metadata = {"name": pod, "namespace": BY_HAND}
+            body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
+            gone = pods.see(lambda raw: raw["metadata"]["name"] == pod and is_going(raw), known=True)
+            await api.request("POST", f"{objects.pods(BY_HAND, pod)}/eviction", body)
+            await gone
+            await write(name, "Suspended")
+            await api.request("DELETE", objects.jobs(BY_HAND, name), {"propagationPolicy": "Background"})
+            await api.request("POST", f"/api/v1/namespaces/{BY_HAND}/events", _event(known[name]))
+
+        async def release(name: str) -> None:
+            await write(name, "Pending")
+            again = objects.job_like(pattern, f"{name}-2")
+            await api.request("POST", objects.jobs(BY_HAND), again)
+
+        held = await _at_once(names, hold)
+        began = time.perf_counter()
+        await _at_once(names, release)
+        released = await pods.all_meet(lambda raw: named_again(raw) and not is_going(raw), len(names)) - began
+    return held, released
+
+
+def named_again(raw: Raw) -> bool:
+    """Tell whether a pod is of a Job that was made to carry on."""
+    return str(raw["metadata"]["labels"]["job-name"]).endswith("-2")
+
+
+async def _at_once(names: list[str], work: Callable[[str], Awaitable[None]]) -> float:
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def do(name: str) -> None:
+        async with places:
+            await work(name)
+
+    began = time.perf_counter()
+    await asyncio.gather(*map(do, names))
+    return time.perf_counter() - began
+
+
+def _event(raw: Raw) -> Raw:
+    metadata = raw["metadata"]
+    reference = {"kind": "Workflow", "namespace": metadata["namespace"], "name": metadata["name"]}
+    return {
+        "metadata": {"generateName": f"{metadata['name']}."},
+        "involvedObject": reference,
+        "reason": "Suspended",
+        "type": "Normal",
+        "message": "by hand",
+    }
