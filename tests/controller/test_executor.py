@@ -48,7 +48,8 @@ class Server:
 
     async def request(self, method: str, path: str, body: Any = None, **_: Any) -> Raw:
         end = path.rpartition("/")[2].replace("-", "_")
-        answer = self.answers.get(f"{method}_{end}", {"items": []})
+        found = job() if f"{method}_{end}" == "GET_report_1" else {"items": []}
+        answer = self.answers.get(f"{method}_{end}", found)
         if isinstance(answer, ApiError):
             raise answer
         return answer
@@ -90,6 +91,42 @@ async def test_result_tells_what_came_of_it_when(
     assert observed is not None
     means = Means(Creations(server, caches, clock, background, lambda _: None), background, lambda _: None)
     assert await Executor(server, caches, observed, clock, means).carry_out([action]) is result
+
+
+@pytest.mark.parametrize(
+    ("action", "refused", "read"),
+    [(EVICT, "POST_eviction", {"GET_report_1_x": pod(version=21)}), (STOP, "PATCH_report_1", {})],
+    ids=["a pod", "a Job"],
+)
+async def test_what_has_changed_is_read_so_that_the_next_attempt_is_made_on_what_it_is(
+    caches: Caches, clock: StillClock, action: Any, refused: str, read: dict[str, Answer]
+) -> None:
+    """Its watch may be late; and if no fact is new in what it tells, nobody is woken."""
+    caches.upsert_pod(pod())
+    caches.upsert_job(job(version=9))
+    observed, server, background = caches.observe(UID), Server(**{refused: CONFLICT}, **read), Background()
+    assert observed is not None
+    means = Means(Creations(server, caches, clock, background, lambda _: None), background, lambda _: None)
+    assert await Executor(server, caches, observed, clock, means).carry_out([action]) is Result.CONFLICT
+    known = caches.observe(UID)
+    assert known is not None
+    run = known.runs["main"][1]
+    assert run.job is not None
+    assert (run.pods[0].resource_version, run.job.resource_version) == (
+        ("21", "9") if action is EVICT else ("20", "10")
+    )
+    assert not caches.take_stale(UID)
+
+
+async def test_another_pod_of_the_same_name_has_all_read(caches: Caches, clock: StillClock) -> None:
+    caches.upsert_pod(pod())
+    other = pod(version=30, uid="pod-9")
+    server, background = Server(POST_eviction=CONFLICT, GET_report_1_x=other), Background()
+    observed = caches.observe(UID)
+    assert observed is not None
+    means = Means(Creations(server, caches, clock, background, lambda _: None), background, lambda _: None)
+    assert await Executor(server, caches, observed, clock, means).carry_out([EVICT]) is Result.CONFLICT
+    assert caches.take_stale(UID)
 
 
 def test_conflict_counts_most_when_there_are_several_results() -> None:

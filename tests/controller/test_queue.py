@@ -188,6 +188,14 @@ async def test_back_off_is_no_shorter_than_the_api_server_asks() -> None:
     assert await delays_of([RetryError("slowly", at_least=300.0)]) == [300.0]
 
 
+async def test_what_was_learned_is_acted_on_at_once_unless_it_was_in_vain_before() -> None:
+    learned = RetryError("more is known", at_once=True)
+    delays = await delays_of([learned, 0.0, learned, learned, learned])
+    assert len(delays) == 3, "one that the handler asked for, and two pauses"
+    assert delays[0] == 0.0
+    assert all(delay > 0.0 for delay in delays[1:])
+
+
 async def test_back_off_starts_anew_when_a_key_has_done_well() -> None:
     delays = await delays_of([RetryError("x")] * 5 + [0.0] + [RetryError("x")])
     assert delays[5] == 0

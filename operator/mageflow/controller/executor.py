@@ -76,8 +76,13 @@ class Result(StrEnum):
 
     @property
     def asks_again(self) -> bool:
-        """The resource is to be decided upon again at once."""
+        """The resource is to be decided upon again soon."""
         return self in (Result.CONFLICT, Result.LEARNED, Result.TRANSIENT)
+
+    @property
+    def is_progress(self) -> bool:
+        """More is known than before, so that it needn't wait."""
+        return self in (Result.CONFLICT, Result.LEARNED)
 
 
 def first_of(results: Iterable[Result]) -> Result:
@@ -155,6 +160,8 @@ class Executor:
                 self._caches.findings_of(self._observed.uid).mark_stale()
             logger.debug("%s: %s: %s", self._observed.title, type(action).__name__, error)
             if error.status in CHANGED and not error.is_denied:
+                if error.status == HTTPStatus.CONFLICT:
+                    await self._read_again(action)
                 return Result.CONFLICT
             if isinstance(error, NotLeadingError):
                 return Result.TRANSIENT
@@ -166,6 +173,24 @@ class Executor:
             return result
         finally:
             self._attempts.end_act(key_of(action))
+
+    async def _read_again(self, action: Stop) -> None:
+        """Read a Job or pod that isn't as it was seen, past its watch: what is tried next is decided on that."""
+        match action:
+            case EvictPod(seen) | DeletePod(seen):
+                path, upsert = f"{self._pods}/{seen.name}", self._caches.upsert_pod
+            case HoldJob(seen) | StopJob(seen) | DeleteJob(seen) | MakeRoom(seen):
+                path, upsert = f"{self._jobs}/{seen.name}", self._caches.upsert_job
+            case _:
+                return
+        try:
+            raw = await self._client.request("GET", path)
+        except ApiError:
+            self._caches.findings_of(self._observed.uid).mark_stale()
+            return
+        upsert(raw)
+        if raw["metadata"]["uid"] != seen.uid:
+            self._caches.findings_of(self._observed.uid).mark_stale()
 
     def _note_refusal(self, action: Stop, error: ApiError) -> None:
         """Note that a stop or deletion was refused: it is tried again, and told if it stays so."""

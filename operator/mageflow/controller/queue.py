@@ -22,12 +22,14 @@ logger = logging.getLogger(__name__)
 class RetryError(Exception):
     """A handler wants its key again after a back-off, for a reason that is no bug and needs no traceback.
 
-    `at_least`: the least seconds of the back-off, as the API server's `Retry-After` may ask for.
+    `at_least`: the least seconds of the back-off, as the API server's `Retry-After` may ask for. `at_once`: something
+    was learned, so it is worth while to begin without any, unless the time before was in vain as well.
     """
 
-    def __init__(self, message: str, at_least: float = 0.0) -> None:
+    def __init__(self, message: str, at_least: float = 0.0, *, at_once: bool = False) -> None:
         super().__init__(message)
         self.at_least = at_least
+        self.at_once = at_once
 
 
 class WorkQueue:
@@ -120,7 +122,7 @@ class WorkQueue:
             again_in = await self._handler(key)
         except RetryError as error:
             logger.debug("again: %s", error)
-            self._retry(key, error.at_least)
+            self._retry(key, error.at_least, at_once=error.at_once)
         except Exception:
             logger.exception("reconcile failed, and is tried again: %s", key)
             self._retry(key)
@@ -129,8 +131,11 @@ class WorkQueue:
             if again_in is not None:
                 self.add_after(key, again_in)
 
-    def _retry(self, key: str, at_least: float = 0.0) -> None:
+    def _retry(self, key: str, at_least: float = 0.0, *, at_once: bool = False) -> None:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
+        if at_once and failures == 1:
+            self.add(key)
+            return
         delay = min(FIRST_RETRY_SECONDS * 2.0 ** min(failures - 1, 20), MAX_RETRY_SECONDS)
         self.add_after(key, max(at_least, delay * random.uniform(0.5, 1.0)))
 

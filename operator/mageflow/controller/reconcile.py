@@ -121,7 +121,7 @@ class Reconciler:
         if result is Result.CONFLICT:
             RECONCILE_ERRORS.labels(ReconcileError.CHANGED).inc()
         if result.asks_again:
-            raise RetryError(f"{observed.title}: {result}")
+            raise RetryError(f"{observed.title}: {result}", at_once=result.is_progress)
         return _soonest(self._until(decision), self._patience(self._caches.find(uid)))
 
     async def _carry_out(self, observed: ObservedResource, decision: Decision) -> Result:
