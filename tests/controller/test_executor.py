@@ -48,8 +48,7 @@ class Server:
 
     async def request(self, method: str, path: str, body: Any = None, **_: Any) -> Raw:
         end = path.rpartition("/")[2].replace("-", "_")
-        found = job() if f"{method}_{end}" == "GET_report_1" else {"items": []}
-        answer = self.answers.get(f"{method}_{end}", found)
+        answer = self.answers.get(f"{method}_{end}", {"items": []})
         if isinstance(answer, ApiError):
             raise answer
         return answer
@@ -95,7 +94,10 @@ async def test_result_tells_what_came_of_it_when(
 
 @pytest.mark.parametrize(
     ("action", "refused", "read"),
-    [(EVICT, "POST_eviction", {"GET_report_1_x": pod(version=21)}), (STOP, "PATCH_report_1", {})],
+    [
+        (EVICT, "POST_eviction", {"GET_pods": {"items": [pod(version=21)]}}),
+        (STOP, "PATCH_report_1", {"GET_jobs": {"items": [job()]}}),
+    ],
     ids=["a pod", "a Job"],
 )
 async def test_what_has_changed_is_read_so_that_the_next_attempt_is_made_on_what_it_is(
@@ -120,8 +122,8 @@ async def test_what_has_changed_is_read_so_that_the_next_attempt_is_made_on_what
 
 async def test_another_pod_of_the_same_name_has_all_read(caches: Caches, clock: StillClock) -> None:
     caches.upsert_pod(pod())
-    other = pod(version=30, uid="pod-9")
-    server, background = Server(POST_eviction=CONFLICT, GET_report_1_x=other), Background()
+    other = {"items": [pod(version=30, uid="pod-9")]}
+    server, background = Server(POST_eviction=CONFLICT, GET_pods=other), Background()
     observed = caches.observe(UID)
     assert observed is not None
     means = Means(Creations(server, caches, clock, background, lambda _: None), background, lambda _: None)

@@ -178,18 +178,18 @@ class Executor:
         """Read a Job or pod that isn't as it was seen, past its watch: what is tried next is decided on that."""
         match action:
             case EvictPod(seen) | DeletePod(seen):
-                path, upsert = f"{self._pods}/{seen.name}", self._caches.upsert_pod
+                path, upsert = self._pods, self._caches.upsert_pod
             case HoldJob(seen) | StopJob(seen) | DeleteJob(seen) | MakeRoom(seen):
-                path, upsert = f"{self._jobs}/{seen.name}", self._caches.upsert_job
+                path, upsert = self._jobs, self._caches.upsert_job
             case _:
                 return
-        try:
-            raw = await self._client.request("GET", path)
+        try:  # as a list, for which there are the rights
+            answer = await self._client.request("GET", path, query={"fieldSelector": f"metadata.name={seen.name}"})
         except ApiError:
-            self._caches.findings_of(self._observed.uid).mark_stale()
-            return
-        upsert(raw)
-        if raw["metadata"]["uid"] != seen.uid:
+            answer = {"items": []}
+        for raw in answer["items"]:
+            upsert(raw)
+        if seen.uid not in [raw["metadata"]["uid"] for raw in answer["items"]]:
             self._caches.findings_of(self._observed.uid).mark_stale()
 
     def _note_refusal(self, action: Stop, error: ApiError) -> None:
