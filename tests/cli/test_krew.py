@@ -107,10 +107,19 @@ def test_program_starts_when_there_is_no_more_of_mageflow_than_the_archive_has(
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_bytes(content)
     paths = [str(tmp_path / "lib"), sysconfig.get_path("purelib")]
-    code = f"import sys; sys.path += {paths!r}; import mageflow.cli.app, mageflow.client.container_log"
+    modules = "mageflow.cli.__main__, mageflow.cli.app, mageflow.client.container_log"
+    code = f"import sys; sys.path += {paths!r}; import {modules}; print(sys.modules['mageflow'].__file__)"
     command = [sys.executable, "-S", "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE, cwd=tmp_path)
+    done = subprocess.run(
+        command, env=_clean(), capture_output=True, text=True, check=False, timeout=PATIENCE, cwd=tmp_path
+    )
     assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(str(tmp_path)), "it is the archive's own that has started"
+
+
+def _clean() -> dict[str, str]:
+    """Return an environment in which no other mageflow than the archive's is found."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
 @pytest.mark.parametrize(
@@ -124,14 +133,13 @@ def test_launcher_wants_the_python_that_it_was_built_for(tmp_path: Path, version
     folder = tmp_path / "store"
     package = folder / "lib" / "mageflow" / "cli"
     package.mkdir(parents=True)
-    (package / "app.py").write_text("import sys\ndef main(): print('started with', *sys.argv[1:])\n")
+    (package / "__main__.py").write_text("import sys\ndef main(): print('started with', *sys.argv[1:])\n")
     (folder / "python-version").write_text(f"{version}\n")
     (folder / "kubectl-mageflow").write_bytes((KREW / "kubectl-mageflow").read_bytes())
     link = tmp_path / "kubectl-mageflow"  # as krew installs it
     link.symlink_to(folder / "kubectl-mageflow")
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     with (tmp_path / "output").open("wb") as output:
         command = [sys.executable, "-S", str(link), "get"]
-        done = subprocess.run(command, env=environment, stdout=output, stderr=output, check=False, timeout=PATIENCE)
+        done = subprocess.run(command, env=_clean(), stdout=output, stderr=output, check=False, timeout=PATIENCE)
     assert (done.returncode, (tmp_path / "output").read_text()) == (code, told)
     assert os.access(KREW / "kubectl-mageflow", os.X_OK)

@@ -18,7 +18,7 @@ suspend, interrupt, resume, cancel
     progress.py       bars or lines while it is waited
 
 shared
-    app.py            the commands put together, and the program's main
+    app.py            the commands put together; loaded and run by __main__.py
     options.py        options that several commands have
     args.py           what the words on the command line name (pure)
     lookup.py         the resources that they name

@@ -50,7 +50,7 @@ for operation in OPERATIONS:
     app.command()(operate.make_command(operation))
 
 
-def main() -> None:
+def run() -> None:
     """Run the program. Its output is UTF-8 whatever the locale, as kubectl's is."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):

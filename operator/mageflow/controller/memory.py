@@ -11,5 +11,4 @@ import gc
 
 def set_aside() -> None:
     """Set aside all that is there now; it is still freed when nothing refers to it any more."""
-    gc.collect()
     gc.freeze()
