@@ -52,7 +52,9 @@ GOALS: Final[Mapping[str, Goal]] = {
     "hold_cpu": Goal("CPU of the operator for each of these", None),
     "release": Goal("The same released, until each has a pod", 1.3),
     "release_cpu": Goal("CPU of the operator for each of these", None),
-    "created_held": Goal("1,000 created suspended until all have a phase; floor: to create them", 1.2),
+    "created_held": Goal(
+        "1,000 created suspended, one after the other, until all have a phase; floor: to create them", 1.2
+    ),
     "restart_1000": Goal("1,000 held resources: start until at rest, CPU", 1.0),
     "restart_10000": Goal("10,000 held resources: start until at rest, CPU", 8.3),
     "restart_30000": Goal("30,000 held resources: start until at rest, CPU", 25.0),

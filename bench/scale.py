@@ -35,7 +35,7 @@ async def measure_held(counts: list[int]) -> dict[str, Measured]:
             with stage.operator() as operator:
                 await asyncio.sleep(2.0)
                 began = time.perf_counter()
-                await stage.make(path, bodies)
+                await stage.make(path, bodies, at_once=1 if first else 20)
                 created = time.perf_counter() - began
                 all_told = await seen.all_meet(lambda raw: "phase" in (raw.get("status") or {}), count) - began
                 await operator.rest()

@@ -26,8 +26,10 @@ def read_lifecycle(word: object) -> Lifecycle:
     """
     if word is None:
         return Lifecycle.ACTIVE
-    return next((lifecycle for lifecycle in Lifecycle if lifecycle == word), Lifecycle.SUSPENDED)
+    return _LIFECYCLES.get(word, Lifecycle.SUSPENDED) if isinstance(word, str) else Lifecycle.SUSPENDED
 
+
+_LIFECYCLES: Final = {lifecycle.value: lifecycle for lifecycle in Lifecycle}
 
 NAMESPACE_LIFECYCLES: Final = {
     None: Lifecycle.ACTIVE,

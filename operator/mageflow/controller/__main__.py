@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import gc
-
+from mageflow.controller.memory import set_aside
 from mageflow.kube.lazy_modules import defer_unused
 
 
 def main() -> None:
-    """Run the command; nothing is collected while modules are loaded, as none of that is garbage."""
-    gc.disable()
+    """Run the command."""
     defer_unused()
-    from mageflow.controller.command import run
-    from mageflow.controller.memory import set_aside
-
-    gc.enable()
-    set_aside()
+    with set_aside():
+        from mageflow.controller.command import run
     run()
 
 

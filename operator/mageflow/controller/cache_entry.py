@@ -74,7 +74,7 @@ class CacheEntry:
     def delete_pod(self, key: RunKey, raw: Raw, resource: ObservedResource | None) -> None:
         """Take in that a pod is gone; `raw` is its last state, which is retained if it is needed."""
         uid = raw["metadata"]["uid"]
-        self.findings.attempts.forget_target(uid)
+        self.findings.forget_target(uid)
         if self.pods.is_retained(uid):
             return
         if not self.pods.is_gone(uid):

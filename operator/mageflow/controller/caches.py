@@ -156,7 +156,7 @@ class Caches:
     def begin_term(self) -> None:
         """Note that another operator may have acted until now."""
         for entry in self._entries.values():
-            entry.findings.attempts.forget_own()
+            entry.findings.forget_own()
 
     # ── what is known ──
 

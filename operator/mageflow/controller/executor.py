@@ -18,6 +18,7 @@ from http import HTTPStatus
 from typing import Final, assert_never
 
 from mageflow.api import API_VERSION, Status, TaskPhase, reasons
+from mageflow.controller.attempts import Attempts
 from mageflow.controller.background import FRESH_SECONDS, Background, Places
 from mageflow.controller.caches import Caches
 from mageflow.controller.clock import Clock
@@ -111,9 +112,12 @@ class Executor:
         self._observed = observed
         self._clock = clock
         self._means = means
-        self._attempts = caches.attempts_of(observed.uid)
         self._jobs = JOBS.path(observed.namespace)
         self._pods = PODS.path(observed.namespace)
+
+    @property
+    def _attempts(self) -> Attempts:
+        return self._caches.attempts_of(self._observed.uid)
 
     async def carry_out(self, actions: Sequence[Action]) -> Result:
         """Carry out actions, several at once: creations are begun, the others are waited for, but not for long.
@@ -209,7 +213,8 @@ class Executor:
         """
         observed = self._observed
         recorded = _list_recorded(status) - _list_recorded(observed.status)
-        self._attempts.record(recorded)
+        if recorded:
+            self._attempts.record(recorded)
         body = {
             "apiVersion": API_VERSION,
             "kind": observed.kind.name,

@@ -9,13 +9,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from mageflow.api import TaskPhase
 from mageflow.controller.attempts import Attempts
-from mageflow.controller.clock import Clock
+from mageflow.controller.clock import Clock, Moment
 from mageflow.controller.observe import PodOfRun, RunKey
 from mageflow.controller.retention import is_open, is_settled
 from mageflow.core.observed import Evidence, ObservedResource
@@ -26,8 +26,7 @@ class Findings:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.attempts = Attempts()
-        """What was asked of the API server for it, and was refused or isn't answered yet."""
+        self._attempts: Attempts | None = None
         self.first_seen: dict[str, float] = {}
         """By uid, on the steady clock: when a Job was first seen, and a pod first seen terminating."""
         self.missing_pods: dict[str, tuple[str, float]] = {}
@@ -44,6 +43,30 @@ class Findings:
         Jobs may be told of before their resource. So whether the ledger has the end of such a run, which leaves nothing
         to find, is looked at when it matters.
         """
+
+    # ── requests ──
+
+    @property
+    def attempts(self) -> Attempts:
+        """What was asked of the API server for it, and was refused or isn't answered yet; to be added to."""
+        if self._attempts is None:
+            self._attempts = Attempts()  # most resources rest, and never need it
+        return self._attempts
+
+    def show_attempts(self, resource: ObservedResource, moment: Moment) -> Mapping[str, Any]:
+        """Return what a snapshot of the resource tells of them."""
+        is_recorded = any(entry.phase is TaskPhase.RECORDED for entry in resource.status.tasks)
+        return {} if self._attempts is None and not is_recorded else self.attempts.show(resource, moment)
+
+    def forget_own(self) -> None:
+        """Note that another process may have asked for any Job meanwhile."""
+        if self._attempts is not None:
+            self._attempts.forget_own()
+
+    def forget_target(self, uid: str) -> None:
+        """Note that a Job or pod is gone."""
+        if self._attempts is not None:
+            self._attempts.forget_target(uid)
 
     # ── the namespace, the watches ──
 
@@ -97,13 +120,14 @@ class Findings:
 
     def note_job_gone(self) -> None:
         """Note that a Job is gone: there may be room under a quota."""
-        self.attempts.see_job_go(self._clock.monotonic())
+        if self._attempts is not None:
+            self._attempts.see_job_go(self._clock.monotonic())
 
     def delete_object(self, uid: str) -> None:
         """Forget what was found out about a Job or pod that is gone."""
         self.first_seen.pop(uid, None)
         self.missing_pods.pop(uid, None)
-        self.attempts.forget_target(uid)
+        self.forget_target(uid)
 
     # ── runs that are gone ──
 

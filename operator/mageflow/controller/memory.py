@@ -7,8 +7,16 @@ https://docs.python.org/3/library/gc.html#gc.freeze
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
-def set_aside() -> None:
-    """Set aside all that is there now; it is still freed when nothing refers to it any more."""
-    gc.freeze()
+@contextmanager
+def set_aside() -> Iterator[None]:
+    """Set aside what is made in the block; it is still freed when nothing refers to it any more."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

@@ -154,8 +154,8 @@ class Operator:
     async def _take_over(self) -> None:
         """Know everything that there is, and work on all of it."""
         self._caches.begin_term()
-        await relist_everything(self._client, self._caches, self._poller)
-        set_aside()
+        with set_aside():
+            await relist_everything(self._client, self._caches, self._poller)
         for uid in self._caches.uids():
             self._queue.add(uid)
 

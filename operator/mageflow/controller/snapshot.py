@@ -30,7 +30,7 @@ def build_snapshot(
         resource,
         is_terminating=resource.is_terminating or findings.is_namespace_terminating,
         runs=_gather_runs(resource.namespace, jobs, pods, findings, moment),
-        **findings.attempts.show(resource, moment),
+        **findings.show_attempts(resource, moment),
     )
 
 
