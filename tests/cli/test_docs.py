@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+from typer.main import get_command
+
 from mageflow.cli.app import app
 from mageflow.cli.exit_codes import Exit
 from mageflow.cli.verbs import OPERATIONS
@@ -25,7 +27,7 @@ def test_table_of_exit_codes_is_that_of_the_code() -> None:
 
 
 def test_every_command_is_in_the_docs() -> None:
-    names = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    names = set(get_command(app).commands)  # type: ignore[attr-defined]
     assert {operation.verb for operation in OPERATIONS} < names
     assert names == set(re.findall(r"^kubectl mageflow ([a-z]+)", DOCS, re.MULTILINE))
 

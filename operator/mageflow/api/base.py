@@ -42,6 +42,7 @@ class Model(BaseModel):
         alias_generator=to_camel,
         populate_by_name=True,
         serialize_by_alias=True,
+        defer_build=True,
     )
 
 
