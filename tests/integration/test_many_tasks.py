@@ -11,6 +11,7 @@ from typing import Final
 
 from devkit.kubectl import Unmet
 from devkit.patience import PATIENCE
+from mageflow.controller.pacing import MIN_SECONDS
 
 from .control import Raw
 from .history import count_live_at_once, success_of
@@ -27,6 +28,9 @@ HOLDS_AT: Final = (0.2, 0.45, 0.7)
 MAX_STATUS_BYTES: Final = 300_000
 
 INTERVAL: Final = 0.3
+
+WRITES_OF_A_HOLD: Final = 10
+"""Most status writes that don't wait, as what is asked has changed: of a hold, and of its end."""
 
 
 async def test_every_task_succeeds_exactly_once_when_a_large_swarm_is_suspended_three_times(
@@ -61,6 +65,7 @@ async def test_every_task_succeeds_exactly_once_when_a_large_swarm_is_suspended_
         f"at most {max(sizes) / 1000:.0f} KB, {sum(sizes) / 1e6:.1f} MB in all; operator {cpu:.1f} CPU s"
     )
     assert max(sizes) <= MAX_STATUS_BYTES
+    assert len(sizes) <= seconds / MIN_SECONDS + WRITES_OF_A_HOLD * (len(HOLDS_AT) + 1), "they are coalesced"
 
 
 async def _suspend_and_resume(swarm: Many) -> None:
