@@ -10,6 +10,7 @@ throughput.py   many at once: one-step Workflows, a large Swarm, a namespace hel
 scale.py        many resources held: start, memory, rest; what one event and one decision cost, by size
 processes.py    whole processes: a command of the plugin, a leader that is killed
 realpods.py     Workflows and plain Jobs on a real node
+peers.py        Kueue and Argo Workflows, built from their Go modules
 
 What it is measured with:
 

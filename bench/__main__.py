@@ -11,6 +11,7 @@ import typer
 
 from bench.goals import Measured
 from bench.latency import measure as measure_latency
+from bench.peers import measure_argo, measure_kueue
 from bench.processes import measure_failover, measure_plugin
 from bench.realpods import measure_real_pods
 from bench.report import print_table, write_report
@@ -60,6 +61,14 @@ async def _real_pods(quick: bool) -> dict[str, Measured]:
     return await measure_real_pods(20 if quick else 100)
 
 
+async def _kueue(quick: bool) -> dict[str, Measured]:
+    return await measure_kueue(5 if quick else 30)
+
+
+async def _argo(quick: bool) -> dict[str, Measured]:
+    return await measure_argo(5 if quick else 30)
+
+
 CASES: dict[str, Case] = {
     "latency": _latency,
     "workflows": _workflows,
@@ -71,6 +80,8 @@ CASES: dict[str, Case] = {
     "plugin": _plugin,
     "failover": _failover,
     "realpods": _real_pods,
+    "kueue": _kueue,
+    "argo": _argo,
 }
 
 

@@ -69,5 +69,11 @@ GOALS: Final[Mapping[str, Goal]] = {
     "plugin": Goal("`kubectl mageflow get workflows`, CPU", 350.0),
     "kubectl": Goal("`kubectl get workflows`, CPU, for comparison", None),
     "failover": Goal("A leader is killed until the next one acts", 5.0),
+    "kueue_create": Goal("Kueue: a Job of a queue, from its POST to its pod; floor: a plain Job", None),
+    "kueue_stop": Goal("Kueue: from `active: false` until the running pod is being killed", None),
+    "kueue_resume": Goal("Kueue: from the label of its queue to the pod", None),
+    "argo_create": Goal("Argo Workflows: one step, from its POST to its pod; floor: a plain Job", None),
+    "argo_stop": Goal("Argo Workflows: from `shutdown: Terminate`, which is final, until the pod is killed", None),
+    "argo_resume": Goal("Argo Workflows: from `suspend` taken back, before its start, to the pod", None),
     "real_pods": Goal("100 one-step Workflows, 10 at a time, on real pods; floor: plain Jobs", 1.1),
 }

@@ -37,6 +37,15 @@ class Kubelet:
             self._on_pod("ADDED", raw)
         seen.listeners.append(self._on_pod)
 
+    async def bind(self, pod: Raw, node: str) -> None:
+        """Bind a pod to a node, as the scheduler does."""
+        metadata = {"name": pod["metadata"]["name"]}
+        target = {"apiVersion": "v1", "kind": "Node", "name": node}
+        path = f"{pods(pod['metadata']['namespace'], metadata['name'])}/binding"
+        await self._api.request(
+            "POST", path, {"apiVersion": "v1", "kind": "Binding", "metadata": metadata, "target": target}
+        )
+
     async def start(self, pod: Raw) -> None:
         """Report that a pod runs."""
         state = {"running": {"startedAt": _now()}}

@@ -11,7 +11,7 @@ from bench import objects
 from bench.api import MERGE, Api, Raw
 from bench.figures import Figure
 from bench.goals import Measured
-from bench.kubelet import Kubelet
+from bench.kubelet import NODE, Kubelet
 from bench.sightings import Sightings, in_phase, is_going, named, watching
 from bench.stage import BY_HAND, OURS, open_stage
 
@@ -212,12 +212,7 @@ async def _patch(side: Side, name: str, lifecycle: str) -> None:
 async def _run(side: Side, name: str) -> None:
     """Have a pod bound to the node, and running."""
     pod = _pod_of(side, name)
-    target = {"apiVersion": "v1", "kind": "Node", "name": "node-1"}
-    path = objects.pods(side.name, pod["metadata"]["name"])
-    metadata = {"name": pod["metadata"]["name"]}
-    await side.api.request(
-        "POST", f"{path}/binding", {"apiVersion": "v1", "kind": "Binding", "metadata": metadata, "target": target}
-    )
+    await side.kubelet.bind(pod, NODE)
     await side.kubelet.start(pod)
 
 

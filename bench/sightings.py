@@ -91,7 +91,8 @@ def named(name: str) -> Callable[[Raw], bool]:
     def is_met(raw: Raw) -> bool:
         metadata = raw["metadata"]
         labels = metadata.get("labels") or {}
-        return name in (metadata["name"], labels.get("mageflow.io/name"), labels.get("job-name"))
+        owners = (labels.get(label) for label in ("mageflow.io/name", "job-name", "workflows.argoproj.io/workflow"))
+        return name in (metadata["name"], *owners)
 
     return is_met
 

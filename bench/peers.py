@@ -1,0 +1,280 @@
+"""Peers, measured on the same machine in the same run: their controllers are built from Go modules, as the cluster is.
+
+Kueue            Jobs with a queue: created, stopped and let go again by `spec.active` of their Workload
+Argo Workflows   Workflows of one step: created, terminated (for good: its stop can't be resumed), let go by `suspend`
+
+Neither has what our suspend is: a pending pod is left alone by Argo's, and Kueue's stops what runs as well.
+A controller that runs already is driven by `python -m bench --only argo --kubeconfig FILE`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from bench import objects
+from bench.api import MERGE, Api, Raw, connect
+from bench.figures import Figure
+from bench.goals import Measured
+from bench.kubelet import NODE, Kubelet
+from bench.sightings import Sightings, is_going, named, watching
+from bench.stage import BY_HAND, OURS, Stage, open_stage
+from devkit.kubectl import Kubectl
+from localcluster.binaries import ensure
+from localcluster.components import Component, Module
+
+KUEUE: Final = Component("kueue", "sigs.k8s.io/kueue/cmd/kueue", (Module("sigs.k8s.io/kueue", "v0.17.0", build_s=200),))
+ARGO: Final = Component(
+    "workflow-controller",
+    "github.com/argoproj/argo-workflows/v4/cmd/workflow-controller",
+    (Module("github.com/argoproj/argo-workflows/v4", "v4.0.5", build_s=250),),
+)
+QUEUE: Final = "everything"
+WARM_UP: Final = 5
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One peer: where its objects are, how one is made, and what stops it and lets it go on."""
+
+    name: str
+    path: str
+    make: Callable[[str], Raw]
+    """Returns an object of a name, which is to run at once."""
+    make_held: Callable[[str], Raw]
+    """Returns one that is held."""
+    stop: Callable[[Api, str], Awaitable[None]]
+    """Has what runs of an object stopped."""
+    resume: Callable[[Api, str], Awaitable[None]]
+    """Lets one that was made held go on."""
+
+
+async def measure_kueue(rounds: int) -> dict[str, Measured]:
+    """Measure Kueue beside plain Jobs."""
+    async with open_stage() as stage, _kueue(stage) as peer:
+        return await _measure(stage.api, peer, rounds)
+
+
+async def measure_argo(rounds: int, kubeconfig: Path | None = None) -> dict[str, Measured]:
+    """Measure Argo Workflows beside plain Jobs: the controller of the cluster of a kubeconfig, or one built here."""
+    if kubeconfig is not None:
+        async with connect(kubeconfig) as api:
+            return await _measure(api, _argo_peer(), rounds)
+    async with open_stage() as stage, _argo(stage) as peer:
+        return await _measure(stage.api, peer, rounds)
+
+
+async def _measure(api: Api, peer: Peer, rounds: int) -> dict[str, Measured]:
+    times: dict[str, list[float]] = {"create": [], "floor": [], "stop": [], "resume": []}
+    async with AsyncExitStack() as stack:
+        ours, by_hand = [await stack.enter_async_context(watching(api, objects.pods(name))) for name in (OURS, BY_HAND)]
+        for pods in (ours, by_hand):
+            Kubelet(api, ends_pods=False).play(pods)
+        for number in range(rounds + WARM_UP):
+            run = f"run-{number}"
+            found = {
+                "create": await _until_pod(api, ours, peer.path, peer.make(run), run),
+                "floor": await _until_pod(api, by_hand, objects.jobs(BY_HAND), _plain_job(run), run),
+                "stop": await _stop(api, ours, peer, run),
+                "resume": await _resume(api, ours, peer, f"held-{number}"),
+            }
+            if number >= WARM_UP:
+                for name, seconds in found.items():
+                    times[name].append(1000 * seconds)
+    figures = {name: Figure.of(values, "ms") for name, values in times.items()}
+    floor = figures.pop("floor")
+    return {f"{peer.name}_{name}": Measured(figure, floor) for name, figure in figures.items()}
+
+
+async def _until_pod(api: Api, pods: Sightings, path: str, body: Raw, name: str) -> float:
+    pod = pods.expect(named(name))
+    began = time.perf_counter()
+    await api.request("POST", path, body)
+    return await pod - began
+
+
+async def _stop(api: Api, pods: Sightings, peer: Peer, name: str) -> float:
+    """Have the pod bound and running, and stop it."""
+    pod = next(raw for raw in pods.objects.values() if named(name)(raw))
+    await Kubelet(api, ends_pods=False).bind(pod, NODE)
+    await Kubelet(api, ends_pods=False).start(pod)
+    await asyncio.sleep(0.2)  # so that the controller knows
+    going = pods.expect(lambda raw: named(name)(raw) and is_going(raw))
+    began = time.perf_counter()
+    await peer.stop(api, name)
+    return await going - began
+
+
+async def _resume(api: Api, pods: Sightings, peer: Peer, name: str) -> float:
+    await api.request("POST", peer.path, peer.make_held(name))
+    await asyncio.sleep(0.3)  # so that the controller has seen it
+    pod = pods.expect(named(name))
+    began = time.perf_counter()
+    await peer.resume(api, name)
+    return await pod - began
+
+
+def _plain_job(name: str, **spec: Any) -> Raw:
+    template = {"spec": {**objects.NOWHERE["spec"], "restartPolicy": "Never"}}
+    body = {"backoffLimit": 0, "template": template, **spec}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": body}
+
+
+@contextmanager
+def _process(program: Path, arguments: Sequence[str], log: Path, **environment: str) -> Iterator[None]:
+    """Run a controller during the block. Raises RuntimeError with the end of its log if it ends at once by itself."""
+    with log.open("wb") as output:
+        variables = {**os.environ, **environment}
+        process = subprocess.Popen([program, *arguments], env=variables, stdout=output, stderr=output)
+        try:
+            time.sleep(5.0)
+            if process.poll() is not None:
+                raise RuntimeError(f"{program.name} has ended:\n{log.read_text()[-2000:]}")
+            yield
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _module_folder(module: Module) -> Path:
+    """Return where Go keeps a module's files: its CRDs are among them."""
+    command = ["go", "mod", "download", "-json", f"{module.path}@{module.version}"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, cwd="/")
+    return Path(json.loads(told.stdout)["Dir"])
+
+
+def _install(stage: Stage, folder: Path) -> None:
+    Kubectl(stage.control_plane.kubectl, stage.control_plane.kubeconfig, "default").install(folder)
+
+
+# ── Kueue ──
+
+
+@asynccontextmanager
+async def _kueue(stage: Stage) -> AsyncIterator[Peer]:
+    program = (await asyncio.to_thread(ensure, [KUEUE]))["kueue"]
+    _install(stage, _module_folder(KUEUE.modules[0]) / "config" / "components" / "crd" / "bases")
+    certificates = stage.folder / "k8s-webhook-server" / "serving-certs"
+    certificates.mkdir(parents=True)
+    pair = stage.control_plane.authority.client("webhook", (), "webhook")
+    (certificates / "tls.crt").write_bytes(pair.certificate.read_bytes())
+    (certificates / "tls.key").write_bytes(pair.key.read_bytes())
+    config = stage.folder / "kueue.json"
+    config.write_text(json.dumps(_KUEUE_CONFIG))
+    kubeconfig = stage.control_plane.kubeconfig_for("kueue")
+    arguments = (f"--config={config}", "--zap-log-level=error")
+    environment = {"KUBECONFIG": str(kubeconfig), "TMPDIR": str(stage.folder)}
+    with _process(program, arguments, stage.folder / "kueue.log", **environment):
+        for path, body in _queues():
+            await stage.api.request("POST", path, body)
+        await asyncio.sleep(2.0)
+        yield Peer("kueue", objects.jobs(OURS), _queued_job, _held_job, _deactivate, _activate)
+
+
+_KUEUE_CONFIG: Final[Raw] = {
+    "apiVersion": "config.kueue.x-k8s.io/v1beta2",
+    "kind": "Configuration",
+    "health": {"healthProbeBindAddress": ":0"},
+    "metrics": {"bindAddress": "0"},
+    "webhook": {"port": 19443},
+    "leaderElection": {"leaderElect": False},
+    "internalCertManagement": {"enable": False},
+    "clientConnection": {"qps": 200, "burst": 400},
+    "integrations": {"frameworks": ["batch/job"]},
+}
+
+_KUEUE_GROUP: Final = "kueue.x-k8s.io/v1beta2"
+
+
+def _queues() -> list[tuple[str, Raw]]:
+    """Return a queue that has room for everything."""
+    resources = [{"name": "cpu", "nominalQuota": "1000000"}]
+    group = {"coveredResources": ["cpu"], "flavors": [{"name": QUEUE, "resources": resources}]}
+    root = f"/apis/{_KUEUE_GROUP}"
+    head = {"apiVersion": _KUEUE_GROUP, "metadata": {"name": QUEUE}}
+    cluster = {"namespaceSelector": {}, "resourceGroups": [group], "queueingStrategy": "BestEffortFIFO"}
+    return [
+        (f"{root}/resourceflavors", {**head, "kind": "ResourceFlavor"}),
+        (f"{root}/clusterqueues", {**head, "kind": "ClusterQueue", "spec": cluster}),
+        (f"{root}/namespaces/{OURS}/localqueues", {**head, "kind": "LocalQueue", "spec": {"clusterQueue": QUEUE}}),
+    ]
+
+
+def _queued_job(name: str) -> Raw:
+    """Return a Job as Kueue's webhook leaves it: suspended until the queue lets it go."""
+    job = _plain_job(name, suspend=True)
+    job["metadata"]["labels"] = {"kueue.x-k8s.io/queue-name": QUEUE}
+    container = {**objects.CONTAINER, "resources": {"requests": {"cpu": "1m"}}}
+    job["spec"]["template"]["spec"]["containers"] = [container]
+    return job
+
+
+def _held_job(name: str) -> Raw:
+    """Return a Job of a queue that is not there yet."""
+    job = _queued_job(name)
+    job["metadata"]["labels"] = {}
+    return job
+
+
+async def _deactivate(api: Api, name: str) -> None:
+    path = f"/apis/{_KUEUE_GROUP}/namespaces/{OURS}/workloads"
+    for raw in (await api.request("GET", path))["items"]:
+        if any(owner["name"] == name for owner in raw["metadata"].get("ownerReferences", ())):
+            await api.request("PATCH", f"{path}/{raw['metadata']['name']}", {"spec": {"active": False}}, MERGE)
+
+
+async def _activate(api: Api, name: str) -> None:
+    labels = {"kueue.x-k8s.io/queue-name": QUEUE}
+    await api.request("PATCH", objects.jobs(OURS, name), {"metadata": {"labels": labels}}, MERGE)
+
+
+# ── Argo Workflows ──
+
+_ARGO: Final = f"/apis/argoproj.io/v1alpha1/namespaces/{OURS}/workflows"
+
+
+@asynccontextmanager
+async def _argo(stage: Stage) -> AsyncIterator[Peer]:
+    program = (await asyncio.to_thread(ensure, [ARGO]))["workflow-controller"]
+    _install(stage, _module_folder(ARGO.modules[0]) / "manifests" / "base" / "crds" / "minimal")
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "workflow-controller-configmap"}}
+    await stage.api.request("POST", "/api/v1/namespaces/default/configmaps", config)
+    kubeconfig = stage.control_plane.kubeconfig_for("argo")
+    arguments = (
+        f"--kubeconfig={kubeconfig}",
+        "--namespaced",
+        f"--managed-namespace={OURS}",
+        "--executor-image=none",
+        "--loglevel=error",
+        "--qps=200",
+        "--burst=400",
+    )
+    environment: Mapping[str, str] = {"LEADER_ELECTION_DISABLE": "true", "ARGO_NAMESPACE": "default"}
+    with _process(program, arguments, stage.folder / "argo.log", **environment):
+        yield _argo_peer()
+
+
+def _argo_peer() -> Peer:
+    return Peer("argo", _ARGO, _argo_workflow, lambda name: _argo_workflow(name, suspend=True), _terminate, _let_go)
+
+
+def _argo_workflow(name: str, **spec: Any) -> Raw:
+    template = {"name": "main", "container": objects.CONTAINER, "nodeSelector": objects.NOWHERE["spec"]["nodeSelector"]}
+    body = {"entrypoint": "main", "templates": [template], **spec}
+    return {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "metadata": {"name": name}, "spec": body}
+
+
+async def _terminate(api: Api, name: str) -> None:
+    await api.request("PATCH", f"{_ARGO}/{name}", {"spec": {"shutdown": "Terminate"}}, MERGE)
+
+
+async def _let_go(api: Api, name: str) -> None:
+    await api.request("PATCH", f"{_ARGO}/{name}", {"spec": {"suspend": None}}, MERGE)
