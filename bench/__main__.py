@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +19,7 @@ from bench.realpods import measure_real_pods
 from bench.report import print_table, write_report
 from bench.scale import measure_events, measure_held
 from bench.throughput import measure_label, measure_many, measure_workflows
+from localcluster.tools import ClusterError
 
 Case = Callable[[bool], Coroutine[Any, Any, dict[str, Measured]]]
 
@@ -66,7 +69,8 @@ async def _kueue(quick: bool) -> dict[str, Measured]:
 
 
 async def _argo(quick: bool) -> dict[str, Measured]:
-    return await measure_argo(5 if quick else 30)
+    given = os.environ.get("MAGEFLOW_ARGO_KUBECONFIG")
+    return await measure_argo(5 if quick else 30, Path(given) if given else None)
 
 
 CASES: dict[str, Case] = {
@@ -94,12 +98,20 @@ def run(
     if unknown:
         raise typer.BadParameter(f"no case {unknown[0]}; there are {', '.join(CASES)}", param_hint="--only")
     found: dict[str, Measured] = {}
+    failed = []
     for name in only or CASES:
         print(f"bench: {name} …", file=sys.stderr, flush=True)
-        found |= asyncio.run(CASES[name](quick))
+        try:
+            measured = asyncio.run(CASES[name](quick))
+        except ClusterError as error:
+            print(f"bench: {name} NOT MEASURED: {error}", file=sys.stderr)
+            failed.append(name)
+            continue
+        found |= measured
+        if not quick:
+            write_report(measured)  # at once: a later case may fail
     print_table(found)
-    if not quick:
-        write_report(found)
+    raise typer.Exit(1 if failed else 0)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ Kueue            Jobs with a queue: created, stopped and let go again by `spec.a
 Argo Workflows   Workflows of one step: created, terminated (for good: its stop can't be resumed), let go by `suspend`
 
 Neither has what our suspend is: a pending pod is left alone by Argo's, and Kueue's stops what runs as well.
-A controller that runs already is driven by `python -m bench --only argo --kubeconfig FILE`.
+An Argo Workflows controller that runs already is driven instead if MAGEFLOW_ARGO_KUBECONFIG names its cluster.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
@@ -67,9 +68,24 @@ async def measure_argo(rounds: int, kubeconfig: Path | None = None) -> dict[str,
     """Measure Argo Workflows beside plain Jobs: the controller of the cluster of a kubeconfig, or one built here."""
     if kubeconfig is not None:
         async with connect(kubeconfig) as api:
-            return await _measure(api, _argo_peer(), rounds)
+            return await _measure_there(api, rounds)
     async with open_stage() as stage, _argo(stage) as peer:
         return await _measure(stage.api, peer, rounds)
+
+
+async def _measure_there(api: Api, rounds: int) -> dict[str, Measured]:
+    """Measure the controller of a cluster that is there, in two namespaces that are made for it, and go again.
+
+    The pods are of a node selector that no node has, so that only the test plays the kubelet.
+    """
+    namespaces = [f"/api/v1/namespaces/{name}" for name in (OURS, BY_HAND)]
+    for name in (OURS, BY_HAND):
+        await api.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    try:
+        return await _measure(api, _argo_peer(), rounds)
+    finally:
+        for path in namespaces:
+            await api.request("DELETE", path)
 
 
 async def _measure(api: Api, peer: Peer, rounds: int) -> dict[str, Measured]:
@@ -152,7 +168,10 @@ def _module_folder(module: Module) -> Path:
 
 
 def _install(stage: Stage, folder: Path) -> None:
-    Kubectl(stage.control_plane.kubectl, stage.control_plane.kubeconfig, "default").install(folder)
+    kubectl = Kubectl(stage.control_plane.kubectl, stage.control_plane.kubeconfig, "default")
+    files = [f"--filename={path}" for path in sorted(folder.glob("*_*.yaml"))]
+    kubectl.run("apply", "--server-side", *files)  # one is too large for the annotation of the other way
+    kubectl.run("wait", "--for=condition=Established", "--timeout=60s", *files)
 
 
 # ── Kueue ──
@@ -162,21 +181,33 @@ def _install(stage: Stage, folder: Path) -> None:
 async def _kueue(stage: Stage) -> AsyncIterator[Peer]:
     program = (await asyncio.to_thread(ensure, [KUEUE]))["kueue"]
     _install(stage, _module_folder(KUEUE.modules[0]) / "config" / "components" / "crd" / "bases")
-    certificates = stage.folder / "k8s-webhook-server" / "serving-certs"
-    certificates.mkdir(parents=True)
-    pair = stage.control_plane.authority.client("webhook", (), "webhook")
-    (certificates / "tls.crt").write_bytes(pair.certificate.read_bytes())
-    (certificates / "tls.key").write_bytes(pair.key.read_bytes())
     config = stage.folder / "kueue.json"
-    config.write_text(json.dumps(_KUEUE_CONFIG))
+    webhook = {"port": 19443, "certDir": str(stage.folder / "webhook")}
+    config.write_text(json.dumps({**_KUEUE_CONFIG, "webhook": webhook}))
     kubeconfig = stage.control_plane.kubeconfig_for("kueue")
-    arguments = (f"--config={config}", "--zap-log-level=error")
-    environment = {"KUBECONFIG": str(kubeconfig), "TMPDIR": str(stage.folder)}
-    with _process(program, arguments, stage.folder / "kueue.log", **environment):
+    arguments = (f"--config={config}", "--zap-log-level=error", "--feature-gates=VisibilityOnDemand=false")
+    log = stage.folder / "kueue.log"
+    with _certificates(stage), _process(program, arguments, log, KUBECONFIG=str(kubeconfig)):
         for path, body in _queues():
             await stage.api.request("POST", path, body)
         await asyncio.sleep(2.0)
         yield Peer("kueue", objects.jobs(OURS), _queued_job, _held_job, _deactivate, _activate)
+
+
+@contextmanager
+def _certificates(stage: Stage) -> Iterator[None]:
+    """Give Kueue the certificates that its pod would have; one of the two paths is fixed, and takes root."""
+    pair = stage.control_plane.authority.client("webhook", (), "webhook")
+    fixed = Path("/etc/kueue")
+    fixed.mkdir()  # fails if there is one, which isn't ours to remove
+    try:
+        for folder in (stage.folder / "webhook", fixed / "metrics" / "certs"):
+            folder.mkdir(parents=True)
+            (folder / "tls.crt").write_bytes(pair.certificate.read_bytes())
+            (folder / "tls.key").write_bytes(pair.key.read_bytes())
+        yield
+    finally:
+        shutil.rmtree(fixed, ignore_errors=True)
 
 
 _KUEUE_CONFIG: Final[Raw] = {
@@ -184,7 +215,6 @@ _KUEUE_CONFIG: Final[Raw] = {
     "kind": "Configuration",
     "health": {"healthProbeBindAddress": ":0"},
     "metrics": {"bindAddress": "0"},
-    "webhook": {"port": 19443},
     "leaderElection": {"leaderElect": False},
     "internalCertManagement": {"enable": False},
     "clientConnection": {"qps": 200, "burst": 400},

@@ -228,7 +228,8 @@ async def test_nothing_is_left_when_deleted_in_the_middle(namespace: Namespace, 
     await many.wait_until_none_of("jobs")
     await many.wait_until_none_of("pods")
     await namespace.wait_until_quiet()
-    assert [str(write) for write in namespace.writes()[before:]] == []
+    # Watches of two kinds are in no order: a Job may be told to be gone before its owner, and a write be in vain.
+    assert [str(write) for write in namespace.writes()[before:] if write.code != 404] == []
 
 
 async def test_operator_stays_calm_when_the_namespace_is_deleted_in_the_middle(namespace: Namespace) -> None:
