@@ -70,7 +70,7 @@ async def _kueue(quick: bool) -> dict[str, Measured]:
 
 async def _argo(quick: bool) -> dict[str, Measured]:
     given = os.environ.get("MAGEFLOW_ARGO_KUBECONFIG")
-    return await measure_argo(5 if quick else 30, Path(given) if given else None)
+    return await measure_argo(2 if quick else 8, Path(given) if given else None)
 
 
 CASES: dict[str, Case] = {
@@ -83,9 +83,9 @@ CASES: dict[str, Case] = {
     "events": _events,
     "plugin": _plugin,
     "failover": _failover,
-    "realpods": _real_pods,
     "kueue": _kueue,
     "argo": _argo,
+    "realpods": _real_pods,
 }
 
 

@@ -73,7 +73,7 @@ GOALS: Final[Mapping[str, Goal]] = {
     "kueue_stop": Goal("Kueue: from `active: false` until the running pod is being killed", None),
     "kueue_resume": Goal("Kueue: from the label of its queue to the pod", None),
     "argo_create": Goal("Argo Workflows: one step, from its POST to its pod; floor: a plain Job", None),
-    "argo_stop": Goal("Argo Workflows: from `shutdown: Terminate`, which is final, until the pod is killed", None),
+    "argo_stop": Goal("Argo Workflows: from `shutdown: Terminate` (final) until a pending pod is deleted", None),
     "argo_resume": Goal("Argo Workflows: from `suspend` taken back, before its start, to the pod", None),
     "real_pods": Goal("100 one-step Workflows, 10 at a time, on real pods; floor: plain Jobs", 1.1),
 }
