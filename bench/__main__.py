@@ -33,11 +33,11 @@ async def _workflows(quick: bool) -> dict[str, Measured]:
 
 
 async def _swarm(quick: bool) -> dict[str, Measured]:
-    return {"swarm": await measure_many("Swarm", 200 if quick else 1000, 100)}
+    return await measure_many("Swarm", 200 if quick else 1000, 100)
 
 
 async def _chain(quick: bool) -> dict[str, Measured]:
-    return {"chain": await measure_many("Chain", 20 if quick else 100, 1)}
+    return await measure_many("Chain", 20 if quick else 100, 1)
 
 
 async def _label(quick: bool) -> dict[str, Measured]:

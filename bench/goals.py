@@ -39,6 +39,7 @@ class Goal:
 
 GOALS: Final[Mapping[str, Goal]] = {
     "create": Goal("A one-step Workflow, from its POST to its pod; floor: the same Job alone", 1.5),
+    "create_spread": Goal("The 95th percentile of these, over their median", 2.0),
     "suspend": Goal("Suspend, from the patch until the pending pod is deleted and Suspended is told", 1.4),
     "interrupt": Goal("Interrupt, from the patch until the running pod is being killed", 1.3),
     "resume": Goal("Resume, from the patch to the next pod; floor: the same Job alone", 2.2),
@@ -47,11 +48,16 @@ GOALS: Final[Mapping[str, Goal]] = {
     "workflow_reads": Goal("API reads for the same", 0.0),
     "workflow_rate": Goal("One-step Workflows that end, 10 at a time, simulated kubelet; floor: the same Jobs", None),
     "swarm": Goal("A Swarm of 1,000 tasks, 100 at once, simulated kubelet; floor: a script that makes the Jobs", 1.11),
+    "swarm_writes": Goal("API writes for each of its tasks", 4.0),
+    "swarm_reads": Goal("API reads for each of its tasks", 0.0),
     "chain": Goal("A Chain of 100 tasks, simulated kubelet; floor: a script that makes the Jobs", None),
+    "chain_writes": Goal("API writes for each of its tasks", 4.0),
     "hold": Goal("1,000 pending Workflows held by one namespace label; floor: the same calls, 20 at once", 1.3),
     "hold_cpu": Goal("CPU of the operator for each of these", None),
+    "hold_writes": Goal("API writes for each: two statuses, an eviction, a deletion, an Event", 5.1),
     "release": Goal("The same released, until each has a pod", 1.3),
     "release_cpu": Goal("CPU of the operator for each of these", None),
+    "release_writes": Goal("API writes for each: three statuses, a Job, two Events", 6.1),
     "created_held": Goal(
         "1,000 created suspended, one after the other, until all have a phase; floor: to create them", 1.2
     ),
@@ -65,6 +71,10 @@ GOALS: Final[Mapping[str, Goal]] = {
     "restart_growth": Goal("Exponent by which the CPU of a start grows with the resources (1: a line)", 1.1),
     "event_workflow": Goal("A watch event of a Workflow, with the decision on it", 0.5),
     "event_pod": Goal("A watch event of a pod that is news, with the decision on it", 0.5),
+    "event_job": Goal("A watch event of a Job that is news, with the decision on it", 0.5),
+    "event_swarm_10": Goal("A watch event of a Swarm of 10 tasks that run, with the decision on it", None),
+    "event_swarm_100": Goal("The same of 100", None),
+    "event_swarm_1000": Goal("The same of 1,000", None),
     "event_growth": Goal("Exponent by which an event's cost grows with a Swarm's tasks, 10 to 1,000", 1.1),
     "plugin": Goal("`kubectl mageflow get workflows`, CPU", 350.0),
     "kubectl": Goal("`kubectl get workflows`, CPU, for comparison", None),

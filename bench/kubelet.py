@@ -9,6 +9,8 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import aiohttp
+
 from bench.api import AnswerError, Api, Raw
 from bench.objects import pods
 from bench.sightings import Sightings
@@ -74,6 +76,8 @@ class Kubelet:
             except AnswerError as error:
                 if error.status not in (404, 409):
                     raise
+            except aiohttp.ClientConnectionError:
+                pass  # the control plane is stopped while pods go
 
     async def _end(self, pod: Raw) -> None:
         await self._report(pod, phase="Succeeded", containerStatuses=[_container(_terminated(0))])

@@ -10,14 +10,14 @@ import os
 import platform
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import matplotlib as mpl
 
-from bench.figures import Figure
+from bench.figures import Figure, Line
 from bench.goals import GOALS, Measured
 from devkit.cluster import ROOT
 from localcluster.components import KUBERNETES
@@ -26,6 +26,24 @@ from mageflow import __version__
 RESULTS: Final = Path(__file__).with_name("results.json")
 PAGE: Final = ROOT / "docs" / "performance.md"
 PLOTS: Final = ROOT / "docs" / "performance"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Cases that differ by size only: the first part of their names, and what is drawn of them."""
+
+    name: str
+    prefix: str
+    size: str
+    what: str
+    unit: str
+
+
+ROWS: Final = (
+    Row("starts", "restart_", "held resources", "CPU of a start", "s"),
+    Row("memory", "memory_", "held resources", "memory at rest", "MiB"),
+    Row("events", "event_swarm_", "tasks of a Swarm", "an event and its decision", "ms"),
+)
 
 BEGIN: Final = "<!-- begin: written by make bench -->"
 END: Final = "<!-- end: written by make bench -->"
@@ -39,7 +57,7 @@ def write_report(found: Mapping[str, Measured]) -> None:
     RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
     known = {name: read(result) for name, result in results.items()}
     page = PAGE.read_text()
-    written = f"{BEGIN}\n\n{table(known)}\n\n{_where(results)}\n\n{END}"
+    written = f"{BEGIN}\n\n{table(known)}\n\n{lines(known)}\n\n{_where(results)}\n\n{END}"
     PAGE.write_text(re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: written, page, flags=re.DOTALL))
     plot(known, PLOTS)
 
@@ -104,21 +122,34 @@ def plot(found: Mapping[str, Measured], folder: Path) -> None:
         axes.invert_yaxis()
         axes.set_xlabel("times the floor: the same calls by a bare script (line: the goal)")
         _save(chart, folder / "ratios.svg")
-    for name, prefix, x, y in (
-        ("starts", "restart_", "held resources", "CPU of a start, seconds"),
-        ("memory", "memory_", "held resources", "MiB"),
-        ("events", "event_swarm_", "tasks of a Swarm", "ms for an event and its decision"),
-    ):
-        points = sorted(
-            (int(key.removeprefix(prefix)), measured.ours.median)
-            for key, measured in found.items()
-            if re.fullmatch(rf"{prefix}\d+", key)
-        )
+    for row in ROWS:
+        points = _points(found, row.prefix)
         if len(points) > 1:
             chart, axes = plt.subplots(figsize=(6, 3.5))
             axes.plot(*zip(*points, strict=True), marker="o", color="#4878a8")
-            axes.set(xlabel=x, ylabel=y, xlim=0, ylim=0)
-            _save(chart, folder / f"{name}.svg")
+            axes.set(xlabel=row.size, ylabel=f"{row.what}, {row.unit}", xlim=0, ylim=0)
+            _save(chart, folder / f"{row.name}.svg")
+
+
+def lines(found: Mapping[str, Measured]) -> str:
+    """Return the lines through the costs of several sizes, and how far from them what was measured is."""
+    told = []
+    for row in ROWS:
+        points = _points(found, row.prefix)
+        if len(points) > 1:
+            line = Line.through(points)
+            what = f"{row.what}: {_digits(line.fixed)} {row.unit}, and {_digits(1000 * line.each)} for each 1,000"
+            told.append(f"- {what} {row.size} (measured: within {100 * line.largest_deviation:.0f} % of that)")
+    return "\n".join(told)
+
+
+def _points(found: Mapping[str, Measured], prefix: str) -> list[tuple[float, float]]:
+    """Return the sizes and figures of a row of cases, from small to large."""
+    return sorted(
+        (float(key.removeprefix(prefix)), measured.ours.median)
+        for key, measured in found.items()
+        if re.fullmatch(rf"{prefix}\d+", key)
+    )
 
 
 def _save(chart: Any, path: Path) -> None:

@@ -60,7 +60,8 @@ def measure_events(rounds: int) -> dict[str, Measured]:
     """Measure, in this process, what a watch event costs from its bytes to the decision, but for kopf and writes."""
     found = {
         "event_workflow": Measured(Figure.of(_time_resource(WORKFLOW, 1, rounds), "ms")),
-        "event_pod": Measured(Figure.of(_time_pod(rounds), "ms")),
+        "event_pod": Measured(Figure.of(_time_children(rounds, _pod), "ms")),
+        "event_job": Measured(Figure.of(_time_children(rounds, _job), "ms")),
     }
     points = []
     for count in (10, 100, 1000):
@@ -82,17 +83,15 @@ def _time_resource(kind: Kind, count: int, rounds: int) -> list[float]:
     return _time(caches, lines, lambda item: caches.upsert_resource(kind, item))
 
 
-def _time_pod(rounds: int) -> list[float]:
+def _time_children(rounds: int, make: Callable[[int], Raw]) -> list[float]:
+    """Return the milliseconds of each of many events of a Workflow's Job or pod, each of which is news."""
     caches = _caches()
     raw = _resource(WORKFLOW, 1)
     caches.upsert_resource(WORKFLOW, raw)
     raw["status"] = _settle(caches)
     caches.upsert_resource(WORKFLOW, {**raw, "metadata": {**raw["metadata"], "resourceVersion": "2"}})
-    lines = []
-    for number in range(3, rounds + 3):
-        pod = _pod(number, "Running" if number % 2 else "Pending")
-        lines.append(_line(pod))
-    return _time(caches, lines, caches.upsert_pod)
+    upsert = caches.upsert_pod if make is _pod else caches.upsert_job
+    return _time(caches, [_line(make(number)) for number in range(3, rounds + 3)], upsert)
 
 
 def _time(caches: Caches, lines: list[bytes], upsert: Callable[[Any], object]) -> list[float]:
@@ -141,14 +140,23 @@ def _decide(caches: Caches) -> Decision:
     return decide(observed, Clock().now().replace(microsecond=0))
 
 
-def _pod(version: int, phase: str) -> Raw:
+def _pod(version: int) -> Raw:
+    """Return a pod whose phase changes with each version."""
+    spec = {"containers": [objects.CONTAINER], "nodeName": "n"}
+    status = {"phase": "Running" if version % 2 else "Pending"}
+    return {"metadata": _metadata("pod-1", version), "spec": spec, "status": status}
+
+
+def _job(version: int) -> Raw:
+    """Return a Job that is suspended and let go in turn."""
+    owner = {"kind": "Workflow", "name": "many", "uid": UID, "controller": True}
+    metadata = {**_metadata("job-0", version), "ownerReferences": [owner]}
+    return {"metadata": metadata, "spec": {"suspend": bool(version % 2)}, "status": {}}
+
+
+def _metadata(uid: str, version: int) -> Raw:
     labels = {"mageflow.io/uid": UID, "mageflow.io/task": "main", "mageflow.io/run": "1"}
-    metadata = {"name": "many-1", "namespace": OURS, "uid": "pod-1", "resourceVersion": str(version), "labels": labels}
-    return {
-        "metadata": metadata,
-        "spec": {"containers": [objects.CONTAINER], "nodeName": "n"},
-        "status": {"phase": phase},
-    }
+    return {"name": "many-1", "namespace": OURS, "uid": uid, "resourceVersion": str(version), "labels": labels}
 
 
 def _line(raw: Raw) -> bytes:

@@ -26,9 +26,10 @@ class Sightings:
         """Note an event that came just now."""
         now = time.perf_counter()
         key = raw["metadata"]["uid"]
+        known = self.objects.get(key)
         if type_ == "DELETED":
             self.objects.pop(key, None)
-        else:
+        elif known is None or _version(known) <= _version(raw):
             self.objects[key] = raw
         for is_met, future in list(self._waiters):
             if not future.done() and is_met({**raw, "isGone": type_ == "DELETED"}):
@@ -59,6 +60,10 @@ class Sightings:
                 raise TimeoutError(f"only {sum(map(is_met, self.objects.values()))} of {count}")
             await asyncio.sleep(0.02)
         return time.perf_counter()
+
+
+def _version(raw: Raw) -> int:
+    return int(raw["metadata"]["resourceVersion"])
 
 
 @asynccontextmanager

@@ -84,8 +84,7 @@ async def measure_workflows(count: int) -> dict[str, Measured]:
         )
     return {
         "workflow_cpu": Measured(Figure.of([1000 * cpu / count], "ms")),
-        "workflow_writes": Measured(Figure.of([requests[0] / count], "")),
-        "workflow_reads": Measured(Figure.of([requests[1] / count], "")),
+        **_figures_of("workflow", requests, count),
         "workflow_rate": Measured(Figure.of([ours], "s"), Figure.of([by_hand], "s")),
     }
 
@@ -145,23 +144,32 @@ def _requests(stage: Stage, lines: int) -> tuple[int, int]:
     return writes, reads
 
 
+def _figures_of(case: str, requests: tuple[int, int], count: int) -> dict[str, Measured]:
+    """Return how many writes and reads a case has cost for each resource or task."""
+    writes, reads = (Measured(Figure.of([number / count], "")) for number in requests)
+    return {f"{case}_writes": writes, f"{case}_reads": reads}
+
+
 # ── a Swarm, a Chain ──
 
 
-async def measure_many(kind: str, count: int, at_once: int) -> Measured:
+async def measure_many(kind: str, count: int, at_once: int) -> dict[str, Measured]:
     """Measure how long a Swarm or Chain takes, and a script that makes the same Jobs, so many at once."""
     plural = f"{kind.lower()}s"
     async with _play(plural) as played:
         pattern = await _read_pattern(played)
         limits: Raw = {"maxConcurrency": at_once} if kind == "Swarm" else {}
-        ended = played.resources.expect(in_phase("Succeeded"))
+        await played.operator.rest()
+        ended, lines = played.resources.expect(in_phase("Succeeded")), _count_lines(played.stage)
         began = time.perf_counter()
         await played.stage.api.request(
             "POST", objects.path_of(OURS, plural), objects.many(kind, "many", count, **limits)
         )
         ours = await ended - began
+        await played.operator.rest()
+        requests = _figures_of(f"{kind.lower()}", _requests(played.stage, lines), count)
         by_hand = await _make_jobs(played, pattern, count, at_once)
-    return Measured(Figure.of([ours], "s"), Figure.of([by_hand], "s"))
+    return {kind.lower(): Measured(Figure.of([ours], "s"), Figure.of([by_hand], "s")), **requests}
 
 
 async def _make_jobs(played: Played, pattern: Raw, count: int, at_once: int) -> float:
@@ -191,13 +199,16 @@ async def measure_label(count: int) -> dict[str, Measured]:
         await played.resources.all_meet(in_phase("Pending"), count)
         await played.operator.rest()
         by_hand = await _hold_by_hand(played, names)
-        cpu = played.operator.cpu()
+        cpu, lines = played.operator.cpu(), _count_lines(played.stage)
         held = await _set_label(played, "suspended", count, in_phase("Suspended"))
         hold_cpu = await played.operator.rest() - cpu
-        cpu = played.operator.cpu()
+        requests = _figures_of("hold", _requests(played.stage, lines), count)
+        cpu, lines = played.operator.cpu(), _count_lines(played.stage)
         released = await _release(played, count)
         release_cpu = await played.operator.rest() - cpu
+        requests |= _figures_of("release", _requests(played.stage, lines), count)
     return {
+        **requests,
         "hold": Measured(Figure.of([held], "s"), Figure.of([by_hand[0]], "s")),
         "hold_cpu": Measured(Figure.of([1000 * hold_cpu / count], "ms")),
         "release": Measured(Figure.of([released], "s"), Figure.of([by_hand[1]], "s")),
