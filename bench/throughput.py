@@ -193,12 +193,12 @@ async def _make_jobs(played: Played, pattern: Raw, count: int, at_once: int) -> 
 async def measure_label(count: int) -> dict[str, Measured]:
     """Measure how long it takes to hold and release all pending Workflows of a namespace by its label."""
     async with _play("workflows", ends_pods=False) as played:
-        names = [f"work-{number}" for number in range(count)]
+        names = [f"work-{number}" for number in range(count - WARM_UP)]  # those that have warmed it up are held as well
         bodies = [objects.workflow(name, objects.NOWHERE) for name in names]
         await played.stage.make(objects.path_of(OURS, "workflows"), bodies)
         await played.resources.all_meet(in_phase("Pending"), count)
         await played.operator.rest()
-        by_hand = await _hold_by_hand(played, names)
+        by_hand = await _hold_by_hand(played, [*names, *(f"more-{number}" for number in range(WARM_UP))])
         cpu, lines = played.operator.cpu(), _count_lines(played.stage)
         held = await _set_label(played, "suspended", count, in_phase("Suspended"))
         hold_cpu = await played.operator.rest() - cpu

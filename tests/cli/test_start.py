@@ -65,21 +65,41 @@ def test_what_asks_a_cluster_loads_one_half_of_the_client(kubeconfig: Path) -> N
 
 
 def test_operator_loads_one_half_of_the_client(kubeconfig: Path) -> None:
-    """kopf asks for two classes of the other half, which come without its HTTP."""
+    """kopf takes two classes of the other half if it finds them, with all that they load."""
     loaded = loaded_by("mageflow.controller", "--version", kubeconfig=kubeconfig)
     assert "kopf" in loaded
-    assert loaded.isdisjoint({"requests", "requests_oauthlib", "websocket", "kubernetes.config.kube_config"})
+    assert loaded.isdisjoint(SYNCHRONOUS | {"kubernetes.client.models"})
 
 
-def test_module_that_was_put_off_is_there_when_it_is_used() -> None:
-    code = """
-from mageflow.kube.lazy_modules import defer_unused
-defer_unused()
+def run(code: str) -> None:
+    """Run code in a process of its own, in which imports are light."""
+    start = "from mageflow.kube.light_imports import import_lightly\nimport_lightly()\n"
+    subprocess.run([sys.executable, "-c", start + code], check=True, timeout=PATIENCE)
+
+
+def test_module_that_is_lazy_is_there_when_it_is_used() -> None:
+    run("""
 import kubernetes, sys
 assert "kubernetes.config.kube_config" not in sys.modules
 assert kubernetes.config.load_kube_config.__name__ == "load_kube_config"
 assert "kubernetes.config.kube_config" in sys.modules
 from kubernetes.watch import Watch
 assert Watch.__name__ == "Watch"
-"""
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
+""")
+
+
+@pytest.mark.parametrize("given", [None, "/nowhere/cert.pem"], ids=["nothing", "a file"])
+def test_certificate_authorities_are_there_for_our_own_connections(given: str | None) -> None:
+    """A cluster whose kubeconfig names no authority is checked by the system's; aiohttp's own context has none."""
+    variable = f"os.environ['SSL_CERT_FILE'] = {given!r}" if given else "os.environ.pop('SSL_CERT_FILE', None)"
+    run(f"""
+import os, ssl
+{variable}
+before = dict(os.environ), ssl.create_default_context().get_ca_certs()
+import aiohttp, asyncio
+from kubernetes.aio.client import Configuration
+from mageflow.kube.http import HttpTransport, _Rest
+assert aiohttp.connector._SSL_CONTEXT_VERIFIED.get_ca_certs() == []
+configuration = Configuration(host="https://cluster.example")
+assert (dict(os.environ), _Rest(configuration).ssl_context.get_ca_certs()) == before
+""")

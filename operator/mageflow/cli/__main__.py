@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-from mageflow.kube.lazy_modules import defer_unused
+from mageflow.kube.light_imports import import_lightly
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def complete() -> None:
 def _prepare() -> None:
     """Prepare to load modules: nothing is collected meanwhile, as none of that is garbage."""
     gc.disable()
-    defer_unused()
+    import_lightly()
 
 
 def _begin() -> None:

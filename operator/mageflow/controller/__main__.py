@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from mageflow.controller.memory import set_aside
-from mageflow.kube.lazy_modules import defer_unused
+from mageflow.kube.light_imports import SYNCHRONOUS_MODELS, import_lightly
 
 
 def main() -> None:
     """Run the command."""
-    defer_unused()
+    import_lightly(SYNCHRONOUS_MODELS)
     with set_aside():
         from mageflow.controller.command import run
     run()

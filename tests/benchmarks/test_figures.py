@@ -59,7 +59,7 @@ def test_table_says_what_is_not_met() -> None:
 
 def test_results_of_other_cases_stay_when_one_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = tmp_path / "performance.md"
-    page.write_text(f"# Performance\n\n{report.BEGIN}\nold\n{report.END}\n\nMore.\n")
+    page.write_text(f"# Performance\n\n{report.BEGIN}\nOBSOLETE\n{report.END}\n\nMore.\n")
     monkeypatch.setattr(report, "PAGE", page)
     monkeypatch.setattr(report, "RESULTS", tmp_path / "results.json")
     monkeypatch.setattr(report, "PLOTS", tmp_path / "plots")
@@ -72,7 +72,7 @@ def test_results_of_other_cases_stay_when_one_is_run_again(tmp_path: Path, monke
         "restart_10000",
     }
     text = page.read_text()
-    assert "old" not in text
+    assert "OBSOLETE" not in text
     assert text.endswith("More.\n")
     assert text.count("1.00") == 2
     first = (tmp_path / "plots" / "ratios.svg").read_bytes()
