@@ -10,6 +10,7 @@ from mageflow.api import WORKFLOW
 from mageflow.controller.background import Background
 from mageflow.controller.caches import Caches
 from mageflow.controller.creations import Creations
+from mageflow.controller.event_recorder import EventRecorder
 from mageflow.controller.executor import Executor, Means, Result, first_of
 from mageflow.controller.fenced_client import NotLeadingError
 from mageflow.controller.metrics import RECONCILE_ERRORS, ReconcileError
@@ -54,6 +55,11 @@ class Server:
         return answer
 
 
+def means_of(server: Server, caches: Caches, clock: StillClock, background: Background) -> Means:
+    creations = Creations(server, caches, clock, background, lambda _: None)
+    return Means(creations, EventRecorder(server, clock, background), background, lambda _: None)
+
+
 @pytest.fixture
 def clock() -> StillClock:
     return StillClock()
@@ -88,7 +94,7 @@ async def test_result_tells_what_came_of_it_when(
 ) -> None:
     observed, server, background = caches.observe(UID), Server(**answers), Background()
     assert observed is not None
-    means = Means(Creations(server, caches, clock, background, lambda _: None), background, lambda _: None)
+    means = means_of(server, caches, clock, background)
     assert await Executor(server, caches, observed, clock, means).carry_out([action]) is result
 
 
@@ -108,7 +114,7 @@ async def test_what_has_changed_is_read_so_that_the_next_attempt_is_made_on_what
     caches.upsert_job(job(version=9))
     observed, server, background = caches.observe(UID), Server(**{refused: CONFLICT}, **read), Background()
     assert observed is not None
-    means = Means(Creations(server, caches, clock, background, lambda _: None), background, lambda _: None)
+    means = means_of(server, caches, clock, background)
     assert await Executor(server, caches, observed, clock, means).carry_out([action]) is Result.CONFLICT
     known = caches.observe(UID)
     assert known is not None
@@ -126,7 +132,7 @@ async def test_another_pod_of_the_same_name_has_all_read(caches: Caches, clock: 
     server, background = Server(POST_eviction=CONFLICT, GET_pods=other), Background()
     observed = caches.observe(UID)
     assert observed is not None
-    means = Means(Creations(server, caches, clock, background, lambda _: None), background, lambda _: None)
+    means = means_of(server, caches, clock, background)
     assert await Executor(server, caches, observed, clock, means).carry_out([EVICT]) is Result.CONFLICT
     assert caches.take_stale(UID)
 

@@ -11,6 +11,7 @@ import pytest
 import uvloop
 
 from devkit.patience import PATIENCE
+from mageflow.controller import queue as queue_module
 from mageflow.controller.queue import MAX_RETRY_SECONDS, RetryError, WorkQueue
 
 Handler = Callable[[str], Awaitable[float | None]]
@@ -314,3 +315,46 @@ def test_key_is_worked_on_when_it_is_wanted_at_once_twice_on_uvloop() -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(work())
     assert worker.worked == ["key"]
+
+
+# ── what is urgent ──
+
+
+async def order_of(*keys: str, urgent: str) -> list[str]:
+    """Return the order in which a single worker takes keys that all wait."""
+    worker = Worker()
+    queue = WorkQueue(worker, workers=1, is_urgent=lambda key: key in urgent)
+    for key in keys:
+        queue.add(key)
+    running = asyncio.create_task(queue.run())
+    await until(lambda: len(worker.worked) >= len(set(keys)))
+    await turn()
+    queue.close()
+    await running
+    return worker.worked
+
+
+async def test_urgent_keys_go_first_and_others_in_the_order_of_their_coming() -> None:
+    assert await order_of(*"abcd", urgent="") == list("abcd")
+    assert await order_of(*"abcd", urgent="cd") == list("cdab")
+
+
+async def test_key_that_waits_and_becomes_urgent_is_worked_on_once_and_sooner() -> None:
+    worker, urgent = Worker(), set[str]()
+    queue = WorkQueue(worker, workers=1, is_urgent=lambda key: key in urgent)
+    for key in "abc":
+        queue.add(key)
+    urgent.add("c")
+    queue.add("c")
+    queue.add("c")
+    running = asyncio.create_task(queue.run())
+    await until(lambda: len(worker.worked) >= 3)
+    await turn()
+    queue.close()
+    await running
+    assert worker.worked == list("cab")
+
+
+async def test_key_that_has_waited_long_is_overtaken_by_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue_module, "OVERTAKEN_SECONDS", 0.0)
+    assert await order_of(*"abcd", urgent="cd") == list("abcd")

@@ -7,7 +7,7 @@ from itertools import permutations
 
 import pytest
 
-from mageflow.api import Lifecycle, LifecycleSource, Phase
+from mageflow.api import Lifecycle, LifecycleSource, Phase, Status
 from mageflow.core.lifecycle import (
     Effective,
     Holder,
@@ -16,6 +16,7 @@ from mageflow.core.lifecycle import (
     describe_release,
     find_label_problem,
     holders_of,
+    is_stop_awaited,
     strongest,
     strongest_lifecycle,
     wanted_by,
@@ -176,3 +177,42 @@ def test_phase_is_pending_until_a_container_has_started(state: RunState, has_eve
     states = frozenset({state})
     found = derive_phase(ACTIVE, None, states, has_ever_started=has_ever_started, runs_on_when_suspended=True)
     assert found is phase
+
+
+# ── what goes before others ──
+
+
+@pytest.mark.parametrize(
+    ("lifecycle", "label", "phase", "knows", "is_awaited"),
+    [
+        (ACTIVE, None, Phase.ACTIVE, 1, False),
+        (SUSPENDED, None, Phase.ACTIVE, 1, True),
+        (SUSPENDED, None, None, None, True),
+        (SUSPENDED, None, Phase.SUSPENDED, 2, False),
+        (SUSPENDED, None, Phase.SUSPENDING, 2, True),
+        (INTERRUPTED, None, Phase.SUSPENDED, 1, True),
+        (ACTIVE, "suspended", Phase.ACTIVE, 2, True),
+        (ACTIVE, None, Phase.SUSPENDED, 1, False),
+        (CANCELED, None, Phase.SUCCEEDED, 1, False),
+    ],
+    ids=[
+        "it is active",
+        "a suspend is news",
+        "it is created suspended",
+        "it is suspended",
+        "its suspend is under way",
+        "an interrupt is news",
+        "its namespace's label is news",
+        "a resume is news",
+        "it has ended",
+    ],
+)
+def test_stop_is_awaited_when(
+    lifecycle: Lifecycle, label: str | None, phase: Phase | None, knows: int | None, is_awaited: bool
+) -> None:
+    observed = replace(
+        workflow(lifecycle, Status(phase=phase, observed_generation=knows)),
+        lifecycle_alone=lifecycle,
+        namespace_lifecycle=label,
+    )
+    assert is_stop_awaited(observed) is is_awaited

@@ -18,6 +18,7 @@ reconcile.py           one resource: snapshot → decide → act; how soon again
 executor.py            a decision → API requests with preconditions; what is read past the watches: fresh_reads.py
   creations.py           the creations of Jobs, each in a task of its own: background.py
   attempts.py            what was refused or isn't answered, and when it is tried again
+  event_recorder.py      Events on resources, which nobody waits for
   run_evidence.py        Events of a run that is gone → what they tell of its end
 transition_latency.py  how long it took until what was asked is in force
 

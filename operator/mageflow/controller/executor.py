@@ -23,10 +23,10 @@ from mageflow.controller.background import FRESH_SECONDS, Background, Places
 from mageflow.controller.caches import Caches
 from mageflow.controller.clock import Clock
 from mageflow.controller.creations import Creations
+from mageflow.controller.event_recorder import EventRecorder
 from mageflow.controller.fenced_client import NotLeadingError
 from mageflow.controller.fresh_reads import path_of, read_resource
 from mageflow.controller.run_evidence import find_pods, observe_events
-from mageflow.controller.settings import FIELD_MANAGER
 from mageflow.core.decision import (
     Action,
     CreateJob,
@@ -96,6 +96,7 @@ class Means:
     """What is shared by all that is carried out."""
 
     creations: Creations
+    recorder: EventRecorder
     background: Background
     wake: Callable[[str], None]
     """Called with the uid of a resource that is to be decided upon again."""
@@ -254,47 +255,9 @@ class Executor:
             return Result.CONFLICT
         return await self.carry_out(stops)
 
-    async def record(self, events: Sequence[Event]) -> None:
-        """Make Events on the resource, one after the other. They are for people only: a failure is logged, no more."""
-
-        async def record_all() -> Result:
-            for event in events:
-                await self._record(event)
-            return Result.DONE
-
-        if events:
-            await self._wait_for({self._means.background.start(record_all())})
-
-    async def _record(self, event: Event) -> None:
-        observed = self._observed
-        now = self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-        reference = {
-            "apiVersion": API_VERSION,
-            "kind": observed.kind.name,
-            "namespace": observed.namespace,
-            "name": observed.name,
-            "uid": observed.uid,
-            "resourceVersion": observed.resource_version,
-        }
-        body = {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"generateName": f"{observed.name[:200]}.", "namespace": observed.namespace},
-            "involvedObject": reference,
-            "type": event.type,
-            "reason": event.reason,
-            "message": event.message[:1024],
-            "source": {"component": FIELD_MANAGER},
-            "reportingComponent": FIELD_MANAGER,
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-            "count": 1,
-        }
-        try:
-            await self._client.request("POST", EVENTS.path(observed.namespace), body)
-        except ApiError as error:
-            if not error.is_namespace_terminating:
-                logger.warning("%s: no event %s: %s", observed.title, event.reason, error.line)
+    def record(self, events: Sequence[Event]) -> None:
+        """Have Events made on the resource, which nobody waits for."""
+        self._means.recorder.record(self._observed, events)
 
     async def _dispatch(self, action: Stop) -> Result:
         match action:

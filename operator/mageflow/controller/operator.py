@@ -90,7 +90,7 @@ class Operator:
         )
         requests = client if self._election is None else FencedClient(client, self._election)
         self._reconciler = Reconciler(requests, self._caches, settings, clock, wake=lambda uid: self._queue.add(uid))
-        self._queue = WorkQueue(self._reconcile, settings.workers)
+        self._queue = WorkQueue(self._reconcile, settings.workers, self._reconciler.is_urgent)
         self._has_begun = False
         """All that was there at the start is known; of an operator with a Lease its Election tells the same."""
         self._watched = () if poller is None else poller.readable()

@@ -1,13 +1,16 @@
 """Work queue of keys: each is worked on by one worker at a time, at once, later, or after a back-off.
 
 It promises what client-go's does (https://pkg.go.dev/k8s.io/client-go/util/workqueue): a key that is added many times
-while it waits is worked on once; one that is added while it is worked on is worked on once more.
+while it waits is worked on once; one that is added while it is worked on is worked on once more. Urgent keys, of what
+is to be stopped, overtake those that came up to 5 seconds before them, so that none waits for ever.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -15,6 +18,9 @@ from typing import Final
 
 FIRST_RETRY_SECONDS: Final = 0.05
 MAX_RETRY_SECONDS: Final = 60.0
+
+OVERTAKEN_SECONDS: Final = 5.0
+"""For how long an urgent key goes before one that waits."""
 
 logger = logging.getLogger(__name__)
 
@@ -35,14 +41,25 @@ class RetryError(Exception):
 class WorkQueue:
     """Keys, and the `workers` that call `handler` with them, never two at once with the same key.
 
+    `is_urgent` tells of a key that is added whether it goes before others that wait.
     The handler returns in how many seconds it wants the key again, or None. If it raises, the key comes again after a
     back-off that doubles from 50 ms to a minute; RetryError is logged as what it is, any other error as a bug.
     """
 
-    def __init__(self, handler: Callable[[str], Awaitable[float | None]], workers: int) -> None:
+    def __init__(
+        self,
+        handler: Callable[[str], Awaitable[float | None]],
+        workers: int,
+        is_urgent: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         self._handler = handler
         self._workers = workers
-        self._ready: asyncio.Queue[str | None] = asyncio.Queue()
+        self._is_urgent = is_urgent
+        self._ready: asyncio.PriorityQueue[tuple[float, int, str]] = asyncio.PriorityQueue()
+        """Each key that waits by its rank, a moment on the monotonic clock, and in the order of their coming. One that
+        waits as urgent since has another place as well, which is passed over."""
+        self._places = itertools.count()
+        self._rank: dict[str, float] = {}
         self._waiting_since: dict[str, float] = {}
         self._working_since: dict[str, float] = {}
         self._again: set[str] = set()
@@ -57,9 +74,15 @@ class WorkQueue:
         """Have a key worked on as soon as a worker is free. What `add_after` was told of it stays."""
         if key in self._working_since:
             self._again.add(key)
-        elif key not in self._waiting_since:
-            self._waiting_since[key] = time.monotonic()
-            self._ready.put_nowait(key)
+            return
+        now = time.monotonic()
+        rank = now if self._is_urgent(key) else now + OVERTAKEN_SECONDS
+        if key not in self._waiting_since:
+            self._waiting_since[key] = now
+        elif rank >= self._rank[key]:
+            return
+        self._rank[key] = rank
+        self._ready.put_nowait((rank, next(self._places), key))
 
     def add_after(self, key: str, seconds: float) -> None:
         """Have a key worked on in `seconds`, or sooner if an earlier call said so."""
@@ -104,12 +127,17 @@ class WorkQueue:
         for _, timer in self._timers.values():
             timer.cancel()
         for _ in range(self._workers):
-            self._ready.put_nowait(None)
+            self._ready.put_nowait((-math.inf, next(self._places), ""))
 
     async def _work(self) -> None:
-        while (key := await self._ready.get()) is not None and not self._is_closing:
+        while True:
+            _, _, key = await self._ready.get()
+            if self._is_closing:
+                return
+            if key not in self._waiting_since:
+                continue
             self._working_since[key] = time.monotonic()
-            del self._waiting_since[key]
+            del self._waiting_since[key], self._rank[key]
             await self._handle(key)
             del self._working_since[key]
             self._finished_at = time.monotonic()

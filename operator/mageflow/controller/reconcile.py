@@ -11,6 +11,7 @@ from mageflow.controller.background import Background
 from mageflow.controller.caches import Caches
 from mageflow.controller.clock import Clock
 from mageflow.controller.creations import Creations
+from mageflow.controller.event_recorder import EventRecorder
 from mageflow.controller.executor import Executor, Means, Result
 from mageflow.controller.fresh_reads import read_children, read_resource
 from mageflow.controller.metrics import RECONCILE_ERRORS, RECONCILE_SECONDS, RUNS, ReconcileError
@@ -20,6 +21,7 @@ from mageflow.controller.settings import Settings
 from mageflow.controller.transition_latency import TransitionLatency
 from mageflow.core.decide import decide
 from mageflow.core.decision import Decision, Event
+from mageflow.core.lifecycle import is_stop_awaited
 from mageflow.core.observed import ObservedResource
 from mageflow.kube.errors import ApiError
 from mageflow.kube.selectors import uid_selector
@@ -40,7 +42,9 @@ class Reconciler:
         self._settings = settings
         self._clock = clock
         self.background = Background()
-        self._means = Means(Creations(client, caches, clock, self.background, wake), self.background, wake)
+        creations = Creations(client, caches, clock, self.background, wake)
+        recorder = EventRecorder(client, clock, self.background)
+        self._means = Means(creations, recorder, self.background, wake)
         self._said: dict[str, str] = {}
         self._heard_at: dict[str, float] = {}
         self._pace = Pace(clock)
@@ -56,6 +60,11 @@ class Reconciler:
         else:
             self._heard_at[uid] = self._clock.monotonic()
             self._transitions.note_spec(resource)
+
+    def is_urgent(self, uid: str) -> bool:
+        """Tell whether a resource goes before others that wait."""
+        resource = self._caches.find(uid)
+        return resource is not None and is_stop_awaited(resource)
 
     async def reconcile(self, uid: str) -> float | None:
         """Bring a resource to what its spec says; return after how many seconds to look again, None: at news only.
@@ -138,7 +147,7 @@ class Reconciler:
             try:
                 result = await self._write(executor, observed, decision.status)
             except ApiError as error:
-                await self._tell_unwritten(executor, observed.uid, error)
+                self._tell_unwritten(executor, observed.uid, error)
                 result = await executor.stop_unrecorded(decision.stops)
                 if result.asks_again:
                     return result
@@ -150,7 +159,7 @@ class Reconciler:
         try:
             return await executor.carry_out(decision.after)
         finally:  # the status says it, so the events do too, whatever became of the actions
-            await executor.record(decision.events)
+            executor.record(decision.events)
 
     async def _write(self, executor: Executor, observed: ObservedResource, status: Status) -> Result:
         old, began = observed.status.phase, self._clock.monotonic()
@@ -165,13 +174,13 @@ class Reconciler:
             logger.info("%s: %s → %s", observed.title, old or "new", status.phase)
         return result
 
-    async def _tell_unwritten(self, executor: Executor, uid: str, error: ApiError) -> None:
+    def _tell_unwritten(self, executor: Executor, uid: str, error: ApiError) -> None:
         """Say in an Event that a status is refused, which the status can't: once, for as long as it is the same."""
         if not error.is_refusal or self._unwritten.get(uid) == error.message:
             return
         self._unwritten[uid] = error.message
         what = f"{error.message} ({error.status} {error.reason}): nothing starts, and only a stop is carried out"
-        await executor.record([Event("Warning", reasons.STATUS_NOT_WRITTEN, what)])
+        executor.record([Event("Warning", reasons.STATUS_NOT_WRITTEN, what)])
 
     def _patience(self, observed: ObservedResource | None) -> float | None:
         """Return how long a silence may last before the cluster is asked; None if nothing is awaited of it."""

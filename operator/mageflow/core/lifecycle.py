@@ -16,6 +16,7 @@ from enum import Enum
 from typing import assert_never
 
 from mageflow.api import (
+    ENDED_PHASES,
     LABEL_LIFECYCLE,
     NAMESPACE_LIFECYCLES,
     Lifecycle,
@@ -23,6 +24,7 @@ from mageflow.api import (
     Phase,
     read_namespace_label,
 )
+from mageflow.core.asked import Asked
 from mageflow.core.observed import ObservedResource
 from mageflow.core.run_state import OCCUPIED, RunState
 
@@ -83,6 +85,17 @@ class Wanted(Enum):
 def strongest_lifecycle(*lifecycles: Lifecycle) -> Lifecycle:
     """Return the lifecycle that holds where several apply (DESIGN promise 7)."""
     return max(lifecycles, key=STRENGTH.index)
+
+
+def is_stop_awaited(observed: ObservedResource) -> bool:
+    """Tell whether a resource is to be held or stopped and its status doesn't say yet that it is."""
+    phase = observed.status.phase
+    if phase in ENDED_PHASES:
+        return False
+    asked = strongest_lifecycle(observed.lifecycle_alone, read_namespace_label(observed.namespace_lifecycle))
+    is_under_way = phase in (Phase.SUSPENDING, Phase.INTERRUPTING)
+    is_news = asked is not Lifecycle.ACTIVE and not Asked.of(observed).is_answered_by(observed.status)
+    return is_under_way or is_news
 
 
 def holders_of(observed: ObservedResource, failure: Holder | None, now: datetime) -> tuple[Holder, ...]:
