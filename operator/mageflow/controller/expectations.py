@@ -14,18 +14,18 @@ class Expectations:
     __slots__ = ("_deletions",)
 
     def __init__(self) -> None:
-        self._deletions: set[str] = set()
+        self._deletions: dict[str, None] = {}  # as a set: most are empty, and an empty dict is smaller
 
     def expect_deletion(self, uid: str) -> None:
         """Expect a watch to show an object with a deletionTimestamp, or gone.
 
         A newer state is not enough: an eviction marks the pod as disrupted first, and then deletes it.
         """
-        self._deletions.add(uid)
+        self._deletions[uid] = None
 
     def fulfil(self, uid: str) -> None:
         """Note that the deletion of an object was shown; nothing happens if it wasn't expected."""
-        self._deletions.discard(uid)
+        self._deletions.pop(uid, None)
 
     def fulfil_all(self) -> None:
         """Note that all Jobs and pods were read: whatever had been deleted is known."""

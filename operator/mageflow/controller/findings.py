@@ -37,7 +37,7 @@ class Findings:
         """When the events of such a run were read first, and last."""
         self.is_namespace_terminating = False
         self._is_stale = False
-        self._runs_to_find_a_pod_of: set[RunKey] = set()
+        self._runs_to_find_a_pod_of: dict[RunKey, None] = {}
         """Runs that are over by their Jobs, and of which no pod was ever seen: there may be one.
 
         Jobs may be told of before their resource. So whether the ledger has the end of such a run, which leaves nothing
@@ -95,11 +95,11 @@ class Findings:
     def note_run_over(self, key: RunKey, pods: Iterable[PodOfRun]) -> None:
         """Note that a run is over by its Job. If no pod of it is known, the watch of pods may be the slower one."""
         if not any(key == pod_key for pod_key, _ in pods):
-            self._runs_to_find_a_pod_of.add(key)
+            self._runs_to_find_a_pod_of[key] = None
 
     def note_pod(self, key: RunKey) -> None:
         """Note that a pod of a run was seen."""
-        self._runs_to_find_a_pod_of.discard(key)
+        self._runs_to_find_a_pod_of.pop(key, None)
 
     def _has_open_run_without_pod(self, resource: ObservedResource | None) -> bool:
         if not self._runs_to_find_a_pod_of:

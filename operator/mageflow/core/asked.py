@@ -7,10 +7,12 @@ knowing both says so, so that whoever waits can tell an answer from an older one
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mageflow.api import Status
-from mageflow.core.observed import ObservedResource
+
+if TYPE_CHECKING:  # the command line loads this file, and nothing else of what is observed
+    from mageflow.core.observed import ObservedResource
 
 
 @dataclass(frozen=True, slots=True)

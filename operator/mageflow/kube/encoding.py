@@ -15,7 +15,7 @@ from pydantic_core import from_json, to_json
 def decode(text: bytes) -> Any:
     """Read JSON. Raises ValueError if it isn't any, or isn't all there."""
     try:
-        return from_json(text, cache_strings="keys")
+        return from_json(text)
     except ValueError:
         return json.loads(text)
 
