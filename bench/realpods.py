@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from bench import objects
@@ -28,8 +29,10 @@ POD = {
 
 async def measure_real_pods(count: int) -> dict[str, Measured]:
     """Measure how long so many take to end, in turn: half of the Workflows, half of the Jobs, and again."""
-    with running_cluster() as cluster, OperatorProcess(cluster.kubeconfig, cluster.logs / "bench-operator.log"):
+    with ExitStack() as stack:
+        cluster = stack.enter_context(running_cluster())
         Kubectl(cluster.kubectl, cluster.kubeconfig, "default").install(ROOT / "crds")
+        stack.enter_context(OperatorProcess(cluster.kubeconfig, cluster.logs / "bench-operator.log"))
         async with connect(cluster.kubeconfig) as api:
             await api.request("POST", "/api/v1/namespaces", {"metadata": {"name": OURS}})
             try:
