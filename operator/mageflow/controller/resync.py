@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import aclosing
 
 from mageflow.api import KINDS
 from mageflow.controller.api_server import ApiServer
@@ -16,7 +17,7 @@ from mageflow.controller.observe import run_key
 from mageflow.kube.paths import JOBS, NAMESPACES, PODS, Collection, collection_of
 from mageflow.kube.selectors import MANAGED
 from mageflow.kube.transport import Raw
-from mageflow.kube.watch import list_all
+from mageflow.kube.watch import list_all, list_pages
 
 
 def paths_of(collection: Collection, namespaces: Sequence[str] | None) -> Iterator[str]:
@@ -40,9 +41,12 @@ async def relist_everything(client: ApiServer, caches: Caches, poller: Namespace
     known = {uid: caches.children_of(uid) for uid in caches.uids() if _is_listed(caches, uid, namespaces)}
     present = set()
     for kind in KINDS:
-        for raw in await _list(client, collection_of(kind), namespaces):
-            caches.upsert_resource(kind, raw)
-            present.add(raw["metadata"]["uid"])
+        for path in paths_of(collection_of(kind), namespaces):
+            async with aclosing(list_pages(client, path, {})) as pages:
+                async for page in pages:  # each is let go before the next: there may be many, and they are large
+                    for raw in page.objects:
+                        caches.upsert_resource(kind, raw)
+                        present.add(raw["metadata"]["uid"])
     jobs = _by_owner(await _list(client, JOBS, namespaces, MANAGED))
     pods = _by_owner(await _list(client, PODS, namespaces, MANAGED))
     for uid in known.keys() - present:
