@@ -491,7 +491,7 @@ BY_HAND: Final[Mapping[str, str]] = {
     "it is deleted while it runs": f"{RUNNING}, delete pod, end 143, let go",
     "it is deleted and does well": f"{RUNNING}, delete pod, end 0, let go",
     "it is deleted with little grace": f"{RUNNING}, delete pod 5, end 143, let go",
-    "it is deleted with less and less grace": f"{RUNNING}, delete pod, delete pod 60, delete pod 5, delete pod, end 1",
+    "it is deleted with less and less grace": f"{RUNNING}, delete pod, delete pod 60, delete pod 25, delete pod, end 1",
     "it is deleted with no grace": f"{RUNNING}, delete pod 0, end 143",
     "it is deleted with no grace before it has started": "create, bind, delete pod 0, end unstarted",
     "it is deleted after its end": f"{RUNNING}, end 0, delete pod",

@@ -256,7 +256,7 @@ async def test_namesake_runs_on_its_own_when_deleted_and_made_anew(namespace: Na
     await old.delete("Background")
     await old.wait_until("the old one is gone", lambda: _is_gone(old))
     new = await _create(namespace, kind)
-    await old.wait_until("the old pod is going", lambda: _is_going(old))
+    await old.wait_until("the old pod is going", lambda: _is_going(old, old_pod))
     new_pod = await new.wait_for_pod(task="a")
     assert new_pod["metadata"]["uid"] != old_pod["metadata"]["uid"]
     await namespace.kubelet.give_up(old_pod, 0)
@@ -274,8 +274,9 @@ async def _is_gone(many: Many) -> bool:
     return await many.namespace.api.find(many.path) is None
 
 
-async def _is_going(many: Many) -> bool:
-    return any(is_terminating(pod) for pod in await many.live_pods())
+async def _is_going(many: Many, pod: Raw) -> bool:
+    uid = pod["metadata"]["uid"]
+    return any(is_terminating(live) for live in await many.live_pods() if live["metadata"]["uid"] == uid)
 
 
 async def _is_namespace_gone(namespace: Namespace) -> bool:
