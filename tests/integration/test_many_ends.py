@@ -274,9 +274,10 @@ async def _is_gone(many: Many) -> bool:
     return await many.namespace.api.find(many.path) is None
 
 
-async def _is_going(many: Many, pod: Raw) -> bool:
-    uid = pod["metadata"]["uid"]
-    return any(is_terminating(live) for live in await many.live_pods() if live["metadata"]["uid"] == uid)
+async def _is_going(many: Many, pod: Raw | None = None) -> bool:
+    """Tell whether a pod is told to go: this one; if None is given, any."""
+    live = [each for each in await many.live_pods() if is_terminating(each)]
+    return bool(live) if pod is None else pod["metadata"]["uid"] in [each["metadata"]["uid"] for each in live]
 
 
 async def _is_namespace_gone(namespace: Namespace) -> bool:
