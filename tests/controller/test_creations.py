@@ -14,7 +14,6 @@ from mageflow.api import WORKFLOW
 from mageflow.controller.background import Background
 from mageflow.controller.caches import Caches
 from mageflow.controller.creations import MAX_FRESH, Creations, read_refusal
-from mageflow.controller.event_recorder import EventRecorder
 from mageflow.controller.executor import Executor, Means
 from mageflow.controller.fenced_client import NotLeadingError
 from mageflow.core.decision import CreateJob, EvictPod, StopJob
@@ -79,8 +78,7 @@ class Desk:
 
     @property
     def executor(self) -> Executor:
-        recorder = EventRecorder(self.wire, self.clock, self.background)
-        means = Means(self.creations, recorder, self.background, lambda uid: self.woken.update([uid]))
+        means = Means(self.creations, self.background, lambda uid: self.woken.update([uid]))
         return Executor(self.wire, self.caches, self.seen, self.clock, means)
 
 

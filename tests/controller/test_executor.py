@@ -10,7 +10,6 @@ from mageflow.api import WORKFLOW
 from mageflow.controller.background import Background
 from mageflow.controller.caches import Caches
 from mageflow.controller.creations import Creations
-from mageflow.controller.event_recorder import EventRecorder
 from mageflow.controller.executor import Executor, Means, Result, first_of
 from mageflow.controller.fenced_client import NotLeadingError
 from mageflow.controller.metrics import RECONCILE_ERRORS, ReconcileError
@@ -57,7 +56,7 @@ class Server:
 
 def means_of(server: Server, caches: Caches, clock: StillClock, background: Background) -> Means:
     creations = Creations(server, caches, clock, background, lambda _: None)
-    return Means(creations, EventRecorder(server, clock, background), background, lambda _: None)
+    return Means(creations, background, lambda _: None)
 
 
 @pytest.fixture

@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import gc
-
 from mageflow.kube.light_imports import import_lightly
+from mageflow.kube.memory import set_aside
 
 
 def main() -> None:
     """Run the program `kubectl-mageflow`."""
-    _prepare()
-    from mageflow.cli.app import run
-
-    _begin()
+    import_lightly()
+    with set_aside():
+        from mageflow.cli.app import run
     run()
 
 
 def complete() -> None:
     """Run the program `kubectl_complete-mageflow`, by which kubectl completes words."""
-    _prepare()
-    from mageflow.cli.app import complete as run
-
-    _begin()
-    run()
-
-
-def _prepare() -> None:
-    """Prepare to load modules: nothing is collected meanwhile, as none of that is garbage."""
-    gc.disable()
     import_lightly()
-
-
-def _begin() -> None:
-    """Collect garbage from now on, but look at nothing that was loaded, not even at the end."""
-    gc.freeze()
-    gc.enable()
+    with set_aside():
+        from mageflow.cli.app import complete as run
+    run()
 
 
 if __name__ == "__main__":

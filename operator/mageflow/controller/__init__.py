@@ -26,7 +26,6 @@ What is around it:
 
 __main__.py            the program, and how it is loaded
 command.py             the command line
-memory.py              what no garbage collection looks at
 settings.py            what can be set, and the limits that nobody can set
 operator.py            all parts, put together and run
 api_server.py          requests: counted, with time limits, and a session for kopf

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mageflow.controller.memory import set_aside
 from mageflow.kube.light_imports import SYNCHRONOUS_MODELS, import_lightly
+from mageflow.kube.memory import set_aside
 
 
 def main() -> None:

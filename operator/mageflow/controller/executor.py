@@ -23,7 +23,6 @@ from mageflow.controller.background import FRESH_SECONDS, Background, Places
 from mageflow.controller.caches import Caches
 from mageflow.controller.clock import Clock
 from mageflow.controller.creations import Creations
-from mageflow.controller.event_recorder import EventRecorder
 from mageflow.controller.fenced_client import NotLeadingError
 from mageflow.controller.fresh_reads import path_of, read_resource
 from mageflow.controller.run_evidence import find_pods, observe_events
@@ -32,7 +31,6 @@ from mageflow.core.decision import (
     CreateJob,
     DeleteJob,
     DeletePod,
-    Event,
     EvictPod,
     ExplainMissingPod,
     HoldJob,
@@ -96,7 +94,6 @@ class Means:
     """What is shared by all that is carried out."""
 
     creations: Creations
-    recorder: EventRecorder
     background: Background
     wake: Callable[[str], None]
     """Called with the uid of a resource that is to be decided upon again."""
@@ -254,10 +251,6 @@ class Executor:
         if known is None or known.resource_version != observed.resource_version:
             return Result.CONFLICT
         return await self.carry_out(stops)
-
-    def record(self, events: Sequence[Event]) -> None:
-        """Have Events made on the resource, which nobody waits for."""
-        self._means.recorder.record(self._observed, events)
 
     async def _dispatch(self, action: Stop) -> Result:
         match action:

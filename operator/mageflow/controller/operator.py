@@ -23,7 +23,6 @@ from mageflow.controller.handlers import Handlers, build_settings
 from mageflow.controller.health import Health
 from mageflow.controller.instrumentation import register_gauges, serve
 from mageflow.controller.lease import Election
-from mageflow.controller.memory import set_aside
 from mageflow.controller.namespace_poller import NamespacePoller
 from mageflow.controller.queue import WorkQueue
 from mageflow.controller.reconcile import Reconciler
@@ -32,6 +31,7 @@ from mageflow.controller.resync import paths_of, relist_everything
 from mageflow.controller.settings import Settings
 from mageflow.kube.config import load_config
 from mageflow.kube.errors import ApiError
+from mageflow.kube.memory import set_aside
 from mageflow.kube.paths import JOBS, NAMESPACES, PODS, collection_of
 from mageflow.kube.transport import Raw
 

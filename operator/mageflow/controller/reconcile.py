@@ -43,8 +43,8 @@ class Reconciler:
         self._clock = clock
         self.background = Background()
         creations = Creations(client, caches, clock, self.background, wake)
-        recorder = EventRecorder(client, clock, self.background)
-        self._means = Means(creations, recorder, self.background, wake)
+        self._means = Means(creations, self.background, wake)
+        self._recorder = EventRecorder(client, clock, self.background)
         self._said: dict[str, str] = {}
         self._heard_at: dict[str, float] = {}
         self._pace = Pace(clock)
@@ -147,7 +147,7 @@ class Reconciler:
             try:
                 result = await self._write(executor, observed, decision.status)
             except ApiError as error:
-                self._tell_unwritten(executor, observed.uid, error)
+                self._tell_unwritten(observed, error)
                 result = await executor.stop_unrecorded(decision.stops)
                 if result.asks_again:
                     return result
@@ -159,7 +159,7 @@ class Reconciler:
         try:
             return await executor.carry_out(decision.after)
         finally:  # the status says it, so the events do too, whatever became of the actions
-            executor.record(decision.events)
+            self._recorder.record(observed, decision.events)
 
     async def _write(self, executor: Executor, observed: ObservedResource, status: Status) -> Result:
         old, began = observed.status.phase, self._clock.monotonic()
@@ -174,13 +174,13 @@ class Reconciler:
             logger.info("%s: %s → %s", observed.title, old or "new", status.phase)
         return result
 
-    def _tell_unwritten(self, executor: Executor, uid: str, error: ApiError) -> None:
+    def _tell_unwritten(self, observed: ObservedResource, error: ApiError) -> None:
         """Say in an Event that a status is refused, which the status can't: once, for as long as it is the same."""
-        if not error.is_refusal or self._unwritten.get(uid) == error.message:
+        if not error.is_refusal or self._unwritten.get(observed.uid) == error.message:
             return
-        self._unwritten[uid] = error.message
+        self._unwritten[observed.uid] = error.message
         what = f"{error.message} ({error.status} {error.reason}): nothing starts, and only a stop is carried out"
-        executor.record([Event("Warning", reasons.STATUS_NOT_WRITTEN, what)])
+        self._recorder.record(observed, [Event("Warning", reasons.STATUS_NOT_WRITTEN, what)])
 
     def _patience(self, observed: ObservedResource | None) -> float | None:
         """Return how long a silence may last before the cluster is asked; None if nothing is awaited of it."""

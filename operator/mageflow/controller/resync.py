@@ -6,8 +6,7 @@ Its watches may be late, so it lists each kind first, and acts on nothing older 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 from mageflow.api import KINDS
 from mageflow.controller.api_server import ApiServer
@@ -17,7 +16,7 @@ from mageflow.controller.observe import run_key
 from mageflow.kube.paths import JOBS, NAMESPACES, PODS, Collection, collection_of
 from mageflow.kube.selectors import MANAGED
 from mageflow.kube.transport import Raw
-from mageflow.kube.watch import list_all, list_pages
+from mageflow.kube.watch import list_pages
 
 
 def paths_of(collection: Collection, namespaces: Sequence[str] | None) -> Iterator[str]:
@@ -32,7 +31,7 @@ async def relist_everything(client: ApiServer, caches: Caches, poller: Namespace
     known. Raises ApiError.
     """
     if poller is None:
-        there = await _list(client, NAMESPACES, None)
+        there = [raw async for raw in _each(client, NAMESPACES, None)]
     else:
         there = await poller.read_all(caches.namespaces.mark_unknown)
     for raw in there:
@@ -41,14 +40,11 @@ async def relist_everything(client: ApiServer, caches: Caches, poller: Namespace
     known = {uid: caches.children_of(uid) for uid in caches.uids() if _is_listed(caches, uid, namespaces)}
     present = set()
     for kind in KINDS:
-        for path in paths_of(collection_of(kind), namespaces):
-            async with aclosing(list_pages(client, path, {})) as pages:
-                async for page in pages:  # each is let go before the next: there may be many, and they are large
-                    for raw in page.objects:
-                        caches.upsert_resource(kind, raw)
-                        present.add(raw["metadata"]["uid"])
-    jobs = _by_owner(await _list(client, JOBS, namespaces, MANAGED))
-    pods = _by_owner(await _list(client, PODS, namespaces, MANAGED))
+        async for raw in _each(client, collection_of(kind), namespaces):
+            caches.upsert_resource(kind, raw)
+            present.add(raw["metadata"]["uid"])
+    jobs = await _by_owner(_each(client, JOBS, namespaces, MANAGED))
+    pods = await _by_owner(_each(client, PODS, namespaces, MANAGED))
     for uid in known.keys() - present:
         resource = caches.find(uid)
         if resource is not None:
@@ -62,17 +58,20 @@ def _is_listed(caches: Caches, uid: str, namespaces: Sequence[str] | None) -> bo
     return namespaces is None or (resource is not None and resource.namespace in namespaces)
 
 
-async def _list(
+async def _each(
     client: ApiServer, collection: Collection, namespaces: Sequence[str] | None, selector: str | None = None
-) -> list[Raw]:
+) -> AsyncIterator[Raw]:
+    """Yield each object; its page is let go before the next is read: there may be many, and they are large."""
     query = {} if selector is None else {"labelSelector": selector}
-    lists = [await list_all(client, path, query) for path in paths_of(collection, namespaces)]
-    return [raw for listed in lists for raw in listed.objects]
+    for path in paths_of(collection, namespaces):
+        async for page in list_pages(client, path, query):
+            for raw in page.objects:
+                yield raw
 
 
-def _by_owner(children: list[Raw]) -> defaultdict[str, list[Raw]]:
+async def _by_owner(children: AsyncIterator[Raw]) -> defaultdict[str, list[Raw]]:
     found: defaultdict[str, list[Raw]] = defaultdict(list)
-    for raw in children:
+    async for raw in children:
         key = run_key(raw)
         if key is not None:
             found[key.owner_uid].append(raw)

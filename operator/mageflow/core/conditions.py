@@ -118,17 +118,14 @@ def _suspended(phase: Phase, readiness: Readiness) -> _Wanted:
 
 def _keep_time(wanted: _Wanted, old: Condition | None, generation: int, now: datetime) -> Condition:
     status = "True" if wanted.status else "False"
-    message = shorten(wanted.message, MAX_MESSAGE)
-    is_kept = old is not None and old.status == status
-    if old is not None and is_kept:
-        told = (old.observed_generation, old.reason, old.message)
-        if told == (generation, wanted.reason, message):
-            return old  # as it is most often: what is the same object is compared, and written, at no cost
+    told = (status, generation, wanted.reason, shorten(wanted.message, MAX_MESSAGE))
+    if old is not None and (old.status, old.observed_generation, old.reason, old.message) == told:
+        return old  # as it is most often: what is the same object is compared at no cost
     return Condition(
         type=wanted.type,
         status=status,
         observed_generation=generation,
-        last_transition_time=old.last_transition_time if old is not None and is_kept else now,
+        last_transition_time=old.last_transition_time if old is not None and old.status == status else now,
         reason=wanted.reason,
-        message=message,
+        message=told[-1],
     )

@@ -4,6 +4,7 @@ config.py         which cluster, and who asks: found where kubectl looks
 transport.py      what is asked of a connection: single requests, and answers that come line by line
 http.py           a connection over HTTP: credentials, time limits, Retry-After
 light_imports.py  what of other packages is left out when they are imported
+memory.py         what no garbage collection looks at
 encoding.py       JSON, read and written
 errors.py         what goes wrong, and what an answer's status means
 backoff.py        pauses between attempts

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 from mageflow.kube.backoff import Backoff
 from mageflow.kube.encoding import decode, encode
@@ -51,19 +51,6 @@ class Changed:
 News: TypeAlias = Listed | Changed
 
 
-class Pauses(Protocol):
-    """What `follow` asks of a Backoff."""
-
-    def note_answer(self) -> None:
-        """Note that there is somebody who answers."""
-
-    def note_progress(self) -> None:
-        """Note that it was worth while to ask."""
-
-    async def pause(self, error: MageflowError | None = None) -> None:
-        """Pause after an attempt, or raise its `error`."""
-
-
 async def list_pages(requests: Requests, path: str, query: Mapping[str, str]) -> AsyncGenerator[Listed]:
     """Yield what `query` selects of a collection, at most PAGE objects at a time, all as of one version.
 
@@ -84,14 +71,13 @@ async def list_all(requests: Requests, path: str, query: Mapping[str, str]) -> L
     """Return all that `query` selects of a collection, read in pages. Raises ApiError, as `list_pages`."""
     objects: list[Raw] = []
     version = ""
-    async with aclosing(list_pages(requests, path, query)) as pages:
-        async for page in pages:
-            objects += page.objects
-            version = page.version
+    async for page in list_pages(requests, path, query):
+        objects += page.objects
+        version = page.version
     return Listed(objects, version)
 
 
-async def follow(transport: Transport, path: str, query: Mapping[str, str], pauses: Pauses) -> AsyncGenerator[News]:
+async def follow(transport: Transport, path: str, query: Mapping[str, str], pauses: Backoff) -> AsyncGenerator[News]:
     """Yield what `query` selects of a collection: all that is there, then each change; all anew if some were missed.
 
     `pauses` tells how long to wait after an attempt that failed, or raises its error.
