@@ -17,6 +17,7 @@ What it is measured with:
 stage.py        a control plane, a namespace for the operator and one for the script beside it
 api.py          requests and watches, made as plainly as can be: the floor is made of them
 objects.py      the objects that are made
+batches.py      the same for many, so many at once
 sightings.py    when a watch told of what
 kubelet.py      a kubelet that starts, ends and kills pods at once
 figures.py      medians, 95th percentiles, ratios, lines: pure

@@ -1,4 +1,4 @@
-"""`python -m bench`: run the cases, print the table; without `--quick` and `--only` write the results and the docs."""
+"""`python -m bench`: run the cases, print the table, and without `--quick` write the results and the docs."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from bench.realpods import measure_real_pods
 from bench.report import print_table, write_report
 from bench.scale import measure_events, measure_held
 from bench.throughput import measure_label, measure_many, measure_workflows
+from devkit.kubectl import KubectlError
+from devkit.operator import OperatorError
 from localcluster.tools import ClusterError
 
 Case = Callable[[bool], Coroutine[Any, Any, dict[str, Measured]]]
@@ -103,7 +105,7 @@ def run(
         print(f"bench: {name} …", file=sys.stderr, flush=True)
         try:
             measured = asyncio.run(CASES[name](quick))
-        except ClusterError as error:
+        except (ClusterError, KubectlError, OperatorError) as error:
             print(f"bench: {name} NOT MEASURED: {error}", file=sys.stderr)
             failed.append(name)
             continue

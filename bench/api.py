@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -78,9 +78,3 @@ async def connect(kubeconfig: Path) -> AsyncIterator[Api]:
     connector = aiohttp.TCPConnector(ssl=context, limit=0)
     async with aiohttp.ClientSession(connector=connector, read_bufsize=2**21) as session:
         yield Api(session, configuration.host)
-
-
-def status_of(answer: Mapping[str, Any]) -> Raw:
-    """Return an object's status; empty if there is none yet."""
-    status: Raw = answer.get("status") or {}
-    return status

@@ -16,6 +16,11 @@ class Measured:
     ours: Figure
     floor: Figure | None = None
 
+    @classmethod
+    def once(cls, ours: float, unit: str, floor: float | None = None) -> Measured:
+        """Return what a single measurement has shown, of either side."""
+        return cls(Figure.of([ours], unit), None if floor is None else Figure.of([floor], unit))
+
     @property
     def ratio(self) -> float | None:
         """The operator's median over the floor's."""

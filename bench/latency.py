@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -62,7 +63,7 @@ async def measure(rounds: int) -> dict[str, Measured]:
                     if number >= WARM_UP:
                         times[side].append(1000 * seconds)
         found[name] = Measured(Figure.of(times[0], "ms"), Figure.of(times[1], "ms"))
-        found[f"{name}_spread"] = Measured(Figure.of([found[name].ours.p95 / found[name].ours.median], ""))
+        found[f"{name}_spread"] = Measured.once(found[name].ours.p95 / found[name].ours.median, "")
     return found
 
 
@@ -117,21 +118,10 @@ async def _suspend_by_hand(sides: Sides, name: str) -> float:
     side = sides.by_hand
     await _make_both(sides, name)
     pod = _pod_of(side, name)
-    asked = side.resources.expect(_asked(name, "suspended"))
-    told = side.resources.expect(_told(name, "Suspended"))
-    gone = side.pods.expect(lambda raw: named(name)(raw) and is_going(raw))
-    began = time.perf_counter()
-    await _patch(side, name, "suspended")
-    await asked
-    await _write_status(sides, name, "Suspending")
-    eviction = {
-        "apiVersion": "policy/v1",
-        "kind": "Eviction",
-        "metadata": {"name": pod["metadata"]["name"], "namespace": BY_HAND},
-        "deleteOptions": {"preconditions": {"uid": pod["metadata"]["uid"]}},
-    }
-    await side.api.request("POST", f"{objects.pods(BY_HAND, pod['metadata']['name'])}/eviction", eviction)
+    began, gone = await _ask_by_hand(sides, name, "suspended", "Suspending")
+    await side.api.request("POST", *objects.eviction(pod))
     await gone
+    told = side.resources.expect(_told(name, "Suspended"))
     await _write_status(sides, name, "Suspended")
     return max(await told, await gone) - began
 
@@ -150,12 +140,7 @@ async def _interrupt_by_hand(sides: Sides, name: str) -> float:
     side = sides.by_hand
     await _make_both(sides, name)
     await _run(side, name)
-    asked = side.resources.expect(_asked(name, "interrupted"))
-    gone = side.pods.expect(lambda raw: named(name)(raw) and is_going(raw))
-    began = time.perf_counter()
-    await _patch(side, name, "interrupted")
-    await asked
-    await _write_status(sides, name, "Interrupting")
+    began, gone = await _ask_by_hand(sides, name, "interrupted", "Interrupting")
     await side.api.request("PATCH", objects.jobs(BY_HAND, name), {"spec": {"suspend": True}}, MERGE)
     return await gone - began
 
@@ -186,6 +171,18 @@ async def _stop(side: Side, name: str, lifecycle: str, *, suspended_is_told: boo
     return (max(ended, told_at) if suspended_is_told else ended) - began
 
 
+async def _ask_by_hand(sides: Sides, name: str, lifecycle: str, phase: str) -> tuple[float, asyncio.Task[float]]:
+    """Patch the spec, and mark the status as soon as a watch tells of that; return when it began, and the pod's end."""
+    side = sides.by_hand
+    asked = side.resources.expect(_asked(name, lifecycle))
+    gone = side.pods.expect(lambda raw: named(name)(raw) and is_going(raw))
+    began = time.perf_counter()
+    await _patch(side, name, lifecycle)
+    await asked
+    await _write_status(sides, name, phase)
+    return began, gone
+
+
 async def _make_both(sides: Sides, name: str) -> None:
     """Make a Workflow that no operator sees, with a status as the operator writes it, and a Job beside it."""
     side = sides.by_hand
@@ -206,7 +203,8 @@ async def _write_status(sides: Sides, name: str, phase: str) -> None:
 
 
 async def _patch(side: Side, name: str, lifecycle: str) -> None:
-    await side.api.request("PATCH", objects.path_of(side.name, "workflows", name), _lifecycle(lifecycle), MERGE)
+    body = {"spec": {"lifecycle": lifecycle}}
+    await side.api.request("PATCH", objects.path_of(side.name, "workflows", name), body, MERGE)
 
 
 async def _run(side: Side, name: str) -> None:
@@ -218,10 +216,6 @@ async def _run(side: Side, name: str) -> None:
 
 def _pod_of(side: Side, name: str) -> Raw:
     return next(raw for raw in side.pods.objects.values() if named(name)(raw) and not is_going(raw))
-
-
-def _lifecycle(lifecycle: str) -> Raw:
-    return {"spec": {"lifecycle": lifecycle}}
 
 
 def _told(name: str, *phases: str) -> Callable[[Raw], bool]:

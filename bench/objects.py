@@ -51,10 +51,18 @@ def job_like(pattern: Raw, name: str) -> Raw:
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
 
 
-def held_status(known: Raw, phase: str) -> Raw:
-    """Return a resource as the floor writes it: with the status that the operator would give it, by size and shape."""
-    status = {**(known.get("status") or {}), "phase": phase, "observedGeneration": known["metadata"]["generation"]}
-    return {**known, "status": status}
+def plain_job(name: str, pod: Raw, **spec: Any) -> Raw:
+    """Return a Job as a user writes it, whose pod is tried once."""
+    body = {"backoffLimit": 0, "template": {"spec": {**pod, "restartPolicy": "Never"}}, **spec}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": body}
+
+
+def eviction(pod: Raw) -> tuple[str, Raw]:
+    """Return the path and body of the request that evicts a pod."""
+    metadata = {"name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"]}
+    options = {"preconditions": {"uid": pod["metadata"]["uid"]}}
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata, "deleteOptions": options}
+    return f"{pods(metadata['namespace'], metadata['name'])}/eviction", body
 
 
 def _head(kind: str, name: str) -> Raw:

@@ -1,6 +1,6 @@
 """Peers, measured on the same machine in the same run: their controllers are built from Go modules, as the cluster is.
 
-Kueue            Jobs with a queue: created, stopped and let go again by `spec.active` of their Workload
+Kueue            Jobs: created in a queue, stopped by `spec.active` of their Workload, let go by the queue's label
 Argo Workflows   Workflows of one step: created, terminated (for good: its stop can't be resumed), let go by `suspend`
 
 Neither has what our suspend is: a pending pod is left alone by Argo's, and Kueue's stops what runs as well.
@@ -27,10 +27,11 @@ from bench.figures import Figure
 from bench.goals import Measured
 from bench.kubelet import NODE, Kubelet
 from bench.sightings import Sightings, is_going, named, watching
-from bench.stage import BY_HAND, OURS, Stage, open_stage
+from bench.stage import BY_HAND, OURS, Stage, made_namespaces, open_stage
 from devkit.kubectl import Kubectl
 from localcluster.binaries import ensure
 from localcluster.components import Component, Module
+from localcluster.tools import ClusterError
 
 KUEUE: Final = Component("kueue", "sigs.k8s.io/kueue/cmd/kueue", (Module("sigs.k8s.io/kueue", "v0.17.0", build_s=200),))
 ARGO: Final = Component(
@@ -39,6 +40,7 @@ ARGO: Final = Component(
     (Module("github.com/argoproj/argo-workflows/v4", "v4.0.5", build_s=250),),
 )
 QUEUE: Final = "everything"
+_QUEUED: Final = {"kueue.x-k8s.io/queue-name": QUEUE}
 WARM_UP: Final = 2
 
 
@@ -69,39 +71,26 @@ async def measure_kueue(rounds: int) -> dict[str, Measured]:
 async def measure_argo(rounds: int, kubeconfig: Path | None = None) -> dict[str, Measured]:
     """Measure Argo Workflows beside plain Jobs: the controller of the cluster of a kubeconfig, or one built here."""
     if kubeconfig is not None:
-        async with connect(kubeconfig) as api:
-            return await _measure_there(api, rounds)
+        async with connect(kubeconfig) as api, made_namespaces(api, OURS, BY_HAND):
+            return await _measure(api, _argo_peer(), rounds)
     async with open_stage() as stage, _argo(stage) as peer:
         return await _measure(stage.api, peer, rounds)
-
-
-async def _measure_there(api: Api, rounds: int) -> dict[str, Measured]:
-    """Measure the controller of a cluster that is there, in two namespaces that are made for it, and go again.
-
-    The pods are of a node selector that no node has, so that only the test plays the kubelet.
-    """
-    namespaces = [f"/api/v1/namespaces/{name}" for name in (OURS, BY_HAND)]
-    for name in (OURS, BY_HAND):
-        await api.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
-    try:
-        return await _measure(api, _argo_peer(), rounds)
-    finally:
-        for path in namespaces:
-            await api.request("DELETE", path)
 
 
 async def _measure(api: Api, peer: Peer, rounds: int) -> dict[str, Measured]:
     times: dict[str, list[float]] = {"create": [], "floor": [], "stop": [], "resume": []}
     async with AsyncExitStack() as stack:
         ours, by_hand = [await stack.enter_async_context(watching(api, objects.pods(name))) for name in (OURS, BY_HAND)]
+        kubelet = Kubelet(api, ends_pods=False)
         for pods in (ours, by_hand):
-            Kubelet(api, ends_pods=False).play(pods)
+            kubelet.play(pods)
         for number in range(rounds + WARM_UP):
             run = f"run-{number}"
+            plain = objects.plain_job(run, objects.NOWHERE["spec"])
             found = {
                 "create": await _until_pod(api, ours, peer.path, peer.make(run), run),
-                "floor": await _until_pod(api, by_hand, objects.jobs(BY_HAND), _plain_job(run), run),
-                "stop": await _stop(api, ours, peer, run),
+                "floor": await _until_pod(api, by_hand, objects.jobs(BY_HAND), plain, run),
+                "stop": await _stop(api, ours, kubelet, peer, run),
                 "resume": await _resume(api, ours, peer, f"held-{number}"),
             }
             if number >= WARM_UP:
@@ -120,12 +109,12 @@ async def _until_pod(api: Api, pods: Sightings, path: str, body: Raw, name: str)
     return await pod - began
 
 
-async def _stop(api: Api, pods: Sightings, peer: Peer, name: str) -> float:
+async def _stop(api: Api, pods: Sightings, kubelet: Kubelet, peer: Peer, name: str) -> float:
     """Have the pod bound and running, if that is what the peer stops, and stop it."""
     if peer.stops_running:
         pod = next(raw for raw in pods.objects.values() if named(name)(raw))
-        await Kubelet(api, ends_pods=False).bind(pod, NODE)
-        await Kubelet(api, ends_pods=False).start(pod)
+        await kubelet.bind(pod, NODE)
+        await kubelet.start(pod)
     await asyncio.sleep(0.2)  # so that the controller knows
     going = pods.expect(lambda raw: named(name)(raw) and is_going(raw))
     began = time.perf_counter()
@@ -142,22 +131,16 @@ async def _resume(api: Api, pods: Sightings, peer: Peer, name: str) -> float:
     return await pod - began
 
 
-def _plain_job(name: str, **spec: Any) -> Raw:
-    template = {"spec": {**objects.NOWHERE["spec"], "restartPolicy": "Never"}}
-    body = {"backoffLimit": 0, "template": template, **spec}
-    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": body}
-
-
 @contextmanager
 def _process(program: Path, arguments: Sequence[str], log: Path, **environment: str) -> Iterator[None]:
-    """Run a controller during the block. Raises RuntimeError with the end of its log if it ends at once by itself."""
+    """Run a controller during the block. Raises ClusterError with the end of its log if it ends at once by itself."""
     with log.open("wb") as output:
         variables = {**os.environ, **environment}
         process = subprocess.Popen([program, *arguments], env=variables, stdout=output, stderr=output)
         try:
             time.sleep(5.0)
             if process.poll() is not None:
-                raise RuntimeError(f"{program.name} has ended:\n{log.read_text()[-2000:]}")
+                raise ClusterError(f"{program.name} has ended:\n{log.read_text()[-2000:]}", "Its log says why.")
             yield
         finally:
             process.kill()
@@ -203,7 +186,10 @@ def _certificates(stage: Stage) -> Iterator[None]:
     """Give Kueue the certificates that its pod would have; one of the two paths is fixed, and takes root."""
     pair = stage.control_plane.authority.client("webhook", (), "webhook")
     fixed = Path("/etc/kueue")
-    fixed.mkdir()  # fails if there is one, which isn't ours to remove
+    try:
+        fixed.mkdir()  # one that is there isn't ours to remove
+    except OSError as error:
+        raise ClusterError(f"Kueue reads a certificate from {fixed}: {error}", "Run it as root.") from error
     try:
         for folder in (stage.folder / "webhook", fixed / "metrics" / "certs"):
             folder.mkdir(parents=True)
@@ -244,18 +230,15 @@ def _queues() -> list[tuple[str, Raw]]:
 
 def _queued_job(name: str) -> Raw:
     """Return a Job as Kueue's webhook leaves it: suspended until the queue lets it go."""
-    job = _plain_job(name, suspend=True)
-    job["metadata"]["labels"] = {"kueue.x-k8s.io/queue-name": QUEUE}
-    container = {**objects.CONTAINER, "resources": {"requests": {"cpu": "1m"}}}
-    job["spec"]["template"]["spec"]["containers"] = [container]
+    job = _held_job(name)
+    job["metadata"]["labels"] = _QUEUED
     return job
 
 
 def _held_job(name: str) -> Raw:
-    """Return a Job of a queue that is not there yet."""
-    job = _queued_job(name)
-    job["metadata"]["labels"] = {}
-    return job
+    """Return the same Job, of no queue yet."""
+    container = {**objects.CONTAINER, "resources": {"requests": {"cpu": "1m"}}}
+    return objects.plain_job(name, {**objects.NOWHERE["spec"], "containers": [container]}, suspend=True)
 
 
 async def _deactivate(api: Api, name: str) -> None:
@@ -266,8 +249,7 @@ async def _deactivate(api: Api, name: str) -> None:
 
 
 async def _activate(api: Api, name: str) -> None:
-    labels = {"kueue.x-k8s.io/queue-name": QUEUE}
-    await api.request("PATCH", objects.jobs(OURS, name), {"metadata": {"labels": labels}}, MERGE)
+    await api.request("PATCH", objects.jobs(OURS, name), {"metadata": {"labels": _QUEUED}}, MERGE)
 
 
 # ── Argo Workflows ──

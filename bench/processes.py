@@ -61,10 +61,10 @@ async def measure_failover(rounds: int) -> dict[str, Measured]:
 async def _kill_leader(stage: Stage, path: str, seen: Sightings, number: int) -> float:
     before, after = f"before-{number}", f"after-{number}"
     elect = (f"--namespace={OURS}", "--leader-elect", f"--lease-namespace={OURS}")
-    with stage.operator(*elect, "--health-port=18080") as leader:
+    with stage.operator(*elect) as leader:
         await stage.api.request("POST", path, objects.workflow(before, lifecycle="suspended"))
         await seen.see(_is_held(before), known=True)
-        with stage.operator(*elect, "--health-port=18081"):
+        with stage.operator(*elect):
             await asyncio.sleep(4.0)  # it is started, watches, and waits for the Lease
             told = seen.expect(_is_held(after))
             began = time.perf_counter()

@@ -14,11 +14,10 @@ from bench.figures import Figure, growth
 from bench.goals import Measured
 from bench.sightings import watching
 from bench.stage import OURS, open_stage
+from devkit.statuses import decide_now, settle
 from mageflow.api import SWARM, WORKFLOW, Kind
 from mageflow.controller.caches import Caches
 from mageflow.controller.clock import Clock
-from mageflow.core.decide import decide
-from mageflow.core.decision import CreateJob, Decision
 from mageflow.kube.encoding import decode
 
 
@@ -35,24 +34,23 @@ async def measure_held(counts: list[int]) -> dict[str, Measured]:
             with stage.operator() as operator:
                 await asyncio.sleep(2.0)
                 began = time.perf_counter()
-                await stage.make(path, bodies, at_once=1 if first else 20)
-                created = time.perf_counter() - began
+                created = await stage.make(path, bodies, at_once=1 if first else 20)
                 all_told = await seen.all_meet(lambda raw: "phase" in (raw.get("status") or {}), count) - began
                 await operator.rest()
             if first:
-                found["created_held"] = Measured(Figure.of([all_told], "s"), Figure.of([created], "s"))
+                found["created_held"] = Measured.once(all_told, "s", created)
             with stage.operator() as operator:
                 await asyncio.sleep(1.0)
                 used = await operator.rest()
                 starts.append((count, used))
-                found[f"restart_{count}"] = Measured(Figure.of([used], "s"))
-                found[f"memory_{count}"] = Measured(Figure.of([operator.memory()], "MiB"))
+                found[f"restart_{count}"] = Measured.once(used, "s")
+                found[f"memory_{count}"] = Measured.once(operator.memory(), "MiB")
                 if count == counts[-1]:
                     before = operator.cpu()
                     await asyncio.sleep(20.0)
-                    found[f"rest_{count}"] = Measured(Figure.of([1000 * (operator.cpu() - before) / 20], "ms"))
+                    found[f"rest_{count}"] = Measured.once(1000 * (operator.cpu() - before) / 20, "ms")
     if len(starts) > 1:
-        found["restart_growth"] = Measured(Figure.of([growth(starts[-2:])], ""))
+        found["restart_growth"] = Measured.once(growth(starts[-2:]), "")
     return found
 
 
@@ -68,7 +66,7 @@ def measure_events(rounds: int) -> dict[str, Measured]:
         figure = Figure.of(_time_resource(SWARM, count, max(20, rounds // count)), "ms")
         found[f"event_swarm_{count}"] = Measured(figure)
         points.append((float(count), figure.median))
-    found["event_growth"] = Measured(Figure.of([growth(points)], ""))
+    found["event_growth"] = Measured.once(growth(points), "")
     return found
 
 
@@ -77,7 +75,7 @@ def _time_resource(kind: Kind, count: int, rounds: int) -> list[float]:
     caches = _caches()
     raw = _resource(kind, count)
     caches.upsert_resource(kind, raw)
-    raw["status"] = _settle(caches)
+    raw["status"] = settle(caches, UID)
     versions = range(2, rounds + 2)
     lines = [_line({**raw, "metadata": {**raw["metadata"], "resourceVersion": str(each)}}) for each in versions]
     return _time(caches, lines, lambda item: caches.upsert_resource(kind, item))
@@ -88,7 +86,7 @@ def _time_children(rounds: int, make: Callable[[int], Raw]) -> list[float]:
     caches = _caches()
     raw = _resource(WORKFLOW, 1)
     caches.upsert_resource(WORKFLOW, raw)
-    raw["status"] = _settle(caches)
+    raw["status"] = settle(caches, UID)
     caches.upsert_resource(WORKFLOW, {**raw, "metadata": {**raw["metadata"], "resourceVersion": "2"}})
     upsert = caches.upsert_pod if make is _pod else caches.upsert_job
     return _time(caches, [_line(make(number)) for number in range(3, rounds + 3)], upsert)
@@ -99,7 +97,7 @@ def _time(caches: Caches, lines: list[bytes], upsert: Callable[[Any], object]) -
     for line in lines:
         began = time.perf_counter()
         upsert(decode(line)["object"])
-        _decide(caches)
+        decide_now(caches, UID)
         times.append(1000 * (time.perf_counter() - began))
     return times[len(times) // 10 :]
 
@@ -119,25 +117,6 @@ def _resource(kind: Kind, count: int) -> Raw:
     )
     metadata = {"namespace": OURS, "uid": UID, "resourceVersion": "1", "generation": 1}
     return {**body, "metadata": {**body["metadata"], **metadata}}
-
-
-def _settle(caches: Caches) -> Raw:
-    """Make the Jobs that are decided upon; return the status that the operator would write then."""
-    decision = _decide(caches)
-    for number, action in enumerate(decision.before):
-        assert isinstance(action, CreateJob)
-        metadata = {**action.manifest["metadata"], "uid": f"job-{number}", "resourceVersion": "1"}
-        caches.upsert_job({**action.manifest, "metadata": metadata, "status": {"active": 1}})
-    status = _decide(caches).status
-    assert status is not None
-    document: Raw = status.to_json()
-    return document
-
-
-def _decide(caches: Caches) -> Decision:
-    observed = caches.observe(UID)
-    assert observed is not None
-    return decide(observed, Clock().now().replace(microsecond=0))
 
 
 def _pod(version: int) -> Raw:

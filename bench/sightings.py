@@ -115,3 +115,9 @@ def in_phase(*phases: str) -> Callable[[Raw], bool]:
         return status.get("phase") in phases and status.get("observedGeneration") == raw["metadata"]["generation"]
 
     return is_met
+
+
+def is_complete(raw: Raw) -> bool:
+    """Tell whether a Job says that it is complete."""
+    conditions = (raw.get("status") or {}).get("conditions") or ()
+    return any(one["type"] == "Complete" and one["status"] == "True" for one in conditions)

@@ -6,24 +6,22 @@ Everything is made anew for each group of cases, so that no case pays for what a
 from __future__ import annotations
 
 import asyncio
-import os
 import resource
-import signal
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from bench.api import Api, connect
+from bench.api import MERGE, Api, Raw, connect
+from bench.batches import do_all
 from bench.kubelet import NODE
 from bench.objects import path_of
 from devkit.cluster import ROOT
 from devkit.kubectl import Kubectl
+from devkit.operator import OperatorProcess, cpu_seconds
 from localcluster.controlplane import ControlPlane
 
 OURS: Final = "ours"
@@ -39,28 +37,20 @@ NODE_STATUS: Final = {
 PATIENCE: Final = 600.0
 
 
-class OperatorProcess:
-    """`mageflow-operator` as a user runs it; what it has used is read from /proc."""
+class MeasuredOperator(OperatorProcess):
+    """An operator as a user runs it; what it uses is read from /proc."""
 
-    def __init__(self, kubeconfig: Path, log: Path, *arguments: str) -> None:
-        self._log = log.open("ab")
-        program = [sys.executable, "-m", "mageflow.controller", *arguments]
-        environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
-        self._process = subprocess.Popen(program, env=environment, stdout=self._log, stderr=self._log)
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
+    def __enter__(self) -> MeasuredOperator:
+        self._pid = self.launch().pid
+        return self
 
     def cpu(self) -> float:
         """Return the seconds of CPU that it has used."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self._pid)
 
     def memory(self) -> float:
         """Return the MiB that it has in memory."""
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        pages = int(Path(f"/proc/{self._pid}/statm").read_text().split()[1])
         return pages * resource.getpagesize() / 2**20
 
     async def rest(self, quiet: float = 1.5) -> float:
@@ -75,20 +65,6 @@ class OperatorProcess:
             before = used
         raise TimeoutError("the operator never comes to rest")
 
-    def kill(self) -> None:
-        """End it at once (SIGKILL)."""
-        self._end(signal.SIGKILL)
-
-    def stop(self) -> None:
-        """End it (SIGTERM)."""
-        self._end(signal.SIGTERM)
-
-    def _end(self, how: signal.Signals) -> None:
-        if self._process.poll() is None:
-            self._process.send_signal(how)
-            self._process.wait(60)
-        self._log.close()
-
 
 @dataclass(frozen=True)
 class Stage:
@@ -98,26 +74,24 @@ class Stage:
     control_plane: ControlPlane
     folder: Path
 
-    @contextmanager
-    def operator(self, *arguments: str) -> Iterator[OperatorProcess]:
-        """Run an operator that watches OURS, or as its arguments say."""
+    def operator(self, *arguments: str) -> MeasuredOperator:
+        """Return an operator, to be entered, that watches OURS, or as its arguments say."""
         kubeconfig = self.control_plane.kubeconfig_for("mageflow-operator")
-        arguments = arguments or (f"--namespace={OURS}", "--health-port=18080")
-        process = OperatorProcess(kubeconfig, self.folder / "operator.log", *arguments)
-        try:
-            yield process
-        finally:
-            process.stop()
+        return MeasuredOperator(kubeconfig, self.folder / "operator.log", *(arguments or (f"--namespace={OURS}",)))
 
-    async def make(self, path: str, bodies: list[Any], at_once: int = 20) -> None:
-        """Create many objects."""
-        places = asyncio.Semaphore(at_once)
+    async def make(self, path: str, bodies: list[Raw], at_once: int = 20) -> float:
+        """Create many objects; return how many seconds that took."""
+        return await do_all(bodies, at_once, lambda body: self.api.request("POST", path, body))
 
-        async def create(body: Any) -> None:
-            async with places:
-                await self.api.request("POST", path, body)
 
-        await asyncio.gather(*map(create, bodies))
+@asynccontextmanager
+async def made_namespaces(api: Api, *names: str) -> AsyncIterator[None]:
+    """Make namespaces in a cluster that stays, and have them deleted afterwards."""
+    async with AsyncExitStack() as stack:
+        for name in names:
+            await api.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+            stack.push_async_callback(api.request, "DELETE", f"/api/v1/namespaces/{name}")
+        yield
 
 
 @asynccontextmanager
@@ -134,9 +108,8 @@ async def open_stage() -> AsyncIterator[Stage]:
 
 async def _set_up(api: Api) -> None:
     await api.request("POST", "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}})
-    merge = "application/merge-patch+json"
-    await api.request("PATCH", f"/api/v1/nodes/{NODE}/status", {"status": NODE_STATUS}, merge)
-    await api.request("PATCH", f"/api/v1/nodes/{NODE}", {"spec": {"taints": []}}, merge)
+    await api.request("PATCH", f"/api/v1/nodes/{NODE}/status", {"status": NODE_STATUS}, MERGE)
+    await api.request("PATCH", f"/api/v1/nodes/{NODE}", {"spec": {"taints": []}}, MERGE)
     for name in (OURS, BY_HAND):
         await api.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
     for plural in ("workflows", "chains", "swarms"):

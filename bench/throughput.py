@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from bench import objects
 from bench.api import MERGE, Raw
-from bench.figures import Figure
+from bench.batches import do_all, run_to_end
 from bench.goals import Measured
 from bench.kubelet import Kubelet
-from bench.sightings import Sightings, in_phase, is_going, named, watching
-from bench.stage import BY_HAND, OURS, OperatorProcess, Stage, open_stage
+from bench.sightings import Sightings, in_phase, is_complete, is_going, named, watching
+from bench.stage import BY_HAND, OURS, MeasuredOperator, Stage, open_stage
+from mageflow.api import LABEL_LIFECYCLE
 
-LABEL = "mageflow.io/lifecycle"
 AT_ONCE = 20
 """How many requests the script makes at once."""
 WARM_UP = 20
@@ -28,7 +27,7 @@ class Played:
     """A stage with an operator and a kubelet that ends each pod at once."""
 
     stage: Stage
-    operator: OperatorProcess
+    operator: MeasuredOperator
     resources: Sightings
     ours: Sightings
     """The pods of the operator's namespace."""
@@ -53,7 +52,7 @@ async def _play(plural: str, *, ends_pods: bool = True) -> AsyncIterator[Played]
                 yield Played(stage, operator, resources, ours, by_hand)
 
 
-async def _warm_up(stage: Stage, operator: OperatorProcess, resources: Sightings, path: str) -> None:
+async def _warm_up(stage: Stage, operator: MeasuredOperator, resources: Sightings, path: str) -> None:
     async with watching(stage.api, path) as workflows:
         await stage.make(path, [objects.workflow(f"warm-{number}") for number in range(WARM_UP)], 5)
         await workflows.all_meet(lambda raw: "status" in raw, WARM_UP)
@@ -68,47 +67,25 @@ async def measure_workflows(count: int) -> dict[str, Measured]:
     async with _play("workflows") as played:
         cpu, lines = played.operator.cpu(), _count_lines(played.stage)
         path = objects.path_of(OURS, "workflows")
-        ours = await _ten_at_a_time(
-            played, path, played.resources, lambda name: objects.workflow(name), in_phase("Succeeded"), count
+        names = [f"work-{number}" for number in range(count)]
+        ours = await run_to_end(
+            played.stage.api, path, map(objects.workflow, names), played.resources, in_phase("Succeeded"), 10
         )
         cpu = await played.operator.rest() - cpu
         requests = _requests(played.stage, lines)
         pattern = await _read_pattern(played)
-        by_hand = await _ten_at_a_time(
-            played,
-            objects.jobs(BY_HAND),
-            played.by_hand,
-            lambda name: objects.job_like(pattern, name),
-            _is_complete,
-            count,
-        )
+        by_hand = await _run_jobs(played, pattern, names, 10)
     return {
-        "workflow_cpu": Measured(Figure.of([1000 * cpu / count], "ms")),
+        "workflow_cpu": Measured.once(1000 * cpu / count, "ms"),
         **_figures_of("workflow", requests, count),
-        "workflow_rate": Measured(Figure.of([ours], "s"), Figure.of([by_hand], "s")),
+        "workflow_rate": Measured.once(ours, "s", by_hand),
     }
 
 
-async def _ten_at_a_time(
-    played: Played,
-    path: str,
-    seen: Sightings,
-    make: Callable[[str], Raw],
-    has_ended: Callable[[Raw], bool],
-    count: int,
-) -> float:
-    """Make objects, ten of which are there at a time, and return how many seconds it took until all had ended."""
-    places = asyncio.Semaphore(10)
-
-    async def run(name: str) -> None:
-        async with places:
-            ended = seen.expect(lambda raw: raw["metadata"]["name"] == name and has_ended(raw))
-            await played.stage.api.request("POST", path, make(name))
-            await ended
-
-    began = time.perf_counter()
-    await asyncio.gather(*(run(f"work-{number}") for number in range(count)))
-    return time.perf_counter() - began
+async def _run_jobs(played: Played, pattern: Raw, names: list[str], at_once: int) -> float:
+    """Make Jobs by hand, so many of which are there at a time; return how many seconds it took until all had ended."""
+    bodies = (objects.job_like(pattern, name) for name in names)
+    return await run_to_end(played.stage.api, objects.jobs(BY_HAND), bodies, played.by_hand, is_complete, at_once)
 
 
 async def _read_pattern(played: Played) -> Raw:
@@ -119,11 +96,6 @@ async def _read_pattern(played: Played) -> Raw:
         await played.stage.api.request("POST", path, objects.workflow("pattern"))
         await jobs.see(named("pattern"), known=True)
         return next(raw for uid, raw in jobs.objects.items() if uid not in known)
-
-
-def _is_complete(raw: Raw) -> bool:
-    conditions = (raw.get("status") or {}).get("conditions") or ()
-    return any(one["type"] == "Complete" and one["status"] == "True" for one in conditions)
 
 
 def _count_lines(stage: Stage) -> int:
@@ -146,7 +118,7 @@ def _requests(stage: Stage, lines: int) -> tuple[int, int]:
 
 def _figures_of(case: str, requests: tuple[int, int], count: int) -> dict[str, Measured]:
     """Return how many writes and reads a case has cost for each resource or task."""
-    writes, reads = (Measured(Figure.of([number / count], "")) for number in requests)
+    writes, reads = (Measured.once(number / count, "") for number in requests)
     return {f"{case}_writes": writes, f"{case}_reads": reads}
 
 
@@ -168,23 +140,8 @@ async def measure_many(kind: str, count: int, at_once: int) -> dict[str, Measure
         ours = await ended - began
         await played.operator.rest()
         requests = _figures_of(f"{kind.lower()}", _requests(played.stage, lines), count)
-        by_hand = await _make_jobs(played, pattern, count, at_once)
-    return {kind.lower(): Measured(Figure.of([ours], "s"), Figure.of([by_hand], "s")), **requests}
-
-
-async def _make_jobs(played: Played, pattern: Raw, count: int, at_once: int) -> float:
-    places = asyncio.Semaphore(at_once)
-    seen = played.by_hand
-
-    async def run(name: str) -> None:
-        async with places:
-            ended = seen.expect(lambda raw: raw["metadata"]["name"] == name and _is_complete(raw))
-            await played.stage.api.request("POST", objects.jobs(BY_HAND), objects.job_like(pattern, name))
-            await ended
-
-    began = time.perf_counter()
-    await asyncio.gather(*(run(f"job-{number}") for number in range(count)))
-    return time.perf_counter() - began
+        by_hand = await _run_jobs(played, pattern, [f"job-{number}" for number in range(count)], at_once)
+    return {kind.lower(): Measured.once(ours, "s", by_hand), **requests}
 
 
 # ── a namespace's label ──
@@ -200,35 +157,30 @@ async def measure_label(count: int) -> dict[str, Measured]:
         await played.operator.rest()
         by_hand = await _hold_by_hand(played, [*names, *(f"more-{number}" for number in range(WARM_UP))])
         cpu, lines = played.operator.cpu(), _count_lines(played.stage)
-        held = await _set_label(played, "suspended", count, in_phase("Suspended"))
+        held = await _set_label(played, "suspended", played.resources, in_phase("Suspended"), count)
         hold_cpu = await played.operator.rest() - cpu
         requests = _figures_of("hold", _requests(played.stage, lines), count)
         cpu, lines = played.operator.cpu(), _count_lines(played.stage)
-        released = await _release(played, count)
+        released = await _set_label(played, None, played.ours, lambda raw: not is_going(raw), count)
         release_cpu = await played.operator.rest() - cpu
         requests |= _figures_of("release", _requests(played.stage, lines), count)
     return {
         **requests,
-        "hold": Measured(Figure.of([held], "s"), Figure.of([by_hand[0]], "s")),
-        "hold_cpu": Measured(Figure.of([1000 * hold_cpu / count], "ms")),
-        "release": Measured(Figure.of([released], "s"), Figure.of([by_hand[1]], "s")),
-        "release_cpu": Measured(Figure.of([1000 * release_cpu / count], "ms")),
+        "hold": Measured.once(held, "s", by_hand[0]),
+        "hold_cpu": Measured.once(1000 * hold_cpu / count, "ms"),
+        "release": Measured.once(released, "s", by_hand[1]),
+        "release_cpu": Measured.once(1000 * release_cpu / count, "ms"),
     }
 
 
-async def _set_label(played: Played, value: str | None, count: int, is_met: Callable[[Raw], bool]) -> float:
+async def _set_label(
+    played: Played, value: str | None, seen: Sightings, is_met: Callable[[Raw], bool], count: int
+) -> float:
+    """Label the namespace, None: take the label away; return the seconds until so many objects meet a condition."""
     began = time.perf_counter()
-    await played.stage.api.request(
-        "PATCH", f"/api/v1/namespaces/{OURS}", {"metadata": {"labels": {LABEL: value}}}, MERGE
-    )
-    return await played.resources.all_meet(is_met, count) - began
-
-
-async def _release(played: Played, count: int) -> float:
-    began = time.perf_counter()
-    body = {"metadata": {"labels": {LABEL: None}}}
+    body = {"metadata": {"labels": {LABEL_LIFECYCLE: value}}}
     await played.stage.api.request("PATCH", f"/api/v1/namespaces/{OURS}", body, MERGE)
-    return await played.ours.all_meet(lambda raw: not is_going(raw), count) - began
+    return await seen.all_meet(is_met, count) - began
 
 
 async def _hold_by_hand(played: Played, names: list[str]) -> tuple[float, float]:
@@ -250,11 +202,9 @@ async def _hold_by_hand(played: Played, names: list[str]) -> tuple[float, float]
 
         async def hold(name: str) -> None:
             await write(name, "Suspending")
-            pod = of_job[name]["metadata"]["name"]
-            metadata = {"name": pod, "namespace": BY_HAND}
-            body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
-            gone = pods.see(lambda raw: raw["metadata"]["name"] == pod and is_going(raw), known=True)
-            await api.request("POST", f"{objects.pods(BY_HAND, pod)}/eviction", body)
+            pod = of_job[name]
+            gone = pods.see(lambda raw: raw["metadata"]["uid"] == pod["metadata"]["uid"] and is_going(raw), known=True)
+            await api.request("POST", *objects.eviction(pod))
             await gone
             await write(name, "Suspended")
             await api.request("DELETE", objects.jobs(BY_HAND, name), {"propagationPolicy": "Background"})
@@ -269,21 +219,9 @@ async def _hold_by_hand(played: Played, names: list[str]) -> tuple[float, float]
             await made
             await write(name, "Pending")
 
-        held = await _at_once(names, hold)
-        released = await _at_once(names, release)
+        held = await do_all(names, AT_ONCE, hold)
+        released = await do_all(names, AT_ONCE, release)
     return held, released
-
-
-async def _at_once(names: list[str], work: Callable[[str], Awaitable[None]]) -> float:
-    places = asyncio.Semaphore(AT_ONCE)
-
-    async def do(name: str) -> None:
-        async with places:
-            await work(name)
-
-    began = time.perf_counter()
-    await asyncio.gather(*map(do, names))
-    return time.perf_counter() - began
 
 
 def _event(raw: Raw) -> Raw:

@@ -15,15 +15,23 @@ from pathlib import Path
 from devkit.patience import PATIENCE
 
 
+def cpu_seconds(pid: int) -> float:
+    """Return what a process has used of the processors since it was started."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class OperatorError(Exception):
     """The operator didn't come up, or ended by itself; the message has the end of its log."""
 
 
 class OperatorProcess:
-    """`mageflow-operator --all-namespaces`, with its log in a file; a context manager."""
+    """`mageflow-operator` with arguments, with its log in a file; a context manager."""
 
-    def __init__(self, kubeconfig: Path, log: Path) -> None:
+    def __init__(self, kubeconfig: Path, log: Path, *arguments: str) -> None:
+        """Without `arguments` it watches all namespaces."""
         self._kubeconfig = kubeconfig
+        self._arguments = arguments or ("--all-namespaces",)
         self._process: subprocess.Popen[bytes] | None = None
         self.log = log
         self.health_port = _free_port()
@@ -37,16 +45,21 @@ class OperatorProcess:
 
     def start(self, *, seconds: float = PATIENCE) -> None:
         """Start it and wait until /healthz answers; raise OperatorError if it doesn't."""
-        command = [sys.executable, "-m", "mageflow.controller", "--all-namespaces", f"--health-port={self.health_port}"]
-        environment = {**os.environ, "KUBECONFIG": str(self._kubeconfig)}
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        process = self.launch()
         deadline = time.monotonic() + seconds
         while not self.is_healthy():
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            if process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 raise OperatorError(f"the operator didn't come up; its log ends with\n{self.log_tail()}")
             time.sleep(0.1)
+
+    def launch(self) -> subprocess.Popen[bytes]:
+        """Start it, and wait for nothing; return the process."""
+        command = [sys.executable, "-m", "mageflow.controller", *self._arguments, f"--health-port={self.health_port}"]
+        environment = {**os.environ, "KUBECONFIG": str(self._kubeconfig)}
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        return self._process
 
     def is_healthy(self) -> bool:
         """Tell whether /healthz answers with 200."""

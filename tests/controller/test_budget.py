@@ -16,6 +16,7 @@ from typing import Any
 import kopf
 import pytest
 
+from devkit.statuses import settle
 from mageflow.api import SWARM, WORKFLOW, Kind
 from mageflow.controller import cache_entry, caches, reconcile
 from mageflow.controller.caches import Caches
@@ -25,8 +26,6 @@ from mageflow.controller.queue import WorkQueue
 from mageflow.controller.reconcile import Reconciler
 from mageflow.controller.reflector import feed_of_jobs, feed_of_pods, take_in
 from mageflow.controller.settings import Settings
-from mageflow.core.decide import decide
-from mageflow.core.decision import CreateJob
 from mageflow.kube.encoding import decode
 from mageflow.kube.transport import Raw
 from mageflow.kube.watch import Changed, Listed
@@ -173,21 +172,6 @@ def stored(kind: Kind, count: int, number: int = 0, **spec: Any) -> Raw:
     raw = resource(100, uid=f"{UID}{number}", spec={**body, **spec})
     raw["metadata"]["name"] = f"work-{number}"
     return raw
-
-
-def settle(known: Caches, uid: str) -> Raw:
-    """Make the Jobs that are decided upon; return the status that the operator would write then."""
-    for _ in range(2):
-        observed = known.observe(uid)
-        assert observed is not None
-        decision = decide(observed, Clock().now().replace(microsecond=0))
-        for number, action in enumerate(decision.before):
-            assert isinstance(action, CreateJob)
-            metadata = {**action.manifest["metadata"], "uid": f"job-{number}", "resourceVersion": "1"}
-            known.upsert_job({**action.manifest, "metadata": metadata, "status": {"active": 1}})
-    assert decision.status is not None
-    document: Raw = decision.status.to_json()
-    return document
 
 
 @pytest.fixture

@@ -176,8 +176,9 @@ async def test_conflict_is_counted_when_the_status_was_written_by_somebody_else(
     settled: Caches, clock: StillClock
 ) -> None:
     before = counted()
-    with pytest.raises(RetryError):
+    with pytest.raises(RetryError) as raised:
         await reconcile(settled, clock, PUT_status=CONFLICT, GET_report=resource(version=102, generation=2))
+    assert raised.value.at_once, "it was read anew"
     assert counted() == before + 1
 
 
@@ -194,6 +195,7 @@ async def test_only_a_conflict_is_counted_when_a_stop_was_not_made(
 ) -> None:
     see(caches, "interrupted")
     before = counted()
-    with pytest.raises(RetryError):
+    with pytest.raises(RetryError) as raised:
         await reconcile(caches, clock, PUT_status=resource(version=103, generation=2), PATCH_report_1=answer)
+    assert raised.value.at_once is bool(count), "without the Lease nothing is learned"
     assert counted() == before + count

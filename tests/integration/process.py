@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
 import sys
@@ -13,6 +12,7 @@ from typing import Final
 
 import aiohttp
 
+from devkit.operator import cpu_seconds
 from devkit.patience import PATIENCE
 from localcluster.processes import Supervisor
 
@@ -47,8 +47,9 @@ class Operator:
 
     def cpu_seconds(self) -> float:
         """Return what it has used of the processors since it was started."""
-        fields = Path(f"/proc/{self._supervisor.pid(NAME)}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        pid = self._supervisor.pid(NAME)
+        assert pid is not None
+        return cpu_seconds(pid)
 
     async def start(self, *, seconds: float = PATIENCE) -> None:
         """Start it, unless it runs, and wait until /healthz answers with 200."""
