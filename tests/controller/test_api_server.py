@@ -279,3 +279,22 @@ async def test_one_sentence_is_said_when_the_service_account_is_unusable(
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with pytest.raises(ConfigError, match="can't be used"):
         await load_config()
+
+
+async def test_page_of_a_list_may_take_longer_than_another_read(
+    client: ApiServer, answers: dict[str, Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its objects may be large: 500 Swarms of a thousand tasks."""
+    monkeypatch.setattr(module, "READ_SECONDS", 0.01)
+    released = asyncio.Event()
+
+    async def wait(_: web.Request) -> web.StreamResponse:
+        await released.wait()
+        return web.json_response({"items": []})
+
+    answers["/x"] = wait
+    listing = asyncio.create_task(client.request("GET", "/x", query={"limit": "500"}))
+    assert (await error_of(client)).status == 0, "another read, that was begun later, has ended meanwhile"
+    assert not listing.done()
+    released.set()
+    assert await listing == {"items": []}

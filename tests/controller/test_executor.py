@@ -182,6 +182,14 @@ async def test_conflict_is_counted_when_the_status_was_written_by_somebody_else(
     assert counted() == before + 1
 
 
+async def test_answer_that_is_news_has_the_resource_decided_upon_again(settled: Caches, clock: StillClock) -> None:
+    """The watch tells the same version later, which wakes nobody; and not every status is a fixed point."""
+    woken: list[str] = []
+    answers: dict[str, Answer] = {"PUT_status": resource(version=103, generation=2)}
+    await Reconciler(Server(**answers), settled, Settings(), clock, woken.append).reconcile(UID)
+    assert woken == [UID]
+
+
 async def test_nothing_is_counted_when_it_is_learned_why_a_job_has_no_pod(settled: Caches, clock: StillClock) -> None:
     before = counted()
     with pytest.raises(RetryError, match="Learned"):

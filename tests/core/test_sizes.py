@@ -164,6 +164,8 @@ def test_text_takes_no_more_than_its_limit_when_it_is_cut(text: str, limit: int)
         ("<>&", 2 + 18),
         ("\u2028", 2 + 6),
         ("\x01\n", 2 + 6 + 2),
+        ("\ud800", 2 + 3),  # half a surrogate pair
+        (json.loads("[" * 300 + "]" * 300), 600),
     ],
 )
 def test_size_is_that_of_go(document: object, size: int) -> None:

@@ -164,6 +164,15 @@ def test_output_is_not_a_failed_runs_when_the_next_succeeds() -> None:
 # ── conditions ──
 
 
+def test_condition_that_is_as_it_was_is_the_same_object() -> None:
+    """What is compared with itself, to find out whether the status is to be written, is compared at no cost."""
+    runs = {1: Run(job(), (running_pod(),))}
+    before = decide(workflow(old=RUNNING, runs=runs))[1]
+    after = decide(workflow(old=before, runs=runs))[1]
+    assert before.conditions
+    assert all(now is was for now, was in zip(after.conditions, before.conditions, strict=True))
+
+
 def test_conditions_are_all_told_in_order_when_it_runs() -> None:
     _, new = decide(workflow(old=RUNNING, runs=ONE_RUNNING))
     assert [condition.type for condition in new.conditions] == ["Ready", "Suspended", "Consistent"]

@@ -54,9 +54,8 @@ class Findings:
         return self._attempts
 
     def show_attempts(self, resource: ObservedResource, moment: Moment) -> Mapping[str, Any]:
-        """Return what a snapshot of the resource tells of them."""
-        is_recorded = any(entry.phase is TaskPhase.RECORDED for entry in resource.status.tasks)
-        return {} if self._attempts is None and not is_recorded else self.attempts.show(resource, moment)
+        """Return what a snapshot of the resource tells of them; `note_found_records` comes before."""
+        return {} if self._attempts is None else self._attempts.show(resource, moment)
 
     def forget_own(self) -> None:
         """Note that another process may have asked for any Job meanwhile."""
